@@ -1,0 +1,33 @@
+# Every command sets up what it needs on its first run (scripts/tools.sh) and builds in release: burn is too slow otherwise.
+
+PORT = 8080
+with_env = . scripts/env.sh &&
+trunk = $(with_env) trunk --config trunk.toml
+
+.PHONY: help serve dev build test doc clean page-tools
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 14
+
+serve: page-tools ## build the page and serve it on http://localhost:8080 (other port: make serve PORT=9000)
+	$(trunk) serve --release --port $(PORT)
+
+dev: page-tools ## the same, reloading in the browser whenever a source file changes
+	$(trunk) serve --port $(PORT)
+
+build: page-tools ## build the page into dist/, for any static host and any sub-path
+	$(trunk) build --release
+
+test: ## run every check and test; some of them: make test STAGES="fmt clippy"
+	scripts/test.sh $(STAGES)
+
+doc: ## build the API documentation
+	$(with_env) cargo doc --release --no-deps
+	@$(with_env) echo "Open $$CARGO_TARGET_DIR/doc/scorefield/index.html"
+
+clean: ## remove dist/ and all build output, but not the tools
+	rm -rf dist
+	$(with_env) cargo clean
+
+page-tools:
+	@scripts/tools.sh page

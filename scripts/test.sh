@@ -1,0 +1,46 @@
+#!/bin/sh
+# All that has to hold, in stages: `test.sh` runs every one, `test.sh fmt clippy` those named.
+# It stops at the first that fails, and ends with a table of what each took.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/env.sh
+
+all="tools fmt clippy clippy-wasm doc tests page browser"
+wanted=${*:-$all}
+for name in $wanted; do
+    case " $all " in *" $name "*) ;; *) echo "there is no stage $name; the stages are: $all" >&2 && exit 2 ;; esac
+done
+
+table=
+summary() {
+    printf '\n%-14s%8s\n%b%-14s%8d\n' stage seconds "$table" total "$(($(date +%s) - began))"
+}
+began=$(date +%s)
+trap summary EXIT
+
+stage() { # NAME COMMAND...
+    name=$1
+    shift
+    case " $wanted " in *" $name "*) ;; *) return 0 ;; esac
+    printf '\n== %s: %s\n' "$name" "$*"
+    start=$(date +%s)
+    status=0
+    "$@" || status=$?
+    word=
+    [ $status = 0 ] || word="  failed"
+    line=$(printf '%-14s%8d%s' "$name" "$(($(date +%s) - start))" "$word")
+    echo "$line"
+    table="$table$line\n"
+    [ $status = 0 ] || exit $status
+}
+
+# Everything in the release profile: clippy and doc share one check of the dependencies, tests and program one build.
+stage tools scripts/tools.sh test
+stage fmt cargo fmt --check
+stage clippy cargo clippy --locked --release --all-targets -- -D warnings
+stage clippy-wasm cargo clippy --locked --release --lib --no-default-features --target wasm32-unknown-unknown -- -D warnings
+stage doc env RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
+stage tests cargo test --release
+stage page trunk --config trunk.toml build --release
+# They are ignored above, as there was no page yet. One at a time: each keeps a software GPU busy.
+stage browser cargo test --release --test tests -- --ignored --test-threads 1 browser::

@@ -1,0 +1,68 @@
+#!/bin/sh
+# Installs what is missing to build the page (`tools.sh page`) or to pass all tests (`tools.sh test`).
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/env.sh
+
+trunk_version=0.21.14
+# wasm-bindgen's program and crate must be of the same version: the lock file knows it.
+bindgen_version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/.*"\(.*\)"/\1/p;}' Cargo.lock)
+
+have() { command -v "$1" >/dev/null 2>&1; }
+one_of() { for name; do have "$name" && return; done; false; }
+exists() { for file; do [ -e "$file" ] && return; done; false; }
+stop() { echo "scorefield: $*" >&2; exit 1; }
+
+# Debian packages
+packages=
+want() { packages="$packages $*"; }
+one_of cc clang || want gcc libc6-dev
+if [ "${1:-}" = test ]; then
+    one_of "${CHROMIUM:-chromium}" chromium-browser google-chrome || want chromium
+    if [ "$(uname)" = Linux ]; then
+        exists /usr/lib/*/libvulkan.so.1 /usr/lib*/libvulkan.so.1 || want libvulkan1
+        exists /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json || want mesa-vulkan-drivers
+    fi
+fi
+if [ -n "$packages" ]; then
+    root=sudo
+    [ "$(id -u)" != 0 ] || root="env" # which changes nothing
+    have apt-get || stop "there is no apt-get here; please install the equivalent of these Debian packages:$packages"
+    have $root || stop "installing needs root, and there is no sudo; please run as root: apt-get install$packages"
+    # shellcheck disable=SC2086 # a list of words
+    { $root apt-get -q update && $root DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends $packages; } ||
+        stop "apt-get could not install$packages (its own words are above; is there a network?)"
+fi
+
+# Rust's parts
+have cargo || stop "there is no cargo here; please install Rust from https://rustup.rs"
+rustup_add() { # KIND NAME
+    have rustup || stop "Rust's $1 $2 is missing, and there is no rustup to add it; please install it"
+    rustup "$1" add "$2" || stop "rustup could not add the $1 $2 (its own words are above; is there a network?)"
+}
+[ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown)" ] || rustup_add target wasm32-unknown-unknown
+if [ "${1:-}" = test ]; then
+    cargo fmt --version >/dev/null 2>&1 || rustup_add component rustfmt
+    cargo clippy --version >/dev/null 2>&1 || rustup_add component clippy
+fi
+
+# Programs from crates.io
+installed() { have "$1" && [ "$("$1" --version | cut -d' ' -f2)" = "$2" ]; }
+crate() { # PROGRAM CRATE VERSION [OPTION...]
+    installed "$1" "$3" && return
+    program=$1 name=$2 version=$3
+    shift 3
+    echo "scorefield: compiling $name $version into $tools, once; it takes minutes"
+    # Their own target folder goes when they are done; ours stays free of their hundreds of crates.
+    (unset CARGO_TARGET_DIR && cargo install -q --force --root "$tools" "$name" --version "$version" "$@") ||
+        stop "cargo could not install $name $version (its own words are above; is there a network?)"
+    installed "$program" "$version" || stop "$name $version was installed, but another $program is found first: $(command -v "$program")"
+}
+(
+    # A bundler gains nothing from the fat LTO of Trunk's own profile, which takes minutes.
+    export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+    # Without default features it has no TLS, so it cannot download tools behind our back.
+    crate trunk trunk "$trunk_version" --locked --no-default-features
+)
+# Not --locked: its lock file may name a crate version that cannot be had.
+crate wasm-bindgen wasm-bindgen-cli "$bindgen_version"

@@ -1,0 +1,226 @@
+//! From a [`DataSource`] to an [`ImageSet`]: find the files, read them, cut the images to shape.
+
+use std::path::{Path, PathBuf};
+
+use image::{GrayImage, imageops};
+
+use super::{
+    DATA_VARIABLE, DataSource, Dataset, ImageSet, Split, cifar, download, folder, idx, npz, synthetic,
+};
+use crate::error::{Error, Result};
+
+impl DataSource {
+    /// Reads the images and prepares them as the fields say.
+    ///
+    /// The same source gives the same images in the same order on every machine.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the source contradicts itself; [`Error::Data`] if the set is not there (with every
+    /// path that was tried) or is damaged (with the file).
+    pub fn load(&self) -> Result<ImageSet> {
+        self.validate()?;
+        let set = match self.dataset {
+            Dataset::Synthetic => {
+                let (n, seed) = if self.split == Split::Train { (6000, 0) } else { (1000, 1) };
+                synthetic::digits_like(self.limit.unwrap_or(n).min(n), 28, seed)
+            }
+            Dataset::Mnist | Dataset::FashionMnist => idx::read_split(&self.locate()?, self.split)?,
+            Dataset::Cifar10 => cifar::read_split(&self.locate()?, self.split)?,
+            Dataset::Npz => npz::read(&npz::part(&self.locate()?, self.split)?)?,
+            Dataset::Folder => self.read_pictures(folder::list(&self.locate()?, self.split)?)?,
+            Dataset::Celeba => self.read_pictures(folder::list_celeba(&self.locate()?, self.split)?)?,
+        };
+        let is_prepared = matches!(self.dataset, Dataset::Folder | Dataset::Celeba);
+        let set = if is_prepared { set } else { self.prepare_all(set)? };
+
+        let given_name = matches!(self.dataset, Dataset::Folder | Dataset::Npz).then_some(set.name.clone());
+        let name = self.name.clone().or(given_name).unwrap_or_else(|| self.dataset.name().to_owned());
+        let licence = self.licence.as_deref().or(self.dataset.licence()).unwrap_or("not stated").to_owned();
+        Ok(ImageSet { name, licence, ..set })
+    }
+
+    /// Pictures may differ in size, so each is prepared on its own, before they are put together.
+    fn read_pictures(&self, mut listing: folder::Listing) -> Result<ImageSet> {
+        listing.files.truncate(self.limit.unwrap_or(usize::MAX));
+        folder::read(&listing, |one| self.prepare(one))
+    }
+
+    fn prepare_all(&self, set: ImageSet) -> Result<ImageSet> {
+        let set = set.truncated(self.limit.unwrap_or(usize::MAX));
+        let fix = "change crop, size or pad so that they fit the images";
+        self.prepare(set).map_err(|problem| Error::config(self.dataset.name(), problem, fix))
+    }
+
+    /// Fetches what is missing of the data set into its folder, both parts at once, and returns that folder.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a data set without a public address; [`Error::Download`] or [`Error::Io`] if no
+    /// mirror gives the right bytes. What has arrived is kept, so trying again goes on from there.
+    pub fn download(&self) -> Result<PathBuf> {
+        let dir = match self.locate() {
+            Ok(found) => found,
+            Err(_) => self.roots().swap_remove(0).join(self.dataset.name()),
+        };
+        download::Downloader::from_env().fetch(self.dataset, &dir)?;
+        Ok(dir)
+    }
+
+    /// Where to look for data sets: what the user said, or the environment, or `./data`.
+    fn roots(&self) -> Vec<PathBuf> {
+        let shared = std::env::var_os(DATA_VARIABLE).map_or_else(|| PathBuf::from("data"), PathBuf::from);
+        match &self.data_dir {
+            Some(dir) if dir.is_relative() => vec![dir.clone(), shared.join(dir)],
+            Some(dir) => vec![dir.clone()],
+            None => vec![shared],
+        }
+    }
+
+    /// The folder (or for `npz` the file) that holds the data set.
+    fn locate(&self) -> Result<PathBuf> {
+        let own_files = matches!(self.dataset, Dataset::Folder | Dataset::Npz);
+        if own_files && self.data_dir.is_none() {
+            let fix = "say where they are with --data-dir";
+            return Err(Error::config("data set", format!("`{}` needs your own images", self.dataset), fix));
+        }
+        let mut tried = Vec::new();
+        for root in self.roots() {
+            if !own_files {
+                tried.push(root.join(self.dataset.name()));
+            }
+            tried.push(root);
+        }
+        if let Some(path) = tried.iter().find(|path| self.is_at(path)) {
+            return Ok(path.clone());
+        }
+        let places = tried.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        let get = if self.dataset.is_downloadable() { "add --download to fetch it, or " } else { "" };
+        let fix = format!("{get}name its folder with --data-dir or {DATA_VARIABLE}");
+        let problem = format!("no data set `{}` ({} part); looked in {places}", self.dataset, self.split);
+        Err(Error::data(tried.swap_remove(0), problem, fix))
+    }
+
+    /// Whether the first file of the wanted part is at `path`.
+    fn is_at(&self, path: &Path) -> bool {
+        match self.dataset {
+            Dataset::Mnist | Dataset::FashionMnist => {
+                idx::find(path, idx::file_names(self.split)[0]).is_some()
+            }
+            Dataset::Cifar10 => cifar::find(path, self.split).is_some(),
+            Dataset::Celeba => path.is_dir() && (path.ends_with("celeba") || self.data_dir.is_some()),
+            Dataset::Folder => path.is_dir(),
+            Dataset::Npz => path.exists(),
+            Dataset::Synthetic => true,
+        }
+    }
+
+    /// Crop, size, pad, gray, in this order; or why the images cannot be cut like that.
+    fn prepare(&self, mut set: ImageSet) -> Result<ImageSet, String> {
+        let is = |set: &ImageSet| format!("is {} x {} pixels", set.width, set.height);
+        if let Some(side) = self.crop() {
+            if side > set.height.min(set.width) {
+                return Err(format!("{}, too small for a crop of {side}", is(&set)));
+            }
+            set = set.cropped(side, side);
+        }
+        if let Some(side) = self.size() {
+            set = set.resized(side);
+        }
+        if let Some(side) = self.pad {
+            if side < set.height.max(set.width) {
+                return Err(format!("{} and cannot be padded to {side}", is(&set)));
+            }
+            set = set.padded(side);
+        }
+        Ok(if self.gray { set.grayed() } else { set })
+    }
+}
+
+impl ImageSet {
+    /// The images scaled to a square of side `size`, after cutting the longer side to the shorter one.
+    ///
+    /// A triangle filter as wide as the scale asks, so shrinking averages and does not alias.
+    pub fn resized(self, size: usize) -> Self {
+        if self.shape()[1..] == [size, size] {
+            return self;
+        }
+        let square = self.height.min(self.width);
+        let set = self.cropped(square, square);
+        let mut pixels = Vec::with_capacity(set.len() * set.channels * size * size);
+        for plane in set.pixels.chunks_exact(square * square) {
+            let plane = GrayImage::from_raw(square as u32, square as u32, plane.to_vec())
+                .expect("a plane holds square * square bytes");
+            let scaled = imageops::resize(&plane, size as u32, size as u32, imageops::FilterType::Triangle);
+            pixels.extend_from_slice(scaled.as_raw());
+        }
+        Self { height: size, width: size, pixels, ..set }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::test_data;
+
+    fn synthetic() -> DataSource {
+        DataSource { limit: Some(20), ..DataSource::new(Dataset::Synthetic) }
+    }
+
+    #[test]
+    fn a_missing_set_names_every_place_and_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = DataSource { data_dir: Some(dir.path().into()), ..DataSource::new(Dataset::Mnist) };
+        let message = source.load().unwrap_err().to_string();
+        let below = dir.path().join("mnist").display().to_string();
+        for word in [&below, &format!("{}, ", below), "--download", "--data-dir", DATA_VARIABLE] {
+            assert!(message.contains(word), "{message}");
+        }
+        let folder = DataSource { dataset: Dataset::Folder, ..source.clone() };
+        assert!(folder.load().unwrap_err().to_string().contains("holds no picture"));
+        let nowhere = DataSource::new(Dataset::Npz).load().unwrap_err().to_string();
+        assert!(nowhere.contains("--data-dir") && !nowhere.contains("--download"), "{nowhere}");
+    }
+
+    #[test]
+    fn sets_are_found_in_their_folder_or_directly() {
+        let Some(dir) = test_data("mnist") else { return };
+        let source = |dir: &Path| DataSource {
+            data_dir: Some(dir.into()),
+            split: Split::Test,
+            pad: Some(32),
+            limit: Some(100),
+            ..DataSource::new(Dataset::Mnist)
+        };
+        let direct = source(&dir).load().unwrap();
+        assert_eq!(source(dir.parent().unwrap()).load().unwrap(), direct);
+        assert_eq!((direct.len(), direct.shape()), (100, [1, 32, 32]));
+        assert_eq!(direct.name, "mnist");
+        assert_eq!(direct.labels.unwrap()[..5], [7, 2, 1, 0, 4]);
+    }
+
+    #[test]
+    fn images_are_cropped_then_resized_then_padded() {
+        let source = DataSource { crop: Some(24), size: Some(12), pad: Some(16), ..synthetic() };
+        let set = source.load().unwrap();
+        assert_eq!((set.len(), set.shape(), set.labels.as_ref().map(Vec::len)), (20, [1, 16, 16], Some(20)));
+        let message = DataSource { crop: Some(40), ..synthetic() }.load().unwrap_err().to_string();
+        assert!(message.contains("28 x 28") && message.contains("crop of 40"), "{message}");
+        assert!(DataSource { pad: Some(20), ..synthetic() }.load().is_err());
+    }
+
+    #[test]
+    fn shrinking_averages() {
+        let mut set = synthetic().load().unwrap().truncated(1);
+        (set.height, set.width) = (8, 10);
+        set.pixels = [0, 255].repeat(40);
+        let small = set.resized(2);
+        assert_eq!(small.shape(), [1, 2, 2]);
+        assert!(small.pixels.iter().all(|&p| (100..156).contains(&p)), "{:?}", small.pixels);
+    }
+
+    #[test]
+    fn the_parts_differ_and_loading_repeats_itself() {
+        let test = DataSource { split: Split::Test, ..synthetic() };
+        assert_eq!(test.load().unwrap(), test.load().unwrap());
+        assert_ne!(test.load().unwrap().pixels, synthetic().load().unwrap().pixels);
+    }
+}

@@ -1,0 +1,243 @@
+//! The words with which a user names a data set. Plain data, stored in the training state and the model card.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Environment variable with the folder of all data sets.
+pub const DATA_VARIABLE: &str = "SCOREFIELD_DATA";
+
+/// The data sets that can be asked for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Dataset {
+    /// Handwritten digits, 28x28 grey, 60,000 + 10,000.
+    #[default]
+    Mnist,
+    /// Articles of clothing, 28x28 grey, 60,000 + 10,000.
+    FashionMnist,
+    /// Ten classes of photographs, 32x32 RGB, 50,000 + 10,000.
+    Cifar10,
+    /// Faces: a [`Folder`](Self::Folder) of the aligned files, centre-cropped to 140 and resized to 64.
+    Celeba,
+    /// A folder of pictures of any size; sub-folders are classes.
+    Folder,
+    /// A NumPy archive with an array `images` and optionally `labels`.
+    Npz,
+    /// Drawn digits that need no file ([`synthetic`](super::synthetic)); for tests and first tries.
+    Synthetic,
+}
+
+impl Dataset {
+    /// Every data set, in the order of the help text.
+    pub const ALL: [Self; 7] = [
+        Self::Mnist,
+        Self::FashionMnist,
+        Self::Cifar10,
+        Self::Celeba,
+        Self::Folder,
+        Self::Npz,
+        Self::Synthetic,
+    ];
+
+    /// The name on the command line, in configuration files and of the folder below the data directory.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mnist => "mnist",
+            Self::FashionMnist => "fashion-mnist",
+            Self::Cifar10 => "cifar10",
+            Self::Celeba => "celeba",
+            Self::Folder => "folder",
+            Self::Npz => "npz",
+            Self::Synthetic => "synthetic",
+        }
+    }
+
+    /// Under which terms the images may be used, as far as their authors say; `None` for the user's own files.
+    pub fn licence(self) -> Option<&'static str> {
+        match self {
+            Self::Mnist => Some("no formal licence; data by Y. LeCun, C. Cortes and C. Burges"),
+            Self::FashionMnist => Some("MIT, Zalando SE"),
+            Self::Cifar10 => Some("no formal licence; data by A. Krizhevsky, V. Nair and G. Hinton"),
+            Self::Celeba => Some("non-commercial research only; Liu, Luo, Wang and Tang"),
+            Self::Synthetic => Some("CC0-1.0"),
+            Self::Folder | Self::Npz => None,
+        }
+    }
+
+    /// Whether `--download` knows where to get it.
+    pub fn is_downloadable(self) -> bool {
+        matches!(self, Self::Mnist | Self::FashionMnist | Self::Cifar10)
+    }
+}
+
+impl fmt::Display for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Dataset {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|d| d.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            Error::config("data set", format!("`{name}` is not known"), format!("use one of {known}"))
+        })
+    }
+}
+
+/// Which part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// The images to learn from.
+    #[default]
+    Train,
+    /// The images held out to measure with.
+    Test,
+}
+
+impl Split {
+    /// `train` or `test`, as on the command line and in file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A data set, where it lies, and how its images are cut to shape.
+///
+/// The steps run in the order of the fields: `crop`, `size`, `pad`, `gray`. Fields that are left out of a
+/// configuration file keep their defaults, which leave the images as they are (`celeba` is cut as in the papers).
+///
+/// ```
+/// # use scorefield::data::{DataSource, Dataset};
+/// let source = DataSource { pad: Some(32), ..DataSource::new(Dataset::Mnist) };
+/// assert_eq!(source.dataset.name(), "mnist");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataSource {
+    /// Which data set.
+    pub dataset: Dataset,
+    /// Folder that holds the data set or a folder of its name; for `npz` it may be the file itself. Without
+    /// it: the environment variable `SCOREFIELD_DATA`, or else `./data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// The part to read. `folder` and `npz` have a test part only where there is a `test` folder or `test.npz`.
+    pub split: Split,
+    /// Cut a centred square of this side, in pixels of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<usize>,
+    /// Resize to a square of this side; shapes that are not square are first cut to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
+    /// Surround with zeros (black) to a square of this side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pad: Option<usize>,
+    /// Reduce colour to one channel of brightness.
+    pub gray: bool,
+    /// Keep only the first so many images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Name in the model card, for the user's own images; without it the name of the data set or file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Licence in the model card; without it what [`Dataset::licence`] knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+}
+
+impl DataSource {
+    /// All of `dataset`'s training images, as they are.
+    pub fn new(dataset: Dataset) -> Self {
+        Self { dataset, ..Self::default() }
+    }
+
+    /// The crop in force: the one asked for, else for `celeba` the 140 pixels of the papers.
+    pub fn crop(&self) -> Option<usize> {
+        self.crop.or((self.dataset == Dataset::Celeba).then_some(140))
+    }
+
+    /// The size in force: the one asked for, else for `celeba` the 64 pixels of the papers.
+    pub fn size(&self) -> Option<usize> {
+        self.size.or((self.dataset == Dataset::Celeba).then_some(64))
+    }
+
+    /// Refuses sizes that no image can have.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a side of 0 or above 4096, a padding below the size, or a limit of 0.
+    pub fn validate(&self) -> Result<()> {
+        for (what, side) in [("crop", self.crop), ("size", self.size), ("pad", self.pad)] {
+            if let Some(side) = side
+                && !(1..=4096).contains(&side)
+            {
+                let problem = format!("is {side} pixels");
+                return Err(Error::config(what, problem, "use a side from 1 to 4096"));
+            }
+        }
+        if let (Some(pad), Some(size)) = (self.pad, self.size().or(self.crop()))
+            && pad < size
+        {
+            let problem = format!("is {pad}, but the images are {size} pixels wide before it");
+            return Err(Error::config("pad", problem, format!("use at least {size}")));
+        }
+        if self.limit == Some(0) {
+            return Err(Error::config("limit", "is 0 images", "leave it out to use all of them"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_same_in_every_place() {
+        for dataset in Dataset::ALL {
+            assert_eq!(dataset.name().parse::<Dataset>().unwrap(), dataset);
+            assert_eq!(serde_json::to_string(&dataset).unwrap(), format!("\"{dataset}\""));
+        }
+        let message = "minst".parse::<Dataset>().unwrap_err().to_string();
+        assert!(message.contains("`minst`") && message.contains("fashion-mnist"), "{message}");
+    }
+
+    #[test]
+    fn a_source_survives_its_configuration_file() {
+        for dataset in Dataset::ALL {
+            let source = DataSource { pad: Some(72), gray: true, ..DataSource::new(dataset) };
+            let text = serde_json::to_string(&source).unwrap();
+            assert_eq!(serde_json::from_str::<DataSource>(&text).unwrap(), source);
+        }
+        assert!(
+            serde_json::from_str::<DataSource>(r#"{"datset": "mnist"}"#).is_err(),
+            "a typo is not ignored"
+        );
+    }
+
+    #[test]
+    fn impossible_sizes_are_refused() {
+        let mnist = || DataSource::new(Dataset::Mnist);
+        assert!(mnist().validate().is_ok());
+        assert!(DataSource { size: Some(0), ..mnist() }.validate().is_err());
+        assert!(DataSource { crop: Some(5000), ..mnist() }.validate().is_err());
+        assert!(DataSource { size: Some(64), pad: Some(32), ..mnist() }.validate().is_err());
+        assert!(DataSource { pad: Some(32), ..DataSource::new(Dataset::Celeba) }.validate().is_err());
+        assert!(DataSource { limit: Some(0), ..mnist() }.validate().is_err());
+    }
+}

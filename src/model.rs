@@ -1,0 +1,203 @@
+//! [`ScoreModel`]: what a network's output means.
+//!
+//! A network sees scaled inputs and returns raw numbers. Everything between that and the score lives
+//! here and nowhere else: preconditioning, the diffusion, the data's range, and the count of network
+//! evaluations (NFE), which is counted where it happens, never computed by formula.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::network::UNet;
+use crate::network::layers::Dropout;
+use crate::sde::AnySde;
+
+/// Estimates clean data from data with Gaussian noise.
+pub trait Denoiser {
+    /// The expectation of `x_0` given `x = x_0 + sigma·z`; `x` is `[n, c, h, w]` and `sigma` holds one
+    /// level for the whole batch or one per sample.
+    fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4>;
+}
+
+/// The values that black and white pixels have inside a model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRange {
+    /// Black.
+    pub low: f64,
+    /// White.
+    pub high: f64,
+}
+
+impl DataRange {
+    /// `[0, 1]`, what the papers use with VE.
+    pub const UNIT: Self = Self { low: 0.0, high: 1.0 };
+    /// `[-1, 1]`, what the papers use with VP.
+    pub const CENTRED: Self = Self { low: -1.0, high: 1.0 };
+
+    /// From pixel values in `[0, 1]` to the model's units.
+    pub fn encode<const D: usize>(&self, pixels: Tensor<D>) -> Tensor<D> {
+        pixels * (self.high - self.low) + self.low
+    }
+
+    /// From the model's units to pixel values, not clipped.
+    pub fn decode<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        (x - self.low) / (self.high - self.low)
+    }
+}
+
+/// How a network's input, output and noise level are scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Preconditioning {
+    /// Unit variance in and out at every noise level (Karras et al. 2022, table 1):
+    /// `D = c_skip·x + c_out·F(c_in·x; ln(sigma)/4)`.
+    Edm {
+        /// Standard deviation of the data in the model's units.
+        sigma_data: f64,
+    },
+    /// The network predicts the noise from the unscaled state: `x_t` and `999·t` for VP (DDPM),
+    /// `x_t` and `ln(sigma)` for VE (NCSN++'s `scale_by_sigma`).
+    Eps,
+}
+
+/// A network with its preconditioning.
+#[derive(Debug)]
+pub struct Preconditioned {
+    /// The network.
+    pub network: UNet,
+    /// Its scaling.
+    pub preconditioning: Preconditioning,
+    /// The diffusion that it was trained for.
+    pub sde: AnySde,
+}
+
+impl Preconditioned {
+    /// [`Denoiser::denoise`], with dropout while training.
+    pub fn forward(&self, x: Tensor<4>, sigma: &[f64], dropout: Option<&Dropout>) -> Tensor<4> {
+        match self.preconditioning {
+            Preconditioning::Edm { sigma_data } => {
+                let variance = |s: f64| s * s + sigma_data * sigma_data;
+                let c_skip = each(sigma, |s| sigma_data * sigma_data / variance(s));
+                let c_out = each(sigma, |s| s * sigma_data / variance(s).sqrt());
+                let c_in = each(sigma, |s| 1.0 / variance(s).sqrt());
+                let c_noise = each(sigma, |s| s.ln() / 4.0);
+                let raw = self.network.forward(scale(x.clone(), &c_in), &c_noise, dropout);
+                scale(x, &c_skip) + scale(raw, &c_out)
+            }
+            Preconditioning::Eps => {
+                let t = each(sigma, |s| self.sde.time_of_sigma(s));
+                let mean_coeff = each(&t, |t| self.sde.marginal_prob(t).0);
+                let c_noise = match self.sde {
+                    AnySde::Ve(_) => each(sigma, f64::ln),
+                    AnySde::Vp(_) => each(&t, |t| 999.0 * t),
+                };
+                let eps = self.network.forward(scale(x.clone(), &mean_coeff), &c_noise, dropout);
+                x - scale(eps, sigma)
+            }
+        }
+    }
+}
+
+impl Denoiser for Preconditioned {
+    fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
+        self.forward(x, sigma, None)
+    }
+}
+
+/// `f` of every value.
+pub(crate) fn each(values: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> {
+    values.iter().map(|v| f(*v)).collect()
+}
+
+/// `x` times one factor for the whole batch or one per sample.
+pub(crate) fn scale(x: Tensor<4>, factors: &[f64]) -> Tensor<4> {
+    match factors {
+        [factor] => x * *factor,
+        _ => {
+            let device = x.device();
+            x * per_sample(factors, &device)
+        }
+    }
+}
+
+/// One value per sample, as `[n, 1, 1, 1]`.
+pub(crate) fn per_sample(values: &[f64], device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+    Tensor::<1>::from_floats(values.as_slice(), device).reshape([values.len(), 1, 1, 1])
+}
+
+/// A denoiser, the diffusion it belongs to, and the shape and range of its data.
+pub struct ScoreModel {
+    denoiser: Box<dyn Denoiser>,
+    /// The forward diffusion.
+    pub sde: AnySde,
+    /// What black and white are in the model's units.
+    pub range: DataRange,
+    /// `[c, h, w]` of one sample.
+    pub shape: [usize; 3],
+    device: Device,
+    nfe: AtomicUsize,
+}
+
+impl std::fmt::Debug for ScoreModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScoreModel")
+            .field("sde", &self.sde)
+            .field("range", &self.range)
+            .field("shape", &self.shape)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ScoreModel {
+    /// Wraps a denoiser; `device` is where samplers will create their states.
+    pub fn new(
+        denoiser: Box<dyn Denoiser>,
+        sde: AnySde,
+        range: DataRange,
+        shape: [usize; 3],
+        device: &Device,
+    ) -> Self {
+        Self { denoiser, sde, range, shape, device: device.clone(), nfe: AtomicUsize::new(0) }
+    }
+
+    /// Where the model's tensors live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Number of values in one sample.
+    pub fn dim(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Batched network evaluations since the model was made. One evaluation of `n` samples counts
+    /// once: it is what every sample of the batch has cost.
+    pub fn nfe(&self) -> usize {
+        self.nfe.load(Ordering::Relaxed)
+    }
+
+    /// Estimate of `x_0` from states `x` at times `t`, one for the batch or one per sample. One NFE.
+    ///
+    /// `x` is `[n, c, h, w]` on the diffusion's scale (`x_t`, not `x_t / mean_coeff`).
+    pub fn denoised(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
+        self.nfe.fetch_add(1, Ordering::Relaxed);
+        let unscaled = scale(x, &each(t, |t| 1.0 / self.sde.marginal_prob(t).0));
+        self.denoiser.denoise(unscaled, &each(t, |t| self.sde.sigma(t)))
+    }
+
+    /// Estimate of the noise in `x`: `(x - mean_coeff·denoised)/std`. One NFE.
+    pub fn eps(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
+        let denoised = self.denoised(x.clone(), t);
+        let signal = scale(denoised, &each(t, |t| self.sde.marginal_prob(t).0));
+        scale(x - signal, &each(t, |t| 1.0 / self.sde.marginal_prob(t).1))
+    }
+
+    /// Estimate of the score, the gradient of `log p_t(x)`: `-eps/std` (Vincent 2011). One NFE.
+    pub fn score(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
+        scale(self.eps(x, t), &each(t, |t| -1.0 / self.sde.marginal_prob(t).1))
+    }
+}

@@ -1,0 +1,32 @@
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use super::Init;
+use crate::ops;
+
+/// A convolution of odd kernel size with bias and zero padding; see [`ops::conv`].
+#[derive(Module, Debug)]
+pub struct Conv {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+    kernel: usize,
+    stride: usize,
+}
+
+impl Conv {
+    /// `scale` multiplies the variance of the initial weights; 0 makes them zero.
+    pub fn new(c_in: usize, c_out: usize, kernel: usize, stride: usize, scale: f64, init: &mut Init) -> Self {
+        let area = kernel * kernel;
+        Self {
+            weight: init.matrix([area * c_in, c_out], [area * c_in, area * c_out], scale),
+            bias: init.vector(c_out, 0.0),
+            kernel,
+            stride,
+        }
+    }
+
+    /// `[b, h, w, c_in]` to `[b, h/stride, w/stride, c_out]`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::conv(x, self.weight.val(), self.bias.val(), self.kernel, self.stride)
+    }
+}

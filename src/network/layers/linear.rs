@@ -1,0 +1,23 @@
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use super::Init;
+
+/// A dense layer `x·W + b`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl Linear {
+    /// Variance-scaled weights, zero bias.
+    pub fn new(c_in: usize, c_out: usize, init: &mut Init) -> Self {
+        Self { weight: init.matrix([c_in, c_out], [c_in, c_out], 1.0), bias: init.vector(c_out, 0.0) }
+    }
+
+    /// `[b, c_in]` to `[b, c_out]`.
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        x.matmul(self.weight.val()) + self.bias.val().unsqueeze()
+    }
+}

@@ -1,0 +1,76 @@
+//! The layers that the networks are made of. Images are `[b, h, w, c]` inside a network.
+
+mod attention;
+mod block;
+mod conv;
+mod embedding;
+mod init;
+mod linear;
+mod norm;
+
+pub use attention::Attention;
+pub use block::ResBlock;
+pub use conv::Conv;
+pub use embedding::{Embedding, TimeMlp};
+pub use init::Init;
+pub use linear::Linear;
+pub use norm::NormSilu;
+
+use burn::tensor::Tensor;
+
+use crate::rng::{Domain, Noise};
+
+/// Random zeroing of activations while training (Srivastava et al. 2014), by the counter generator.
+///
+/// A value of the crate's own rather than a layer, so that a resumed run draws the same masks.
+#[derive(Debug)]
+pub struct Dropout {
+    rate: f64,
+    noise: Noise,
+    draw: std::cell::Cell<u32>,
+}
+
+impl Dropout {
+    /// Masks for one training step; `rate` is the share of values set to zero.
+    pub fn new(rate: f64, seed: u64, step: u32) -> Self {
+        Self { rate, noise: Noise::new(seed).domain(Domain::Dropout).at(step), draw: 0.into() }
+    }
+
+    /// Zeroes values with probability `rate` and scales the others by `1/(1 - rate)`.
+    pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
+        if self.rate == 0.0 {
+            return x;
+        }
+        let dims = x.dims();
+        let uniform = self.noise.uniform(self.draw.get(), 1, dims.iter().product());
+        self.draw.set(self.draw.get() + 1);
+        let keep = (1.0 / (1.0 - self.rate)) as f32;
+        let mask: Vec<f32> =
+            uniform.into_iter().map(|u| if f64::from(u) < self.rate { 0.0 } else { keep }).collect();
+        let device = x.device().without_autodiff();
+        let mask = Tensor::<1>::from_floats(mask.as_slice(), &device).reshape(dims);
+        x.clone() * Tensor::from_inner(mask)
+    }
+}
+
+/// Doubles height and width, each pixel repeated (nearest neighbour).
+pub fn upsample(x: Tensor<4>) -> Tensor<4> {
+    let [b, h, w, c] = x.dims();
+    let rows = x.reshape([b * h * w, 1, c]).repeat_dim(1, 2).reshape([b * h, 1, 2 * w * c]);
+    rows.repeat_dim(1, 2).reshape([b, 2 * h, 2 * w, c])
+}
+
+/// `[b, c, h, w]` to `[b, h/p, w/p, c·p·p]`: every `p` by `p` patch becomes one pixel.
+pub fn space_to_depth(x: Tensor<4>, p: usize) -> Tensor<4> {
+    let [b, c, h, w] = x.dims();
+    x.reshape([b, c, h / p, p, w / p, p])
+        .permute([0, 2, 4, 1, 3, 5])
+        .reshape([b, h / p, w / p, c * p * p])
+}
+
+/// The inverse of [`space_to_depth`].
+pub fn depth_to_space(x: Tensor<4>, p: usize) -> Tensor<4> {
+    let [b, h, w, cpp] = x.dims();
+    let c = cpp / (p * p);
+    x.reshape([b, h, w, c, p, p]).permute([0, 3, 1, 4, 2, 5]).reshape([b, c, h * p, w * p])
+}

@@ -1,0 +1,32 @@
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use super::Init;
+use crate::ops;
+
+/// Group normalisation with `min(c/4, 32)` groups followed by SiLU (Score-SDE's layer pair).
+#[derive(Module, Debug)]
+pub struct NormSilu {
+    gamma: Param<Tensor<1>>,
+    beta: Param<Tensor<1>>,
+    groups: usize,
+}
+
+impl NormSilu {
+    /// Scale 1 and shift 0 for `channels`, which must be a multiple of 4.
+    pub fn new(channels: usize, init: &Init) -> Self {
+        let most = (channels / 4).clamp(1, 32);
+        let groups = (1..=most).rev().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
+        Self { gamma: init.vector(channels, 1.0), beta: init.vector(channels, 0.0), groups }
+    }
+
+    /// `silu(norm(x))`, shape `[b, h, w, c]` kept.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::group_norm_silu(x, self.gamma.val(), self.beta.val(), self.groups)
+    }
+
+    /// The normalisation alone, as attention wants it.
+    pub fn normalise(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::group_norm(x, self.gamma.val(), self.beta.val(), self.groups)
+    }
+}

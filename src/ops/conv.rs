@@ -1,0 +1,278 @@
+//! 2-D convolution of `[b, h, w, c]` images.
+//!
+//! Channels last, because that is how burn's GPU kernels store images anyway (a permuted view
+//! reaches them without a copy) and because on the CPU a window row is then one run of memory.
+//! On the CPU each image becomes a matrix of its windows (im2col) that stays in the L2 cache
+//! between the copy and the matrix product. Everywhere else burn's own convolution does the work.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::Tensor;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+
+use super::cpu;
+
+/// Convolves `x` `[b, h, w, c_in]` with `weight` `[k·k·c_in, c_out]`, zero padding `k / 2`.
+///
+/// Returns `[b, ceil(h / stride), ceil(w / stride), c_out]` for odd `kernel`. Rows of `weight` are
+/// ordered (ky, kx, c_in); differentiable in all three arguments.
+pub fn conv(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize, stride: usize) -> Tensor<4> {
+    if super::is_flex(&x.device()) {
+        let y = Dispatch::conv_nhwc(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+            kernel,
+            stride,
+        );
+        return Tensor::from_dispatch(y);
+    }
+    conv_plain(x, weight, bias, kernel, stride)
+}
+
+/// [`conv`] in burn's stock operations: the path of every device but the CPU, and the tests' oracle.
+pub fn conv_plain(
+    x: Tensor<4>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    kernel: usize,
+    stride: usize,
+) -> Tensor<4> {
+    let [_, _, _, c_in] = x.dims();
+    let [_, c_out] = weight.dims();
+    let weight = weight.reshape([kernel, kernel, c_in, c_out]).permute([3, 2, 0, 1]);
+    let pad = kernel / 2;
+    let options = ConvOptions::new([stride, stride], [pad, pad], [1, 1], 1);
+    conv2d(x.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
+}
+
+#[backend_extension(Flex, Autodiff)]
+trait ConvOps: Backend {
+    fn conv_nhwc(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        kernel: usize,
+        stride: usize,
+    ) -> FloatTensor<Self>;
+}
+
+impl ConvOps for Flex {
+    fn conv_nhwc(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        kernel: usize,
+        stride: usize,
+    ) -> FlexTensor {
+        let windows = Windows::new(&x, kernel, stride);
+        forward(&windows, &x.to_contiguous(), &weight.to_contiguous(), &bias.to_contiguous())
+    }
+}
+
+impl<C: CheckpointStrategy> ConvOps for Autodiff<Flex, C> {
+    fn conv_nhwc(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        kernel: usize,
+        stride: usize,
+    ) -> FloatTensor<Self> {
+        let preparation = ConvBackward
+            .prepare::<C>([x.node(), weight.node(), bias.node()])
+            .compute_bound()
+            .stateful();
+        let (x, weight, bias) =
+            (x.primitive().to_contiguous(), weight.primitive().to_contiguous(), bias.primitive().to_contiguous());
+        let windows = Windows::new(&x, kernel, stride);
+        let y = forward(&windows, &x, &weight, &bias);
+        match preparation {
+            OpsKind::Tracked(tracked) => tracked.finish((windows, x, weight), y),
+            OpsKind::UnTracked(untracked) => untracked.finish(y),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ConvBackward;
+
+impl Backward<Flex, 3> for ConvBackward {
+    type State = (Windows, FlexTensor, FlexTensor);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [node_x, node_weight, node_bias] = ops.parents;
+        let dy = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let (windows, x, weight) = ops.state;
+        if let Some(node) = node_x {
+            grads.register::<Flex>(node.id, input_gradient(&windows, &weight, &dy));
+        }
+        if let Some(node) = node_weight {
+            grads.register::<Flex>(node.id, weight_gradient(&windows, &x, &dy));
+        }
+        if let Some(node) = node_bias {
+            grads.register::<Flex>(node.id, bias_gradient(&dy));
+        }
+    }
+}
+
+/// The geometry of one convolution: which pixels each output pixel sees.
+#[derive(Debug, Clone, Copy)]
+struct Windows {
+    batch: usize,
+    height: usize,
+    width: usize,
+    c_in: usize,
+    kernel: usize,
+    stride: usize,
+    out_height: usize,
+    out_width: usize,
+}
+
+impl Windows {
+    fn new(x: &FlexTensor, kernel: usize, stride: usize) -> Self {
+        let [batch, height, width, c_in] = x.shape().dims();
+        let out = |size: usize| (size + 2 * (kernel / 2) - kernel) / stride + 1;
+        let (out_height, out_width) = (out(height), out(width));
+        Self { batch, height, width, c_in, kernel, stride, out_height, out_width }
+    }
+
+    fn pixels_in(&self) -> usize {
+        self.height * self.width * self.c_in
+    }
+
+    fn rows(&self) -> usize {
+        self.out_height * self.out_width
+    }
+
+    fn columns(&self) -> usize {
+        self.kernel * self.kernel * self.c_in
+    }
+
+    /// A 1x1 convolution reads its image as the matrix of windows that it already is.
+    fn is_pointwise(&self) -> bool {
+        self.kernel == 1 && self.stride == 1
+    }
+
+    /// Calls `f(window offset, pixel offset, length)` for every run of memory that a window row
+    /// shares with the image; the pixel offset is `None` where the run is padding.
+    #[inline(always)]
+    fn for_each_run(&self, mut f: impl FnMut(usize, Option<usize>, usize)) {
+        let (k, c, pad) = (self.kernel, self.c_in, self.kernel / 2);
+        let mut at = 0;
+        for oy in 0..self.out_height {
+            for ox in 0..self.out_width {
+                let x0 = ox * self.stride;
+                let left = pad.saturating_sub(x0);
+                let right = k.min(self.width + pad - x0);
+                for ky in 0..k {
+                    let y = oy * self.stride + ky;
+                    if y < pad || y >= self.height + pad {
+                        f(at, None, k * c);
+                    } else {
+                        let pixel = (y - pad) * self.width + x0 + left - pad;
+                        f(at, None, left * c);
+                        f(at + left * c, Some(pixel * c), (right - left) * c);
+                        f(at + right * c, None, (k - right) * c);
+                    }
+                    at += k * c;
+                }
+            }
+        }
+    }
+
+    /// Copies each window of `image` into a row of `columns` `[rows, k·k·c_in]`.
+    fn im2col(&self, image: &[f32], columns: &mut [f32]) {
+        self.for_each_run(|at, from, len| match from {
+            Some(from) => columns[at..at + len].copy_from_slice(&image[from..from + len]),
+            None => columns[at..at + len].fill(0.0),
+        });
+    }
+
+    /// The adjoint of [`Self::im2col`]: adds every window back onto its pixels.
+    fn col2im(&self, columns: &[f32], image: &mut [f32]) {
+        image.fill(0.0);
+        self.for_each_run(|at, to, len| {
+            if let Some(to) = to {
+                image[to..to + len].iter_mut().zip(&columns[at..at + len]).for_each(|(p, c)| *p += c);
+            }
+        });
+    }
+
+    /// Lends the window matrix of one image.
+    fn with_columns<R>(&self, image: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
+        if self.is_pointwise() {
+            return f(image);
+        }
+        cpu::with_scratch(self.rows() * self.columns(), |columns| {
+            self.im2col(image, columns);
+            f(columns)
+        })
+    }
+}
+
+fn forward(windows: &Windows, x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
+    let (x, weight, bias) = (x.storage::<f32>(), weight.storage::<f32>(), bias.storage::<f32>());
+    let (rows, columns, c_out) = (windows.rows(), windows.columns(), bias.len());
+    let mut y = vec![0.0; windows.batch * rows * c_out];
+    cpu::for_each_chunk(&mut y, rows * c_out, |i, y| {
+        y.chunks_exact_mut(c_out).for_each(|pixel| pixel.copy_from_slice(bias));
+        windows.with_columns(&x[i * windows.pixels_in()..][..windows.pixels_in()], |a| {
+            cpu::gemm([rows, c_out, columns], (a, columns, 1), (weight, c_out, 1), y, true);
+        });
+    });
+    cpu::tensor(y, [windows.batch, windows.out_height, windows.out_width, c_out])
+}
+
+fn input_gradient(windows: &Windows, weight: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
+    let (weight, dy) = (weight.storage::<f32>(), dy.storage::<f32>());
+    let (rows, columns) = (windows.rows(), windows.columns());
+    let c_out = weight.len() / columns;
+    let mut dx = vec![0.0; windows.batch * windows.pixels_in()];
+    cpu::for_each_chunk(&mut dx, windows.pixels_in(), |i, dx| {
+        let dy = &dy[i * rows * c_out..][..rows * c_out];
+        let product = |out: &mut [f32]| {
+            cpu::gemm([rows, columns, c_out], (dy, c_out, 1), (weight, 1, c_out), out, false);
+        };
+        if windows.is_pointwise() {
+            return product(dx);
+        }
+        cpu::with_scratch(rows * columns, |out| {
+            product(out);
+            windows.col2im(out, dx);
+        });
+    });
+    cpu::tensor(dx, [windows.batch, windows.height, windows.width, windows.c_in])
+}
+
+/// Images whose weight gradients are summed in one block: a constant, so that the order of the
+/// additions does not depend on the machine.
+const GRADIENT_BLOCK: usize = 8;
+
+fn weight_gradient(windows: &Windows, x: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
+    let (x, dy) = (x.storage::<f32>(), dy.storage::<f32>());
+    let (rows, columns) = (windows.rows(), windows.columns());
+    let c_out = dy.len() / (windows.batch * rows);
+    let size = columns * c_out;
+    let mut partial = vec![0.0; windows.batch.div_ceil(GRADIENT_BLOCK) * size];
+    cpu::for_each_chunk(&mut partial, size, |block, dw| {
+        let images = block * GRADIENT_BLOCK..windows.batch.min((block + 1) * GRADIENT_BLOCK);
+        for i in images {
+            let dy = &dy[i * rows * c_out..][..rows * c_out];
+            windows.with_columns(&x[i * windows.pixels_in()..][..windows.pixels_in()], |a| {
+                cpu::gemm([columns, c_out, rows], (a, 1, columns), (dy, c_out, 1), dw, true);
+            });
+        }
+    });
+    cpu::tensor(cpu::sum_rows(&partial, size), [columns, c_out])
+}
+
+fn bias_gradient(dy: &FlexTensor) -> FlexTensor {
+    let [_, _, _, c_out] = dy.shape().dims();
+    cpu::tensor(cpu::sum_rows(dy.storage::<f32>(), c_out), [c_out])
+}

@@ -1,0 +1,276 @@
+use burn::tensor::{Bool, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::run::read;
+use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use crate::model::{ScoreModel, each, scale};
+use crate::{Error, Result};
+
+/// The probability-flow ODE solved adaptively (Song et al. 2021, section 4.3).
+///
+/// Dormand and Prince's 5(4) pair with error control for every sample by itself: each has its own
+/// time and step, so that a sample does not depend on its neighbours. Order 5. NFE is counted: six
+/// for every attempted step, shared by the batch. Ends with a denoising step (Tweedie).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProbabilityFlow {
+    /// Largest local error relative to the state.
+    pub rtol: f64,
+    /// Largest local error in the model's units.
+    pub atol: f64,
+    /// Steps after which the solver gives up.
+    pub max_steps: usize,
+}
+
+impl Default for ProbabilityFlow {
+    fn default() -> Self {
+        Self { rtol: 1e-2, atol: 1e-2, max_steps: 1000 }
+    }
+}
+
+impl Method for ProbabilityFlow {
+    const INFO: SamplerInfo = SamplerInfo {
+        name: "ode",
+        title: "Probability-flow ODE",
+        help: "A deterministic path from noise to image, as accurate as asked (Score-SDE, 2021).",
+        options: &[
+            OptionInfo::real("rtol", "Relative tolerance", "Smaller is more accurate and slower.", 1e-6, 0.5, 1e-3),
+            OptionInfo::real("atol", "Absolute tolerance", "Smaller is more accurate and slower.", 1e-6, 0.5, 1e-3),
+            OptionInfo::integer("max_steps", "Most steps", "Gives up after so many.", 1, 100_000),
+        ],
+    };
+
+    async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
+        let prior = chain.prior();
+        self.tolerance().denoised(chain.model, prior, run).await
+    }
+}
+
+impl ProbabilityFlow {
+    fn tolerance(&self) -> Tolerance {
+        Tolerance { rtol: self.rtol, atol: self.atol, max_steps: self.max_steps }
+    }
+}
+
+/// How accurately the ODE is solved.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tolerance {
+    /// Largest local error relative to the state.
+    pub rtol: f64,
+    /// Largest local error in the model's units.
+    pub atol: f64,
+    /// Steps after which the solver gives up.
+    pub max_steps: usize,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self { rtol: 1e-3, atol: 1e-3, max_steps: 1000 }
+    }
+}
+
+impl Tolerance {
+    /// From the prior to data, with the final denoising step; model units.
+    async fn denoised(&self, model: &ScoreModel, prior: Tensor<4>, run: &mut Run<'_>) -> Result<Tensor<4>> {
+        let eps = model.sde.sampling_eps();
+        let x = integrate(model, prior, [1.0, eps], *self, run).await?;
+        Ok(model.denoised(x, &[eps]))
+    }
+}
+
+/// The latent code of `images`: the state at `t = 1` that the probability-flow ODE leads to.
+///
+/// `images` `[n, c, h, w]` are pixel values in `[0, 1]`; the code is in the model's units and about
+/// normal with the prior's deviation (Song et al. 2021, "uniquely identifiable encoding").
+///
+/// # Errors
+/// [`Error::Cancelled`], [`Error::TooManySteps`], [`Error::NonFinite`].
+pub async fn encode(
+    model: &ScoreModel,
+    images: Tensor<4>,
+    tolerance: Tolerance,
+    run: &mut Run<'_>,
+) -> Result<Tensor<4>> {
+    let eps = model.sde.sampling_eps();
+    let x = model.range.encode(images) * model.sde.marginal_prob(eps).0;
+    integrate(model, x, [eps, 1.0], tolerance, run).await
+}
+
+/// The images `[n, c, h, w]`, pixel values in `[0, 1]`, of latent codes.
+///
+/// With `denoise` the last noise of the model is removed (Tweedie), which looks best; without it,
+/// `decode` is the inverse of [`encode`] up to the tolerance.
+///
+/// # Errors
+/// As [`encode`].
+pub async fn decode(
+    model: &ScoreModel,
+    latents: Tensor<4>,
+    tolerance: Tolerance,
+    denoise: bool,
+    run: &mut Run<'_>,
+) -> Result<Tensor<4>> {
+    let eps = model.sde.sampling_eps();
+    let x = match denoise {
+        true => tolerance.denoised(model, latents, run).await?,
+        false => {
+            let x = integrate(model, latents, [1.0, eps], tolerance, run).await?;
+            x / model.sde.marginal_prob(eps).0
+        }
+    };
+    Ok(model.range.decode(x))
+}
+
+/// Dormand and Prince (1980), the 5(4) pair: nodes, stages, the fifth-order weights (which are also the
+/// last stage, so that it serves as the next step's first), and their difference to the fourth order.
+const C: [f64; 7] = [0.0, 1.0 / 5.0, 3.0 / 10.0, 4.0 / 5.0, 8.0 / 9.0, 1.0, 1.0];
+const A: [&[f64]; 7] = [
+    &[],
+    &[1.0 / 5.0],
+    &[3.0 / 40.0, 9.0 / 40.0],
+    &[44.0 / 45.0, -56.0 / 15.0, 32.0 / 9.0],
+    &[19372.0 / 6561.0, -25360.0 / 2187.0, 64448.0 / 6561.0, -212.0 / 729.0],
+    &[9017.0 / 3168.0, -355.0 / 33.0, 46732.0 / 5247.0, 49.0 / 176.0, -5103.0 / 18656.0],
+    &[35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0],
+];
+const ERROR: [f64; 7] = [
+    71.0 / 57600.0,
+    0.0,
+    -71.0 / 16695.0,
+    71.0 / 1920.0,
+    -17253.0 / 339_200.0,
+    22.0 / 525.0,
+    -1.0 / 40.0,
+];
+
+/// `sum of weights[j]·tensors[j]`.
+fn combine(tensors: &[Tensor<4>], weights: &[f64]) -> Tensor<4> {
+    let mut terms =
+        tensors.iter().zip(weights).filter(|(_, w)| **w != 0.0).map(|(tensor, w)| tensor.clone() * *w);
+    let first = terms.next().unwrap_or_else(|| tensors[0].zeros_like());
+    terms.fold(first, |sum, term| sum + term)
+}
+
+/// The right-hand side of the probability-flow ODE, each sample at its own time. One NFE.
+fn flow(model: &ScoreModel, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
+    let score = model.score(x.clone(), t);
+    scale(x, &each(t, |t| model.sde.probability_flow(t).x))
+        + scale(score, &each(t, |t| model.sde.probability_flow(t).score))
+}
+
+/// One step of size `h` per sample: the fifth-order result, the error estimate, and the slope there.
+fn dormand_prince(
+    model: &ScoreModel,
+    x: &Tensor<4>,
+    slope: Tensor<4>,
+    t: &[f64],
+    h: &[f64],
+) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+    let mut k = vec![slope];
+    let mut x_next = x.clone();
+    for stage in 1..7 {
+        x_next = x.clone() + scale(combine(&k, A[stage]), h);
+        let t_stage: Vec<f64> = t.iter().zip(h).map(|(t, h)| t + C[stage] * h).collect();
+        k.push(flow(model, x_next.clone(), &t_stage));
+    }
+    let error = scale(combine(&k, &ERROR), h);
+    let last = k.swap_remove(6);
+    (x_next, error, last)
+}
+
+/// Root mean square of each sample, read back.
+async fn rms(x: Tensor<4>) -> Result<Vec<f64>> {
+    let [n, c, h, w] = x.dims();
+    let x = x.reshape([n, c * h * w]);
+    let values = read((x.clone() * x).mean_dim(1).sqrt()).await?;
+    Ok(values.into_iter().map(f64::from).collect())
+}
+
+/// Solves the probability-flow ODE from `from` to `to` for every sample of `x`, in either direction.
+async fn integrate(
+    model: &ScoreModel,
+    x: Tensor<4>,
+    [from, to]: [f64; 2],
+    tolerance: Tolerance,
+    run: &mut Run<'_>,
+) -> Result<Tensor<4>> {
+    let Tolerance { rtol, atol, max_steps } = tolerance;
+    let [n, ..] = x.dims();
+    let direction = (to - from).signum();
+    let mut x = x;
+    let mut t = vec![from; n];
+    let mut slope = flow(model, x.clone(), &[from]);
+    // First step: one that moves the state by about a hundredth of its size (Hairer et al. 1993, II.4).
+    let (size, speed) = (rms(x.clone()).await?, rms(slope.clone()).await?);
+    let mut h: Vec<f64> = size
+        .iter()
+        .zip(&speed)
+        .map(|(size, speed)| direction * (0.01 * (size + atol) / (speed + 1e-30)).min((to - from).abs()))
+        .collect();
+
+    for step in 1..=max_steps {
+        let (x_next, error, slope_next) = dormand_prince(model, &x, slope.clone(), &t, &h);
+        let allowed = x.clone().abs().max_pair(x_next.clone().abs()) * rtol + atol;
+        let error = rms(error / allowed).await?;
+
+        let accepted: Vec<bool> = error.iter().map(|e| *e <= 1.0).collect();
+        for i in 0..n {
+            if t[i] == to {
+                continue;
+            }
+            if accepted[i] {
+                t[i] += h[i];
+            }
+            // A NaN fails every comparison and ends up at the smallest factor.
+            let factor = (0.9 * error[i].powf(-0.2)).clamp(0.2, if accepted[i] { 5.0 } else { 1.0 });
+            h[i] *= if error[i].is_finite() { factor } else { 0.2 };
+            if (to - t[i]) * direction <= 1e-12 {
+                (t[i], h[i]) = (to, 0.0);
+            } else if (t[i] + h[i] - to) * direction > 0.0 {
+                h[i] = to - t[i];
+            }
+            if t[i] != to && h[i].abs() < 1e-12 {
+                let fix = "raise rtol and atol, or use another model".into();
+                return Err(Error::NonFinite { what: "the ODE's state".into(), step, fix });
+            }
+        }
+        let accepted = Tensor::<4, Bool>::from_data(TensorData::new(accepted, [n, 1, 1, 1]), &x.device());
+        let accepted = accepted.expand(x.dims());
+        x = x.mask_where(accepted.clone(), x_next);
+        slope = slope.mask_where(accepted, slope_next);
+
+        let slowest = t.iter().copied().fold(to, |a, b| if (b - a) * direction < 0.0 { b } else { a });
+        let done = (slowest - from) / (to - from);
+        let expected = (step as f64 / done.max(1e-3)).ceil() as usize;
+        let (mean_coeff, _) = model.sde.marginal_prob(slowest);
+        run.step(model, [step, expected.max(step)], &x, mean_coeff, model.sde.sigma(slowest)).await?;
+        if t.iter().all(|t| *t == to) {
+            return Ok(x);
+        }
+    }
+    let slowest = t.iter().copied().fold(to, |a, b| if (b - a) * direction < 0.0 { b } else { a });
+    Err(Error::TooManySteps { max_steps, t: slowest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tableau is consistent if its rows sum to its nodes; order 5 needs the weights to integrate
+    /// powers of time up to 4 exactly, order 4 of the companion the same for its difference up to 3.
+    #[test]
+    fn tableau_satisfies_the_quadrature_conditions() {
+        for (row, c) in A.iter().zip(C) {
+            assert!((row.iter().sum::<f64>() - c).abs() < 1e-14);
+        }
+        for power in 0..5 {
+            let integral: f64 = A[6].iter().zip(C).map(|(b, c)| b * c.powi(power)).sum();
+            assert!((integral - 1.0 / f64::from(power + 1)).abs() < 1e-14, "power {power}");
+        }
+        for power in 0..4 {
+            let difference: f64 = ERROR.iter().zip(C).map(|(e, c)| e * c.powi(power)).sum();
+            assert!(difference.abs() < 1e-14, "power {power}");
+        }
+    }
+}

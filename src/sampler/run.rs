@@ -1,0 +1,136 @@
+//! The conversation between a sampler and whoever waits for it.
+
+use std::pin::Pin;
+
+use burn::tensor::Tensor;
+
+use crate::cancel::CancelToken;
+use crate::model::ScoreModel;
+use crate::{Error, Result};
+
+/// What a sampler tells while it works.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A step is done.
+    Progress {
+        /// Steps done.
+        step: usize,
+        /// Steps in all; for adaptive methods an estimate that may grow.
+        n_steps: usize,
+        /// Network evaluations so far.
+        nfe: usize,
+    },
+    /// A picture of the state.
+    Preview(Preview),
+}
+
+/// The state of all samples, made visible.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// `[n, c, h, w]`, about `[0, 1]`.
+    pub images: Vec<f32>,
+    /// Its shape.
+    pub shape: [usize; 4],
+}
+
+type Pause<'a> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()>>> + 'a>;
+
+/// A caller's wishes for one run: where events go, when to show a preview, when to stop.
+#[derive(Default)]
+pub struct Run<'a> {
+    /// Receives every event.
+    pub on_event: Option<Box<dyn FnMut(Event) + 'a>>,
+    /// Steps between previews; 0 shows none.
+    pub preview_every: usize,
+    /// Stops the run after its current step.
+    pub cancel: CancelToken,
+    /// Awaited after every step: where a browser lets messages in.
+    pub pause: Option<Pause<'a>>,
+    first_nfe: Option<usize>,
+}
+
+impl std::fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("preview_every", &self.preview_every).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Reports `step` of `n_steps` with the state `x` at noise level `sigma`, in data units.
+    ///
+    /// Waits until the device has computed `x`: work never piles up in its queue, so that a cancelled
+    /// run stops within a step.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the caller asked for it.
+    pub async fn step(
+        &mut self,
+        model: &ScoreModel,
+        [step, n_steps]: [usize; 2],
+        x: &Tensor<4>,
+        mean_coeff: f64,
+        sigma: f64,
+    ) -> Result<()> {
+        if self.preview_every > 0 && step.is_multiple_of(self.preview_every) && self.on_event.is_some() {
+            let preview = visible(model, x.clone() / mean_coeff, sigma);
+            let (images, shape) = (read(preview).await?, x.dims());
+            self.emit(Event::Preview(Preview { images, shape }));
+        } else {
+            let [_, c, h, w] = x.dims();
+            read(x.clone().slice([0..1, c - 1..c, h - 1..h, w - 1..w])).await?;
+        }
+        let first = *self.first_nfe.get_or_insert(0);
+        self.emit(Event::Progress { step, n_steps, nfe: model.nfe() - first });
+        if let Some(pause) = &self.pause {
+            pause().await;
+        }
+        match self.cancel.is_cancelled() {
+            true => Err(Error::Cancelled { step }),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts the network evaluations of later events from here.
+    pub(crate) fn start(&mut self, model: &ScoreModel) {
+        self.first_nfe = Some(model.nfe());
+    }
+
+    fn emit(&mut self, event: Event) {
+        if let Some(on_event) = &mut self.on_event {
+            on_event(event);
+        }
+    }
+}
+
+/// Pixels for looking at `x = x_0 + sigma·z`: fades from mid-grey noise of constant contrast to the
+/// image itself as the noise falls below half of the data's range.
+fn visible(model: &ScoreModel, x: Tensor<4>, sigma: f64) -> Tensor<4> {
+    let (low, high) = (model.range.low, model.range.high);
+    let (middle, half) = ((high + low) / 2.0, (high - low) / 2.0);
+    let contrast = 1.0 / (1.0 + (sigma / half).powi(2)).sqrt();
+    model.range.decode((x - middle) * contrast + middle)
+}
+
+/// Reads a tensor back. The only way samplers look at values, since wasm cannot block.
+pub(crate) async fn read<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>> {
+    let lost = |problem: String| Error::device("in use", problem, "reload, or choose the CPU");
+    let data = x.into_data_async().await.map_err(|e| lost(format!("did not return its result ({e})")))?;
+    data.try_to_vec().map_err(|e| lost(format!("returned values of another type ({e:?})")))
+}
+
+/// The finished samples as pixel values, if they are finite.
+pub(super) async fn finished(model: &ScoreModel, x: Tensor<4>) -> Result<Tensor<4>> {
+    let [n, c, h, w] = x.dims();
+    let images = model.range.decode(x);
+    let magnitude = read(images.clone().abs().reshape([n * c * h * w]).max()).await?;
+    // NaN survives neither `max` reliably nor a comparison, so ask for the sum as well.
+    let sum = read(images.clone().sum()).await?;
+    if magnitude.iter().chain(&sum).all(|v| v.is_finite()) {
+        return Ok(images);
+    }
+    Err(Error::NonFinite {
+        what: "the samples".into(),
+        step: 0,
+        fix: "use more steps, a smaller step size or a smaller corrector_snr".into(),
+    })
+}

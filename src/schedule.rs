@@ -1,0 +1,85 @@
+//! Descending grids of times for samplers, and the largest noise level that a data set asks for.
+
+use crate::sde::Sde;
+
+/// `n_levels` times from `t_start` down to `t_end`, equally spaced in time.
+///
+/// For VE this is NCSN's geometric sequence of noise levels, since `std` is exponential in `t`.
+pub fn uniform(t_start: f64, t_end: f64, n_levels: usize) -> Vec<f64> {
+    let last = (n_levels - 1).max(1) as f64;
+    (0..n_levels).map(|i| t_start + (t_end - t_start) * i as f64 / last).collect()
+}
+
+/// `n_levels` times whose noise levels `sigma(t)` form a geometric sequence from `t_start` down
+/// to `t_end`: NCSN's grid, for any diffusion.
+pub fn geometric(sde: &dyn Sde, t_start: f64, t_end: f64, n_levels: usize) -> Vec<f64> {
+    uniform(sde.sigma(t_start).ln(), sde.sigma(t_end).ln(), n_levels)
+        .into_iter()
+        .map(|log_sigma| sde.time_of_sigma(log_sigma.exp()))
+        .collect()
+}
+
+/// `n_levels` times whose noise levels are equally spaced in `sigma^(1/rho)`, from `t_start` down to
+/// `t_end` (Karras et al. 2022, equation 5).
+pub fn karras(sde: &dyn Sde, t_start: f64, t_end: f64, n_levels: usize, rho: f64) -> Vec<f64> {
+    uniform(sde.sigma(t_start).powf(1.0 / rho), sde.sigma(t_end).powf(1.0 / rho), n_levels)
+        .into_iter()
+        .map(|root| sde.time_of_sigma(root.powf(rho)))
+        .collect()
+}
+
+/// The largest Euclidean distance between two of the `len`-long rows of `images`.
+///
+/// This is `sigma_max` by technique 1 of NCSNv2 (Song and Ermon 2020, section 3.1), in the units of
+/// `images`. Exact and quadratic in the number of rows: pass some thousands of images.
+pub fn largest_distance(images: &[f32], len: usize) -> f64 {
+    let norms: Vec<f32> = images.chunks_exact(len).map(|a| a.iter().map(|v| v * v).sum()).collect();
+    let n = norms.len();
+    const ROWS: usize = 64;
+    let mut largest = 0.0_f32;
+    let mut products = vec![0.0; ROWS * n];
+    for first in (0..n).step_by(ROWS) {
+        let rows = ROWS.min(n - first);
+        crate::ops::gemm(
+            [rows, n, len],
+            (&images[first * len..], len, 1),
+            (images, 1, len),
+            &mut products,
+            false,
+        );
+        for (i, row) in products[..rows * n].chunks_exact(n).enumerate() {
+            for (product, norm) in row.iter().zip(&norms) {
+                largest = largest.max(norms[first + i] + norm - 2.0 * product);
+            }
+        }
+    }
+    f64::from(largest).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sde::{VeSde, VpSde};
+
+    #[test]
+    fn geometric_levels_have_a_constant_ratio_for_every_sde() {
+        let ve = VeSde { sigma_min: 0.01, sigma_max: 10.0 };
+        let vp = VpSde::default();
+        for (sde, t_end) in [(&ve as &dyn Sde, 0.0), (&vp, 1e-3)] {
+            let ts = geometric(sde, 1.0, t_end, 10);
+            let ratio = sde.sigma(ts[1]) / sde.sigma(ts[0]);
+            for pair in ts.windows(2) {
+                assert!((sde.sigma(pair[1]) / sde.sigma(pair[0]) - ratio).abs() < 1e-9);
+            }
+            assert!((ts[9] - t_end).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn largest_distance_finds_the_far_pair() {
+        let mut images = vec![0.5_f32; 100 * 3];
+        images[3 * 7..3 * 8].copy_from_slice(&[3.0, 0.0, 0.0]);
+        images[3 * 90..3 * 91].copy_from_slice(&[-1.0, 3.0, 0.0]);
+        assert!((largest_distance(&images, 3) - 5.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,109 @@
+//! Training images in an order that depends on the seed and the step alone.
+
+use crate::data::ImageSet;
+use crate::rng::{Domain, Noise};
+
+/// Draws of the training domain, one row per step.
+const DEQUANTISE: u32 = 0;
+const FLIP: u32 = 1;
+/// Uniform numbers that become training times.
+pub const TIMES: u32 = 2;
+/// The noise added to the images.
+pub const NOISE: u32 = 3;
+
+/// The batches of a run: every epoch is a new permutation of the images, and a batch may straddle two.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    images: &'a ImageSet,
+    seed: u64,
+    size: usize,
+    flip: bool,
+    epoch: Option<(usize, Vec<usize>)>,
+}
+
+impl<'a> Batches<'a> {
+    /// Batches of `size` of `images`, mirrored half of the time if `flip`.
+    pub fn new(images: &'a ImageSet, seed: u64, size: usize, flip: bool) -> Self {
+        Self { images, seed, size, flip, epoch: None }
+    }
+
+    /// The indices of the images of `step`.
+    pub fn indices(&mut self, step: usize) -> Vec<usize> {
+        let n = self.images.len();
+        let mut indices = Vec::with_capacity(self.size);
+        for position in step * self.size..(step + 1) * self.size {
+            let (epoch, place) = (position / n, position % n);
+            if self.epoch.as_ref().is_none_or(|(current, _)| *current != epoch) {
+                let stream = Noise::new(self.seed).domain(Domain::Order).stream(epoch as u32);
+                self.epoch = Some((epoch, { stream }.permutation(n)));
+            }
+            indices.extend(self.epoch.as_ref().map(|(_, order)| order[place]));
+        }
+        indices
+    }
+
+    /// The pixels of `step`, `[size, c, h, w]` in `[0, 1)`: uniformly dequantised, `(byte + u)/256`
+    /// (Theis et al. 2016), so that the data has a density.
+    pub fn pixels(&mut self, step: usize) -> Vec<f32> {
+        let noise = Noise::new(self.seed).domain(Domain::Training).at(step as u32);
+        let (stride, width) = (self.images.stride(), self.images.width);
+        let mut pixels = noise.uniform(DEQUANTISE, 1, self.size * stride);
+        let flips = noise.uniform(FLIP, 1, self.size);
+        for ((index, image), flip) in self.indices(step).iter().zip(pixels.chunks_exact_mut(stride)).zip(flips) {
+            for (pixel, byte) in image.iter_mut().zip(self.images.image(*index)) {
+                *pixel = (f32::from(*byte) + *pixel) / 256.0;
+            }
+            if self.flip && flip < 0.5 {
+                image.chunks_exact_mut(width).for_each(<[f32]>::reverse);
+            }
+        }
+        pixels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn images(n: usize) -> ImageSet {
+        ImageSet {
+            name: "ramp".into(),
+            licence: "CC0-1.0".into(),
+            channels: 1,
+            height: 1,
+            width: 2,
+            pixels: (0..n).flat_map(|i| [i as u8, 255 - i as u8]).collect(),
+            labels: None,
+        }
+    }
+
+    #[test]
+    fn every_epoch_sees_every_image_once_in_a_new_order() {
+        let set = images(10);
+        let mut batches = Batches::new(&set, 1, 4, false);
+        let seen: Vec<usize> = (0..5).flat_map(|step| batches.indices(step)).collect();
+        let epochs: Vec<Vec<usize>> = seen.chunks(10).map(<[usize]>::to_vec).collect();
+        assert_ne!(epochs[0], epochs[1]);
+        for mut epoch in epochs {
+            epoch.sort_unstable();
+            assert!(epoch.into_iter().eq(0..10));
+        }
+        assert_eq!(Batches::new(&set, 1, 4, false).indices(3), seen[12..16], "a resumed run continues the order");
+    }
+
+    #[test]
+    fn pixels_are_dequantised_inside_their_bin_and_flipped_half_the_time() {
+        let set = images(100);
+        let mut batches = Batches::new(&set, 1, 100, true);
+        let mut flipped = 0;
+        for step in 0..20 {
+            let indices = batches.indices(step);
+            for (pair, index) in batches.pixels(step).chunks(2).zip(indices) {
+                let bins: Vec<usize> = pair.iter().map(|p| (p * 256.0) as usize).collect();
+                flipped += usize::from(bins == [255 - index, index]);
+                assert!(bins == [index, 255 - index] || bins == [255 - index, index]);
+            }
+        }
+        assert!((900..1100).contains(&flipped), "{flipped} of 2000");
+    }
+}

@@ -1,0 +1,91 @@
+//! The saved state of a run: one file that is either whole or not there.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::config::TrainConfig;
+use super::trainer::Trainer;
+use crate::{Error, Result, files};
+
+/// Name of the checkpoint inside a run's folder.
+pub const FILE: &str = "checkpoint.safetensors";
+
+const PARTS: [&str; 3] = ["raw", "average", "optimiser"];
+const STATE_KEY: &str = "scorefield-training";
+
+/// What a checkpoint says besides the weights. Random numbers need no entry: they are functions of
+/// the seed and the step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The run.
+    pub config: TrainConfig,
+    /// Steps done.
+    pub step: usize,
+    /// Seconds spent so far.
+    pub seconds: f64,
+}
+
+/// Writes the state of `trainer` to `path`, atomically.
+///
+/// # Errors
+/// [`Error::Io`] if the disk is full or not writable; an older checkpoint then stays as it was.
+pub fn save(path: &Path, state: &State, trainer: &Trainer) -> Result<()> {
+    let failed = |e: String| Error::weights("checkpoint", e, "report this as a bug");
+    let parts = trainer.to_parts()?;
+    let views = PARTS
+        .iter()
+        .zip(&parts)
+        .map(|(name, bytes)| Ok((*name, TensorView::new(Dtype::U8, vec![bytes.len()], bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| failed(e.to_string()))?;
+    let state = serde_json::to_string(state).map_err(|e| failed(e.to_string()))?;
+    let metadata = HashMap::from([(STATE_KEY.to_string(), state)]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
+    files::write_atomic(path, |file| file.write_all(&bytes))
+}
+
+/// A checkpoint read from disk, not yet in a trainer.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Where the run stands.
+    pub state: State,
+    parts: [Vec<u8>; 3],
+}
+
+impl Checkpoint {
+    /// Reads and checks `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is no such file, [`Error::Data`] if it is not a whole checkpoint.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path)
+            .map_err(|e| Error::io(path, e, "name the folder of an earlier run with --out, or leave out --resume"))?;
+        let damaged = |problem: String| Error::data(path, problem, "remove it and start again without --resume");
+        let whole = |e: safetensors::SafeTensorError| damaged(format!("is not a whole checkpoint ({e})"));
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(whole)?;
+        let state = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(STATE_KEY))
+            .ok_or_else(|| damaged("is not a checkpoint of a training run".into()))?;
+        let state = serde_json::from_str(state).map_err(|e| damaged(format!("has an invalid header ({e})")))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(whole)?;
+        let mut parts = [const { Vec::new() }; 3];
+        for (name, part) in PARTS.iter().zip(&mut parts) {
+            *part = tensors.tensor(name).map_err(whole)?.data().to_vec();
+        }
+        Ok(Self { state, parts })
+    }
+
+    /// Puts the state into `trainer`, which must have been made from the same configuration.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the weights do not fit.
+    pub fn restore(self, trainer: &mut Trainer) -> Result<()> {
+        trainer.load_parts(self.state.step, self.parts)
+    }
+}

@@ -1,0 +1,176 @@
+//! What the page's worker (`web/worker.js`) calls: one [`Session`] per worker, plain JS values in and out.
+//!
+//! The worker is replaced as a whole when something breaks, so nothing here recovers from a panic or from a
+//! lost GPU; `web/device.js` watches for those, `web/scorefield.js` starts again on the CPU.
+
+mod messages;
+mod turn;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use burn::tensor::Tensor;
+use js_sys::Function;
+use sha2::{Digest, Sha256};
+use wasm_bindgen::prelude::*;
+
+use crate::cancel::CancelToken;
+use crate::device::{self, DeviceChoice, Opened};
+use crate::model::ScoreModel;
+use crate::rng::Noise;
+use crate::sampler::{Event, Run, Sampler, Solution};
+use crate::weights::ModelFile;
+use crate::{Error, Result};
+
+use messages::{InterpolateRequest, SampleRequest, failure, plain};
+use turn::{Turns, now};
+
+#[expect(unsafe_code, reason = "the linker's symbol for all static constructors has no safe name")]
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+/// Runs once, when the worker has compiled the module.
+///
+/// burn registers its kernels in static constructors. If nothing here called them, the linker would wrap every
+/// export in a call to all of them: ten times slower, measured in DESIGN.md, and tested on the built file.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+    // burn reports a rejected shader nowhere but in the log.
+    console_log::init_with_level(log::Level::Warn).ok();
+    #[expect(unsafe_code, reason = "called once, before anything else of the module")]
+    unsafe {
+        __wasm_call_ctors();
+    }
+}
+
+/// A device and the models loaded on it.
+///
+/// Every method takes `&self`: `cancel` has to be callable while a run is waiting for the device.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Session {
+    opened: Opened,
+    models: RefCell<HashMap<String, Rc<ScoreModel>>>,
+    cancel: RefCell<CancelToken>,
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// Opens `"gpu"` or `"cpu"`. The caller must have seen that WebGPU has an adapter: wgpu panics without.
+    ///
+    /// # Errors
+    /// A JS error with a `code`, as all methods: see [`messages::failure`].
+    pub async fn open(device: String) -> Result<Session, JsValue> {
+        let open = async { device::open(device.parse()?).await };
+        let opened = open.await.map_err(|e| failure(&e, DeviceChoice::Gpu))?;
+        Ok(Session { opened, models: RefCell::default(), cancel: RefCell::default() })
+    }
+
+    /// `{kind, name, reason}`.
+    ///
+    /// # Errors
+    /// None in practice; the conversion to JS could fail.
+    pub fn device(&self) -> Result<JsValue, JsValue> {
+        plain(&messages::Device {
+            kind: self.opened.kind,
+            name: &self.opened.name,
+            reason: &self.opened.reason,
+        })
+    }
+
+    /// Every sampler: `{name, title, help, options: [{name, title, help, default, min, max, step, integer}]}`.
+    ///
+    /// # Errors
+    /// None in practice; the conversion to JS could fail.
+    pub fn samplers(&self) -> Result<JsValue, JsValue> {
+        let all: Result<Vec<_>> = Sampler::all().iter().map(messages::sampler).collect();
+        plain(&all.map_err(|e| self.failure(&e))?)
+    }
+
+    /// Checks a weight file against its SHA-256 (in hex), puts it on the device, and returns its model card.
+    ///
+    /// # Errors
+    /// Code `weights` if the file is damaged or is not a score model.
+    pub fn load(&self, name: &str, bytes: &[u8], sha256: &str) -> Result<JsValue, JsValue> {
+        let load = || -> Result<_> {
+            let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            if !found.eq_ignore_ascii_case(sha256) {
+                let problem = format!("the file of {} bytes is damaged (wrong checksum)", bytes.len());
+                return Err(Error::weights(name, problem, "try again, or tell the owner of this page"));
+            }
+            let file = ModelFile::parse(name, bytes)?;
+            let card = file.card.clone();
+            let model = file.score_model(&self.opened.device)?;
+            self.models.borrow_mut().insert(name.to_owned(), Rc::new(model));
+            Ok(card)
+        };
+        plain(&load().map_err(|e| self.failure(&e))?)
+    }
+
+    /// Draws images: `SampleRequest` of `web/scorefield.js` in, `{count, channels, height, width, images, nfe,
+    /// seconds}` out. `on_event` gets `{type: "progress" | "preview", ...}`.
+    ///
+    /// # Errors
+    /// Code `cancelled`, `device` or `request`.
+    pub async fn sample(&self, request: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
+        let started = now();
+        let sample = async {
+            let request: SampleRequest = messages::read(request)?;
+            messages::check_count("count", request.count, 1)?;
+            let sampler = Sampler::with_options(&request.sampler, &request.options)?;
+            let (model, mut run) = self.begin(&request.model, on_event)?;
+            run.preview_every = request.preview_every;
+            let solution = sampler.sample(&model, &Noise::new(request.seed), request.count, &mut run).await?;
+            finish(solution, started).await
+        };
+        sample.await.map_err(|e| self.failure(&e))
+    }
+
+    /// Stops the current run after its current step; it then fails with code `cancelled`.
+    pub fn cancel(&self) {
+        self.cancel.borrow().cancel();
+    }
+
+    fn failure(&self, error: &Error) -> JsValue {
+        failure(error, self.opened.kind)
+    }
+
+    /// A loaded model, and a run that reports to `on_event` and listens to [`Session::cancel`].
+    fn begin(&self, name: &str, on_event: Function) -> Result<(Rc<ScoreModel>, Run<'static>)> {
+        let model = self.models.borrow().get(name).cloned();
+        let model = model
+            .ok_or_else(|| Error::config("model", format!("`{name}` is not loaded"), "call load first"))?;
+        let started = now();
+        let turns = Rc::new(Turns::new());
+        let mut run = Run::default();
+        run.on_event = Some(Box::new(move |event| {
+            let event = match event {
+                Event::Progress { step, n_steps, nfe } => {
+                    messages::progress(step, n_steps, nfe, (now() - started) / 1000.0)
+                }
+                Event::Preview(preview) => messages::preview(&preview.images, preview.shape),
+            };
+            // A listener that throws has a bug of its own, which must not end the run.
+            let _ = on_event.call1(&JsValue::NULL, &event);
+        }));
+        run.pause = Some(Box::new(move || {
+            let turns = turns.clone();
+            Box::pin(async move { turns.next().await })
+        }));
+        *self.cancel.borrow_mut() = run.cancel.clone();
+        Ok((model, run))
+    }
+}
+
+/// Reads the images back. `started` is when the request came, in milliseconds.
+async fn finish(solution: Solution, started: f64) -> Result<JsValue> {
+    let shape = solution.images.dims();
+    let lost = |problem: String| Error::device("in use", problem, "reload the page, or choose the CPU");
+    let data = solution.images.into_data_async().await.map_err(|e| lost(format!("did not answer ({e})")))?;
+    let values: Vec<f32> =
+        data.try_to_vec().map_err(|e| lost(format!("answered with other values ({e:?})")))?;
+    Ok(messages::result(&values, shape, solution.nfe, (now() - started) / 1000.0))
+}

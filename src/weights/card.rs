@@ -1,0 +1,147 @@
+//! The model card: all that is needed to use a model's weights, and to judge them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{DataRange, Preconditioning};
+use crate::network::{ClassifierConfig, UNetConfig};
+use crate::sde::{AnySde, VeSde};
+use crate::{Error, Result};
+
+/// Version of the file format that this crate writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// What a model is, how it was made, and how good it was found to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// Version of the file format.
+    pub format: u32,
+    /// Short name, as on the command line: `mnist-vp`.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// The network.
+    pub architecture: Architecture,
+    /// The forward diffusion.
+    pub sde: AnySde,
+    /// What black and white are inside the model.
+    pub range: DataRange,
+    /// Standard deviation of the data in the model's units.
+    pub sigma_data: f64,
+    /// Channels of an image.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// The training images.
+    pub dataset: String,
+    /// Under which terms they may be used.
+    pub dataset_licence: String,
+    /// How it was trained.
+    pub training: Training,
+    /// Measured quality, one entry per sampler.
+    #[serde(default)]
+    pub quality: Vec<Quality>,
+}
+
+/// The network of a model file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Architecture {
+    /// A score network.
+    Unet {
+        /// Its sizes.
+        config: UNetConfig,
+        /// Its scaling.
+        preconditioning: Preconditioning,
+    },
+    /// A noise-conditional classifier.
+    Classifier {
+        /// Its sizes.
+        config: ClassifierConfig,
+    },
+}
+
+/// How a model was trained.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Images per step.
+    pub batch: usize,
+    /// Wall-clock hours.
+    pub hours: f64,
+    /// The device.
+    pub device: String,
+    /// Revision of the program's source.
+    pub revision: String,
+    /// The command that made it.
+    pub command: String,
+}
+
+/// The quality of one sampler's samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quality {
+    /// Sampler and its options.
+    pub sampler: String,
+    /// Network evaluations per sample, counted.
+    pub nfe: usize,
+    /// Number of samples.
+    pub count: usize,
+    /// Share of samples that the classifier recognises with p > 0.9.
+    pub recognised: f64,
+    /// Entropy of the histogram of classes, in bits.
+    pub class_entropy: f64,
+    /// Fréchet distance to the test set in the classifier's features.
+    pub frechet: f64,
+}
+
+impl ModelCard {
+    /// Checks every number, so that nothing absurd reaches a device.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] names the first field that is out of range.
+    pub fn validate(&self, name: &str) -> Result<()> {
+        let invalid = |problem: String| Error::weights(name, problem, "use the file with the version that wrote it");
+        if self.format != FORMAT {
+            return Err(invalid(format!("has format {}, this version reads {FORMAT}", self.format)));
+        }
+        if ![1, 3].contains(&self.channels) {
+            return Err(invalid(format!("has {} colour channels, not 1 or 3", self.channels)));
+        }
+        for side in [self.height, self.width] {
+            if !(1..=1024).contains(&side) {
+                return Err(invalid(format!("has images {side} pixels wide or high, not 1 to 1024")));
+            }
+        }
+        let positive = |what: &str, value: f64| match value.is_finite() && value > 0.0 {
+            true => Ok(()),
+            false => Err(invalid(format!("has {what} = {value}, which is not a positive number"))),
+        };
+        positive("sigma_data", self.sigma_data)?;
+        positive("a range of", self.range.high - self.range.low)?;
+        match self.sde {
+            AnySde::Ve(VeSde { sigma_min, sigma_max }) => {
+                positive("sigma_min", sigma_min)?;
+                positive("sigma_max - sigma_min", sigma_max - sigma_min)?;
+            }
+            AnySde::Vp(vp) => {
+                positive("beta_min", vp.beta_min)?;
+                positive("beta_max - beta_min", vp.beta_max - vp.beta_min)?;
+            }
+        }
+        match &self.architecture {
+            Architecture::Unet { config, preconditioning } => {
+                if let Preconditioning::Edm { sigma_data } = preconditioning {
+                    positive("the preconditioning's sigma_data", *sigma_data)?;
+                }
+                config.validate()
+            }
+            Architecture::Classifier { config } => config.validate(),
+        }
+        .map_err(|e| invalid(e.to_string()))
+    }
+}

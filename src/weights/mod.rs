@@ -1,0 +1,146 @@
+//! Model files: named weights and a model card in one `.safetensors` file.
+//!
+//! A file is only a claim until every number of it is checked: the card against the allowed ranges,
+//! each tensor against the network that the card describes. Nothing in a file can make loading panic
+//! or allocate more than the file itself justifies.
+
+mod card;
+mod params;
+
+pub use card::{Architecture, FORMAT, ModelCard, Quality, Training};
+
+use std::collections::HashMap;
+
+use burn::tensor::Device;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::model::{Preconditioned, ScoreModel};
+use crate::network::layers::Init;
+use crate::network::{Classifier, UNet};
+use crate::{Error, Result};
+
+/// Name of the header entry that holds the card.
+const CARD_KEY: &str = "scorefield";
+
+/// The element type of a written file. Reading takes either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// IEEE half: half the download, relative error 5e-4.
+    F16,
+    /// As trained.
+    F32,
+}
+
+/// A model file's card and its weights, not yet on a device.
+#[derive(Debug)]
+pub struct ModelFile {
+    /// What the file says about itself, validated.
+    pub card: ModelCard,
+    weights: HashMap<String, params::Values>,
+}
+
+/// Serialises `network` and `card`. Reads the weights back from the device: native only.
+///
+/// # Errors
+/// [`Error::Weights`] if a weight is not finite or cannot be represented in `precision`.
+#[cfg(not(target_family = "wasm"))]
+pub fn to_bytes<M: burn::module::Module>(network: &M, card: &ModelCard, precision: Precision) -> Result<Vec<u8>> {
+    let failed = |problem: String| Error::weights(&card.name, problem, "train again with a lower learning rate");
+    let mut encoded = Vec::new();
+    for (name, values) in params::collect(network)? {
+        let (dtype, bytes) = match precision {
+            Precision::F32 => (Dtype::F32, bytemuck::cast_slice(&values.data).to_vec()),
+            Precision::F16 => {
+                let half: Vec<half::f16> = values.data.iter().map(|v| half::f16::from_f32(*v)).collect();
+                if half.iter().any(|v| !v.is_finite()) {
+                    return Err(failed(format!("{name} does not fit half precision")));
+                }
+                (Dtype::F16, bytemuck::cast_slice(&half).to_vec())
+            }
+        };
+        if values.data.iter().any(|v| !v.is_finite()) {
+            return Err(failed(format!("{name} holds a NaN or an infinity")));
+        }
+        encoded.push((name, dtype, values.shape, bytes));
+    }
+    let views = encoded
+        .iter()
+        .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| failed(e.to_string()))?;
+    let card_json = serde_json::to_string(card).map_err(|e| failed(e.to_string()))?;
+    let metadata = HashMap::from([(CARD_KEY.to_string(), card_json)]);
+    safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
+}
+
+impl ModelFile {
+    /// Reads and checks a file's content; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for a damaged header, a missing or invalid card, or an element type other
+    /// than f16 and f32.
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
+        let damaged = |problem: String| Error::weights(name, problem, "download or export the file again");
+        let (_, header) =
+            SafeTensors::read_metadata(bytes).map_err(|e| damaged(format!("not a whole safetensors file ({e})")))?;
+        let card = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(CARD_KEY))
+            .ok_or_else(|| damaged("has no Scorefield model card".into()))?;
+        let card: ModelCard =
+            serde_json::from_str(card).map_err(|e| damaged(format!("its model card is invalid ({e})")))?;
+        card.validate(name)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
+        let mut weights = HashMap::new();
+        for (tensor, view) in tensors.iter() {
+            let data = match view.dtype() {
+                Dtype::F32 => {
+                    view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+                }
+                Dtype::F16 => view
+                    .data()
+                    .chunks_exact(2)
+                    .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
+                    .collect::<Vec<f32>>(),
+                other => return Err(damaged(format!("{tensor} has type {other:?}, not F16 or F32"))),
+            };
+            if data.iter().any(|v| !v.is_finite()) {
+                return Err(damaged(format!("{tensor} holds a NaN or an infinity")));
+            }
+            weights.insert(tensor.to_string(), params::Values { shape: view.shape().to_vec(), data });
+        }
+        Ok(Self { card, weights })
+    }
+
+    /// The score model of the file, on `device`.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the weights are not those of the card's network, or it is a classifier.
+    pub fn score_model(self, device: &Device) -> Result<ScoreModel> {
+        let card = self.card;
+        let Architecture::Unet { config, preconditioning } = &card.architecture else {
+            return Err(Error::weights(&card.name, "is a classifier, not a score model", "choose another model"));
+        };
+        params::expect(&card.name, &self.weights, &config.main_weights())?;
+        let network = UNet::new(config, card.channels, card.channels, &mut Init::new(0, device));
+        let network = params::fill(&card.name, network, self.weights)?;
+        let denoiser = Preconditioned { network, preconditioning: *preconditioning, sde: card.sde };
+        let shape = [card.channels, card.height, card.width];
+        Ok(ScoreModel::new(Box::new(denoiser), card.sde, card.range, shape, device))
+    }
+
+    /// The classifier of the file, on `device`.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the weights are not those of the card's network, or it is a score model.
+    pub fn classifier(self, device: &Device) -> Result<Classifier> {
+        let card = self.card;
+        let Architecture::Classifier { config } = &card.architecture else {
+            return Err(Error::weights(&card.name, "is a score model, not a classifier", "choose another model"));
+        };
+        params::expect(&card.name, &self.weights, &config.main_weights())?;
+        let network = Classifier::new(config, card.channels, &mut Init::new(0, device));
+        params::fill(&card.name, network, self.weights)
+    }
+}

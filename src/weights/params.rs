@@ -1,0 +1,105 @@
+//! A module's weights by name: the path of fields that leads to each.
+
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Tensor, TensorData};
+
+use crate::{Error, Result};
+
+/// The values of one weight.
+#[derive(Debug, Clone)]
+pub struct Values {
+    pub shape: Vec<usize>,
+    pub data: Vec<f32>,
+}
+
+/// Refuses a file that lacks the large weights of the network it describes, before that network is
+/// built: what a card may make us allocate is then bounded by the size of the file.
+pub fn expect(name: &str, weights: &HashMap<String, Values>, shapes: &[(String, [usize; 2])]) -> Result<()> {
+    for (weight, shape) in shapes {
+        if weights.get(weight).is_none_or(|values| values.shape != shape) {
+            let problem = format!("its weights are not those of its card ({weight} should be {shape:?})");
+            return Err(Error::weights(name, problem, "download or export the file again"));
+        }
+    }
+    Ok(())
+}
+
+/// Every float weight of `module` with its name, in the module's order. Waits for the device.
+#[cfg(not(target_family = "wasm"))]
+pub fn collect<M: Module>(module: &M) -> Result<Vec<(String, Values)>> {
+    use burn::module::ModuleVisitor;
+
+    #[derive(Default)]
+    struct Collect {
+        path: Vec<String>,
+        found: Vec<(String, Values)>,
+        problem: Option<String>,
+    }
+    impl ModuleVisitor for Collect {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.into());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let tensor = param.val();
+            let shape = tensor.dims().to_vec();
+            match tensor.into_data().try_to_vec::<f32>() {
+                Ok(data) => self.found.push((self.path.join("."), Values { shape, data })),
+                Err(e) => self.problem = Some(format!("{e:?}")),
+            }
+        }
+    }
+    let mut visitor = Collect::default();
+    module.visit(&mut visitor);
+    match visitor.problem {
+        None => Ok(visitor.found),
+        Some(problem) => Err(Error::weights("being written", problem, "keep its weights in f32")),
+    }
+}
+
+/// Replaces every float weight of `module` by the one of its name.
+///
+/// # Errors
+/// [`Error::Weights`] if a weight is missing, has another shape, or is left over.
+pub fn fill<M: Module>(name: &str, module: M, weights: HashMap<String, Values>) -> Result<M> {
+    struct Fill {
+        path: Vec<String>,
+        weights: HashMap<String, Values>,
+        problem: Option<String>,
+    }
+    impl ModuleMapper for Fill {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.into());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let path = self.path.join(".");
+            let dims = param.val().dims();
+            match self.weights.remove(&path) {
+                None => self.problem = Some(format!("lacks the weight {path}")),
+                Some(values) if values.shape != dims => {
+                    self.problem = Some(format!("{path} has shape {:?}, expected {dims:?}", values.shape));
+                }
+                Some(values) => {
+                    return param.map(|old| {
+                        Tensor::from_data(TensorData::new(values.data, values.shape), &old.device())
+                    });
+                }
+            }
+            param
+        }
+    }
+    let mut mapper = Fill { path: vec![], weights, problem: None };
+    let module = module.map(&mut mapper);
+    let left = mapper.weights.into_keys().next().map(|path| format!("has an unknown weight {path}"));
+    match mapper.problem.or(left) {
+        None => Ok(module),
+        Some(problem) => Err(Error::weights(name, problem, "use the file with the version that wrote it")),
+    }
+}

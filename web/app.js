@@ -1,0 +1,238 @@
+// The page: starts the engine, keeps the state and the URL in step, runs requests and reports what happens.
+
+import { showModels } from './about.js';
+import { defaultsOf, flowSampler } from './controls.js';
+import { find, findAll, make, megabytes } from './dom.js';
+import { GenerateView } from './generate.js';
+import { InterpolateView } from './interpolate.js';
+import { open } from './scorefield.js';
+import { initialState, isState, readHash, writeHash } from './state.js';
+
+let urlTimer = 0;
+
+const app = {
+  state: initialState(),
+  engine: null,
+  digits: [],
+  isRunning: false,
+
+  get model() {
+    return this.engine?.models.find(({ name }) => name === this.state.model);
+  },
+
+  optionsOf(sampler) {
+    return this.state.options[sampler] ?? {};
+  },
+
+  setOption(sampler, name, value) {
+    const options = { ...this.state.options, [sampler]: { ...this.optionsOf(sampler), [name]: value } };
+    this.update({ options }, false);
+  },
+
+  /** Changes the state. `redraw` is false when the change comes from the very control that shows it. */
+  update(patch, redraw = true) {
+    Object.assign(this.state, { run: false }, patch);
+    clearTimeout(urlTimer);
+    urlTimer = setTimeout(writeUrl, 150); // a slider changes it faster than Safari allows
+    if (redraw) refresh();
+  },
+
+  /** Runs a request of the engine with everything around it; never throws. */
+  async run({ runner, work, onPreview, onResult, retry }) {
+    if (this.isRunning) return;
+    this.isRunning = true;
+    find('#device').disabled = true;
+    clearError();
+    this.state.run = true;
+    writeUrl();
+    runner.start();
+    this.announce('Started.');
+    try {
+      const result = await work({
+        onDownload: (progress) => runner.download(progress),
+        onProgress: (progress) => runner.progress(progress),
+        onPreview,
+      });
+      onResult(result);
+      this.announce(`Finished: ${runner.finish(result)}`);
+    } catch (error) {
+      if (error.code === 'cancelled') {
+        runner.stop('Cancelled.');
+        this.announce('Cancelled.');
+      } else {
+        runner.stop('');
+        if (!error.code) console.error(error); // a mistake of the page itself
+        this.showError(error.message, retry);
+      }
+    } finally {
+      this.isRunning = false;
+      find('#device').disabled = false;
+    }
+  },
+
+  announce(sentence) {
+    find('#live').textContent = sentence;
+  },
+
+  showError(message, retry) {
+    const box = find('#alert');
+    box.replaceChildren(make('p', { textContent: message }));
+    if (retry) box.append(button('Try again', () => (clearError(), retry())));
+    box.append(button('Dismiss', clearError));
+    box.hidden = false;
+    box.scrollIntoView({ block: 'nearest' });
+  },
+
+  /** A short-lived remark beside the buttons, also announced. */
+  tell(sentence) {
+    this.announce(sentence);
+    for (const element of findAll('.shared')) element.textContent = sentence;
+    clearTimeout(this.tellTimer);
+    this.tellTimer = setTimeout(() => findAll('.shared').forEach((element) => (element.textContent = '')), 5000);
+  },
+
+  async copyLink() {
+    this.state.run = true;
+    writeUrl();
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.tell('Link copied.');
+    } catch {
+      this.tell('The link is in the address bar.'); // plain http denies the clipboard
+    }
+  },
+};
+
+const views = {
+  generate: new GenerateView(find('#generate'), app),
+  interpolate: new InterpolateView(find('#interpolate'), app),
+};
+
+function button(textContent, onClick) {
+  const element = make('button', { type: 'button', textContent });
+  element.addEventListener('click', onClick);
+  return element;
+}
+
+function clearError() {
+  find('#alert').hidden = true;
+  find('#alert').replaceChildren();
+}
+
+function writeUrl() {
+  clearTimeout(urlTimer);
+  if (!app.engine) return; // before the registry is known the link would lose its options
+  const sampler = app.state.task === 'interpolate' ? flowSampler(app.engine.samplers).name : app.state.sampler;
+  history.replaceState(null, '', writeHash(app.state, app.optionsOf(sampler)));
+}
+
+function refresh() {
+  const { task, device } = app.state;
+  for (const name of ['generate', 'interpolate', 'about']) {
+    find(`#${name}`).hidden = name !== task;
+    const tab = find(`nav [data-task=${name}]`);
+    if (name === task) tab.setAttribute('aria-current', 'page');
+    else tab.removeAttribute('aria-current');
+  }
+  find('#device').value = device;
+  for (const view of Object.values(views)) view.refresh();
+}
+
+/** Reads the URL, checks it against what the engine has, and starts if it says so. */
+function followHash() {
+  const { state, loose, notes } = readHash(isState(location.hash) ? location.hash : '', app.state);
+  const { models, samplers, device } = app.engine;
+  const known = (list, name, what) => {
+    if (list.some((entry) => entry.name === name)) return name;
+    if (name) notes.push(`The link asks for the ${what} “${name}”, which is not here; ${list[0].title} is used instead.`);
+    return list[0].name;
+  };
+  state.model = known(models, state.model, 'model');
+  state.sampler = known(samplers, state.sampler, 'sampler');
+  state.count ??= device.kind === 'gpu' ? 64 : 16;
+  for (const end of ['a', 'b']) {
+    if (state[end].kind !== 'digit' || app.digits[state[end].digit]) continue;
+    if (app.digits.length) notes.push(`There is no test digit ${state[end].digit} here; a seed is used instead.`);
+    state[end] = { kind: 'seed', seed: end === 'a' ? 1 : 2, index: 0 };
+  }
+  state.options = { ...state.options };
+  for (const sampler of samplers) state.options[sampler.name] ??= defaultsOf(sampler);
+  const active = state.task === 'interpolate' ? flowSampler(samplers) : samplers.find(({ name }) => name === state.sampler);
+  for (const [name, value] of Object.entries(loose)) {
+    const option = active.options.find((entry) => entry.name === name);
+    const isValid = option && value >= option.min && value <= option.max && (!option.integer || Number.isInteger(value));
+    if (isValid) state.options[active.name] = { ...state.options[active.name], [name]: value };
+    else notes.push(`The link's setting ${name}=${value} does not fit the sampler ${active.name} and was ignored.`);
+  }
+  app.state = state;
+  // A link that had to be corrected would not show its picture: let the visitor decide.
+  state.run &&= notes.length === 0;
+  writeUrl();
+  refresh();
+  if (notes.length) app.showError(notes.join(' '));
+  else if (state.run) views[state.task]?.start();
+}
+
+async function start(device) {
+  const note = find('#device-note');
+  note.textContent = 'Starting …';
+  const onProgress = ({ loaded, total }) => {
+    note.textContent = `Fetching the program: ${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''}`;
+  };
+  const onDevice = ({ kind, name, reason }) => {
+    note.textContent = `Computing on ${kind === 'gpu' ? `the GPU with WebGPU (${name})` : 'the CPU with WebAssembly'}. ${reason}`;
+    note.dataset.kind = kind;
+    app.announce(note.textContent);
+  };
+  try {
+    app.engine?.dispose();
+    app.engine = null;
+    app.engine = await open({ device, onProgress, onDevice });
+    showModels(app.engine.models);
+    followHash();
+  } catch (error) {
+    if (!error.code) console.error(error);
+    note.textContent = 'Not running.';
+    app.showError(error.message, () => start(device));
+  }
+}
+
+async function fetchDigits() {
+  const { height, width, index, label, pixels } = await (await fetch('digits.json')).json();
+  const bytes = Uint8ClampedArray.from(atob(pixels), (char) => char.charCodeAt(0));
+  const size = height * width;
+  return label.map((digit, i) => ({
+    label: digit,
+    index: index[i],
+    channels: 1,
+    height,
+    width,
+    data: bytes.slice(i * size, (i + 1) * size),
+  }));
+}
+
+for (const tab of findAll('nav [data-task]')) {
+  tab.addEventListener('click', () => app.update({ task: tab.dataset.task }));
+}
+find('#device').addEventListener('change', ({ target }) => {
+  app.update({ device: target.value });
+  writeUrl();
+  start(target.value);
+});
+window.addEventListener('hashchange', () => {
+  // Only links set the hash this way; a skip link ("#main") is no state.
+  if (!app.engine || app.isRunning || !isState(location.hash)) return writeUrl();
+  const wanted = readHash(location.hash, app.state).state.device;
+  if (wanted !== app.state.device) start((app.state.device = wanted));
+  else followHash();
+});
+
+const first = readHash(isState(location.hash) ? location.hash : '', app.state).state;
+app.state.task = first.task;
+app.state.device = first.device;
+app.digits = await fetchDigits().catch((error) => {
+  app.showError(`The test digits could not be read: ${error.message}.`);
+  return [];
+});
+refresh();
+await start(first.device);

@@ -1,0 +1,88 @@
+// One worker and the calls that wait for its answers. Used by scorefield.js only.
+//
+// Messages to the worker:    {id, type: 'open' | 'load' | 'sample' | 'interpolate', ...}, {type: 'cancel'}
+// Messages from the worker:  {id, type: 'result', value}, {id, type: 'error', code, message},
+//   {id, type: 'download', loaded, total}, {id, type: 'progress', step, n_steps, nfe, seconds},
+//   {id, type: 'preview', count, channels, height, width, images},
+//   {type: 'broke', code, message}  the GPU was lost or the wasm panicked: this worker is done for,
+//   {type: 'console', level, text}  what the worker printed.
+
+/** Every failure of the API; `code` says what kind, `message` is one sentence for the visitor. */
+export class ScorefieldError extends Error {
+  /**
+   * @param {'busy'|'cancelled'|'crash'|'device'|'disposed'|'network'|'request'|'weights'} code
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message);
+    this.name = 'ScorefieldError';
+    this.code = code;
+  }
+}
+
+export class Channel {
+  #worker;
+  #calls = new Map();
+  #nextId = 1;
+  #onBroke;
+
+  /** `onBroke(error)` is called when the worker dies while nobody waits for it. */
+  constructor(url, onBroke) {
+    this.#worker = spawn(url);
+    this.#onBroke = onBroke;
+    this.#worker.onmessage = ({ data }) => this.#receive(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#broke(new ScorefieldError('crash', event.message || `${url.pathname} could not be loaded`));
+    };
+  }
+
+  /** Sends a request; hooks are `{onDownload, onProgress, onPreview}`. */
+  call(message, hooks = {}) {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject, hooks });
+      this.#worker.postMessage({ id, ...message });
+    });
+  }
+
+  cancel() {
+    this.#worker.postMessage({ type: 'cancel' });
+  }
+
+  /** Ends the worker at once; whoever waits gets `error`. */
+  close(error) {
+    this.#onBroke = () => {};
+    this.#worker.onmessage = this.#worker.onerror = null;
+    this.#worker.terminate();
+    for (const { reject } of this.#calls.values()) reject(error);
+    this.#calls.clear();
+  }
+
+  #receive({ id, type, ...rest }) {
+    if (type === 'console') return console[rest.level](...rest.text);
+    if (type === 'broke') return this.#broke(new ScorefieldError(rest.code, rest.message));
+    const call = this.#calls.get(id);
+    if (type === 'download') call?.hooks.onDownload?.(rest);
+    else if (type === 'progress') call?.hooks.onProgress?.(rest);
+    else if (type === 'preview') call?.hooks.onPreview?.(rest);
+    else if (call) {
+      this.#calls.delete(id);
+      if (type === 'error') call.reject(new ScorefieldError(rest.code, rest.message));
+      else call.resolve(rest.value);
+    }
+  }
+
+  #broke(error) {
+    const report = this.#calls.size ? () => {} : this.#onBroke;
+    this.close(error);
+    report(error);
+  }
+}
+
+/** A worker must come from the page's own origin; a one-line blob lets it import ours from elsewhere. */
+function spawn(url) {
+  if (url.origin === location.origin) return new Worker(url, { type: 'module' });
+  const source = new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' });
+  return new Worker(URL.createObjectURL(source), { type: 'module' });
+}

@@ -1,0 +1,68 @@
+// Form fields made from the engine's registry, so that a new sampler or option needs no work here.
+
+import { make } from './dom.js';
+
+let serial = 0;
+
+/** Fills a <select> with registry entries. */
+export function fillSelect(select, entries, value) {
+  select.replaceChildren(...entries.map(({ name, title }) => make('option', { value: name, textContent: title })));
+  select.value = value;
+}
+
+/** The option that stands in the open rather than under "More": the number of steps, where there is one. */
+export function mainOption(sampler) {
+  return sampler.options.find(({ name }) => name === 'n_steps') ?? sampler.options[0];
+}
+
+/** The probability-flow sampler, whose options also steer encoding and interpolation. */
+export function flowSampler(samplers) {
+  return samplers.find(({ name }) => name === 'ode') ?? { name: 'ode', options: [] };
+}
+
+export function defaultsOf(sampler) {
+  return Object.fromEntries(sampler.options.map((option) => [option.name, option.default]));
+}
+
+/**
+ * A labelled number field for one option. With `slider`, a slider beside it does the same for mouse and touch; it
+ * is hidden from assistive technology because the field is already there.
+ */
+export function optionField(option, value, onInput, { slider = false } = {}) {
+  const id = `option-${++serial}`;
+  const input = make('input', {
+    id,
+    type: 'number',
+    required: true,
+    min: option.min,
+    max: option.max,
+    // Tolerances and rates may be any number; `step` is then only what the arrows add.
+    step: option.integer ? option.step || 1 : 'any',
+    value,
+    inputMode: option.integer ? 'numeric' : 'decimal',
+  });
+  input.name = option.name;
+  const help = make('p', { className: 'hint', id: `${id}-help`, textContent: option.help });
+  input.setAttribute('aria-describedby', help.id);
+  input.addEventListener('input', () => input.checkValidity() && onInput(input.valueAsNumber));
+  const row = make('div', { className: 'row' }, input);
+  if (slider) row.prepend(sliderFor(option, input));
+  return make('div', { className: 'field' }, make('label', { htmlFor: id, textContent: option.title }), row, help);
+}
+
+/** Positions are logarithmic where the range spans decades: 10 to 2000 steps, say. */
+function sliderFor({ min, max, integer }, input) {
+  const isLog = min > 0 && max / min > 30;
+  const toValue = (position) => (isLog ? min * (max / min) ** position : min + (max - min) * position);
+  const toPosition = (value) => (isLog ? Math.log(value / min) / Math.log(max / min) : (value - min) / (max - min));
+  const range = make('input', { type: 'range', min: 0, max: 1, step: 0.001, tabIndex: -1 });
+  range.value = toPosition(input.valueAsNumber);
+  range.setAttribute('aria-hidden', 'true');
+  range.addEventListener('input', () => {
+    const value = toValue(range.valueAsNumber);
+    input.value = integer ? Math.round(value) : value.toPrecision(3);
+    input.dispatchEvent(new Event('input'));
+  });
+  input.addEventListener('input', () => document.activeElement === input && (range.value = toPosition(input.valueAsNumber)));
+  return range;
+}

@@ -1,0 +1,55 @@
+// Worker side: which device to use and why, and noticing that a GPU has died.
+
+/**
+ * Decides between 'gpu' and 'cpu'. WebGPU is probed here because wgpu panics, instead of failing, where there is
+ * none. `because` is a reason that stands already (the GPU broke a moment ago).
+ * @returns {Promise<{kind: 'gpu'|'cpu', name: string, reason: string}>}
+ */
+export async function chooseDevice(wanted, because) {
+  const cpu = (reason) => ({ kind: 'cpu', name: 'WebAssembly', reason: because || reason });
+  if (wanted === 'cpu') return cpu('You chose the CPU.');
+  if (!navigator.gpu) {
+    return cpu(
+      isSecureContext
+        ? 'This browser has no WebGPU, so the CPU does the work.'
+        : 'WebGPU needs https, and this page came over plain http, so the CPU does the work.',
+    );
+  }
+  let adapter = null;
+  try {
+    adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' });
+  } catch (error) {
+    return cpu(`WebGPU refused to start (${error.message}), so the CPU does the work.`);
+  }
+  if (!adapter) return cpu('WebGPU found no graphics adapter here, so the CPU does the work.');
+
+  const name = describe(adapter.info);
+  if (wanted === 'auto' && isSoftware(adapter.info)) {
+    return cpu(`The only WebGPU adapter here (${name}) is itself software and slower than WebAssembly.`);
+  }
+  return { kind: 'gpu', name, reason: wanted === 'gpu' ? 'You chose the GPU.' : 'WebGPU is available.' };
+}
+
+/** Calls `onFailure(message)` when a GPU device opened in this worker is lost or a command on it is invalid. */
+export function watchGpu(onFailure) {
+  if (!self.GPUAdapter) return;
+  // wgpu opens the device inside wasm and only logs its errors, after which results are silently wrong.
+  const requestDevice = GPUAdapter.prototype.requestDevice;
+  GPUAdapter.prototype.requestDevice = async function (...args) {
+    const device = await requestDevice.apply(this, args);
+    device.lost.then(({ message }) => onFailure(message || 'the GPU was lost'));
+    device.addEventListener('uncapturederror', ({ error }) => onFailure(error.message.split('\n')[0]));
+    self.scorefieldGpu = device; // a handle for developer tools and tests: scorefieldGpu.destroy() loses it
+    return device;
+  };
+}
+
+/** Browsers fill different fields, often none; `description` is the readable one where there is one. */
+function describe({ description, vendor, architecture, device }) {
+  return description || [vendor, architecture, device].filter(Boolean).join(' ') || 'unnamed adapter';
+}
+
+function isSoftware({ isFallbackAdapter, description, vendor, architecture, device }) {
+  const words = [description, vendor, architecture, device].join(' ');
+  return isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/i.test(words);
+}

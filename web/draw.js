@@ -1,0 +1,124 @@
+// The drawing pad: mouse, touch and pen, and the keyboard (arrows move a cursor, space puts the pen down).
+
+import { fromImageData, withChannels } from './pixels.js';
+import { make } from './dom.js';
+
+const SIZE = 280;
+const STEP = 10;
+const LINE = 24;
+const HELP = 'Arrow keys move, space puts the pen down or up, Delete clears, Ctrl+Z undoes.';
+
+/** Builds the pad in `holder`; `onChange(picture)` gets a 1-channel picture after each stroke, null when empty. */
+export function createPad(holder, onChange) {
+  const canvas = make('canvas', { width: SIZE, height: SIZE, tabIndex: 0, className: 'pad' });
+  const cursor = make('div', { className: 'pad-cursor', hidden: true });
+  const status = make('p', { className: 'hint', textContent: HELP, role: 'status' });
+  const undo = make('button', { type: 'button', textContent: 'Undo' });
+  const clear = make('button', { type: 'button', textContent: 'Clear' });
+  canvas.setAttribute('role', 'application');
+  canvas.setAttribute('aria-label', `Drawing pad. ${HELP}`);
+  holder.append(make('div', { className: 'pad-holder' }, canvas, cursor), make('div', { className: 'row' }, undo, clear), status);
+
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  const history = [];
+  let last = null; // the pen's place while it is down
+  let place = { x: SIZE / 2, y: SIZE / 2 }; // the keyboard's cursor
+  let keyPen = false;
+
+  context.lineCap = context.lineJoin = 'round';
+  context.strokeStyle = '#fff';
+  wipe();
+
+  function wipe() {
+    context.fillStyle = '#000';
+    context.fillRect(0, 0, SIZE, SIZE);
+  }
+  function remember() {
+    history.push(context.getImageData(0, 0, SIZE, SIZE));
+    if (history.length > 30) history.shift();
+  }
+  function line(from, to, pressure) {
+    context.lineWidth = LINE * (pressure > 0 ? 0.6 + 0.8 * pressure : 1);
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x, to.y);
+    context.stroke();
+  }
+  function report() {
+    const picture = withChannels(fromImageData(context.getImageData(0, 0, SIZE, SIZE)), 1);
+    onChange(picture.data.some((byte) => byte > 0) ? picture : null);
+  }
+  function locate(event) {
+    const { left, top, width, height } = canvas.getBoundingClientRect();
+    return { x: ((event.clientX - left) * SIZE) / width, y: ((event.clientY - top) * SIZE) / height };
+  }
+  function showCursor() {
+    cursor.hidden = document.activeElement !== canvas || !canvas.matches(':focus-visible');
+    cursor.style.left = `${(100 * place.x) / SIZE}%`;
+    cursor.style.top = `${(100 * place.y) / SIZE}%`;
+    cursor.classList.toggle('down', keyPen);
+  }
+  function stepBack() {
+    const before = history.pop();
+    if (!before) return;
+    context.putImageData(before, 0, 0);
+    report();
+  }
+  function clearAll() {
+    remember();
+    wipe();
+    report();
+  }
+
+  canvas.addEventListener('pointerdown', (event) => {
+    if (event.button !== 0) return;
+    canvas.setPointerCapture(event.pointerId);
+    remember();
+    last = locate(event);
+    line(last, last, event.pointerType === 'pen' ? event.pressure : 0);
+  });
+  canvas.addEventListener('pointermove', (event) => {
+    if (!last) return;
+    // A fast pen sends several points between two frames; without them curves become polygons.
+    const points = event.getCoalescedEvents?.() ?? [];
+    for (const point of points.length ? points : [event]) {
+      const to = locate(point);
+      line(last, to, event.pointerType === 'pen' ? point.pressure : 0);
+      last = to;
+    }
+  });
+  for (const type of ['pointerup', 'pointercancel']) {
+    canvas.addEventListener(type, () => {
+      if (last) report();
+      last = null;
+    });
+  }
+
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  canvas.addEventListener('keydown', (event) => {
+    const move = moves[event.key];
+    if (move) {
+      const inside = (value) => Math.min(SIZE - STEP, Math.max(STEP, value));
+      const to = { x: inside(place.x + move[0] * STEP), y: inside(place.y + move[1] * STEP) };
+      if (keyPen) line(place, to, 0);
+      place = to;
+      if (keyPen) report();
+    } else if (event.key === ' ') {
+      keyPen = !keyPen;
+      if (keyPen) {
+        remember();
+        line(place, place, 0);
+        report();
+      }
+      status.textContent = keyPen ? 'Pen down: arrow keys draw.' : 'Pen up: arrow keys move.';
+    } else if (event.key === 'Delete' || event.key === 'Backspace') clearAll();
+    else if (event.key === 'z' && (event.ctrlKey || event.metaKey)) stepBack();
+    else return;
+    event.preventDefault();
+    showCursor();
+  });
+  canvas.addEventListener('focus', showCursor);
+  canvas.addEventListener('blur', showCursor);
+  undo.addEventListener('click', stepBack);
+  clear.addEventListener('click', clearAll);
+}

@@ -1,0 +1,191 @@
+// One end of an interpolation: a test digit, a seed, a file or a drawing.
+
+import { find, findAll, make, randomSeed, stamp } from './dom.js';
+import { createPad } from './draw.js';
+import { centredLikeMnist, fitted, fromImageData, inkOnBlack, rimIsBright, shapeOf, show, toFloats, withChannels } from './pixels.js';
+
+export class EndpointView {
+  #root;
+  #key;
+  #app;
+  #original = null; // the file or drawing before it was fitted, while it is known
+  #result = null; // what a seed turned out to be, once it was computed
+  /** A sentence while the chosen kind has no picture yet. */
+  missing = '';
+
+  /** `key` is 'a' or 'b'. */
+  constructor(root, key, app) {
+    this.#root = root;
+    this.#key = key;
+    this.#app = app;
+    root.append(...stamp('#endpoint-template'));
+    for (const radio of findAll('input[type=radio]', root)) {
+      radio.name = `kind-${key}`;
+      radio.addEventListener('change', () => this.#choose(radio.value));
+    }
+    createPad(find('[data-kind=drawing] .pad-place', root), (picture) => this.#own(picture, 'drawing'));
+    this.#wire();
+  }
+
+  get #endpoint() {
+    return this.#app.state[this.#key];
+  }
+
+  refresh() {
+    const endpoint = this.#endpoint;
+    const kind = endpoint.kind !== 'pixels' ? endpoint.kind : endpoint.source === 'drawing' ? 'drawing' : 'file';
+    if (!this.missing) this.#open(kind);
+    find('.seed', this.#root).value = endpoint.seed ?? 0;
+    find('.index', this.#root).value = endpoint.index ?? 0;
+    // These redo a file's reading, so they need the file.
+    for (const box of findAll('[data-kind=file] [type=checkbox]', this.#root)) box.disabled = this.#original?.source !== 'file';
+    this.#digits();
+    this.#thumbnail();
+  }
+
+  /** The endpoint as the engine wants it. */
+  request(model) {
+    const endpoint = this.#endpoint;
+    if (endpoint.kind === 'seed') return { seed: endpoint.seed, index: endpoint.index };
+    return { pixels: toFloats(fitted(this.#picture(), shapeOf(model)).data) };
+  }
+
+  /** After a run: what a seed looks like. */
+  reveal(picture) {
+    if (this.#endpoint.kind !== 'seed') return;
+    this.#result = { picture, key: JSON.stringify([this.#app.state.model, this.#endpoint]) };
+    this.#thumbnail();
+  }
+
+  #picture() {
+    return this.#endpoint.kind === 'digit' ? this.#app.digits[this.#endpoint.digit] : this.#endpoint.picture;
+  }
+
+  #open(kind) {
+    for (const radio of findAll('input[type=radio]', this.#root)) radio.checked = radio.value === kind;
+    for (const panel of findAll('[data-kind]', this.#root)) panel.hidden = panel.dataset.kind !== kind;
+  }
+
+  #choose(kind) {
+    this.#original = null;
+    this.missing = '';
+    this.#open(kind);
+    const name = this.#key.toUpperCase();
+    if (kind === 'digit') this.#set({ kind, digit: 0 });
+    else if (kind === 'seed') this.#set({ kind, seed: randomSeed(), index: 0 });
+    else {
+      this.missing = kind === 'file' ? `Choose a file for picture ${name} first.` : `Draw something for picture ${name} first.`;
+      this.#thumbnail();
+    }
+  }
+
+  #set(endpoint) {
+    this.missing = '';
+    this.#app.update({ [this.#key]: endpoint });
+  }
+
+  /** Takes a visitor's picture, fits it to the model and makes it the endpoint. */
+  #own(picture, source) {
+    this.#original = picture && { picture, source };
+    if (!picture) {
+      this.missing = `Draw something for picture ${this.#key.toUpperCase()} first.`;
+      return this.#thumbnail();
+    }
+    const shape = shapeOf(this.#app.model);
+    const root = find(`[data-kind=${source}]`, this.#root);
+    let fittedPicture = withChannels(picture, shape.channels);
+    if (find('.invert', root)?.checked) fittedPicture = inkOnBlack(fittedPicture);
+    const centre = find('.centre', root);
+    fittedPicture = centre.checked && shape.channels === 1 && shape.width === shape.height
+      ? centredLikeMnist(fittedPicture, shape.width)
+      : fitted(fittedPicture, shape);
+    this.#set({ kind: 'pixels', source, picture: fittedPicture });
+  }
+
+  async #file(file) {
+    let bitmap;
+    try {
+      bitmap = await createImageBitmap(file);
+    } catch {
+      return this.#app.showError(`“${file.name}” could not be read as an image; choose a PNG, JPEG, WebP or GIF.`);
+    }
+    const scale = Math.min(1, 280 / Math.max(bitmap.width, bitmap.height)); // enough for every model here
+    const canvas = make('canvas', {
+      width: Math.max(1, Math.round(bitmap.width * scale)),
+      height: Math.max(1, Math.round(bitmap.height * scale)),
+    });
+    const context = canvas.getContext('2d');
+    context.imageSmoothingQuality = 'high';
+    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    const picture = fromImageData(context.getImageData(0, 0, canvas.width, canvas.height));
+    const isInk = shapeOf(this.#app.model).channels === 1 && rimIsBright(withChannels(picture, 1));
+    for (const box of findAll('[data-kind=file] [type=checkbox]', this.#root)) box.checked = isInk;
+    this.#own(picture, 'file');
+  }
+
+  #digits() {
+    const { digits } = this.#app;
+    const holder = find('.digits', this.#root);
+    if (holder.children.length !== digits.length) {
+      holder.replaceChildren(
+        ...digits.map((digit, i) => {
+          const button = make('button', { type: 'button', className: 'digit' }, make('canvas', { className: 'pixels' }));
+          button.setAttribute('aria-label', `a handwritten ${digit.label}, test image ${digit.index}`);
+          button.addEventListener('click', () => this.#set({ kind: 'digit', digit: i }));
+          show(button.firstChild, digit);
+          return button;
+        }),
+      );
+    }
+    [...holder.children].forEach((button, i) => button.setAttribute('aria-pressed', this.#endpoint.digit === i));
+  }
+
+  #thumbnail() {
+    const canvas = find('.thumb', this.#root);
+    const endpoint = this.#endpoint;
+    const isKnownSeed = this.#result?.key === JSON.stringify([this.#app.state.model, endpoint]);
+    const picture = endpoint.kind === 'seed' ? isKnownSeed && this.#result.picture : this.#picture();
+    const isEmpty = Boolean(this.missing) || !picture;
+    canvas.classList.toggle('empty', isEmpty);
+    if (isEmpty) canvas.width = canvas.height = 28; // also clears it
+    else show(canvas, this.#app.model ? fitted(picture, shapeOf(this.#app.model)) : picture);
+    const note = this.missing || this.#describe(isKnownSeed);
+    find('.endpoint-note', this.#root).textContent = note;
+    canvas.setAttribute('aria-label', `Picture ${this.#key.toUpperCase()}: ${note}`);
+  }
+
+  #describe(isKnownSeed) {
+    const endpoint = this.#endpoint;
+    if (endpoint.kind === 'digit') {
+      const digit = this.#app.digits[endpoint.digit];
+      return digit ? `A ${digit.label} from the MNIST test set (image ${digit.index}).` : '';
+    }
+    if (endpoint.kind === 'seed') return `Seed ${endpoint.seed}, image ${endpoint.index}${isKnownSeed ? '.' : ', drawn when you start.'}`;
+    return { file: 'Your file.', drawing: 'Your drawing.', sample: 'An image you generated.', own: 'A picture from the link.' }[endpoint.source];
+  }
+
+  #wire() {
+    const root = this.#root;
+    const [seed, index] = [find('.seed', root), find('.index', root)];
+    for (const input of [seed, index]) {
+      input.addEventListener('input', () => {
+        if (seed.checkValidity() && index.checkValidity()) {
+          this.#set({ kind: 'seed', seed: seed.valueAsNumber, index: index.valueAsNumber });
+        }
+      });
+    }
+    find('.dice', root).addEventListener('click', () => this.#set({ kind: 'seed', seed: randomSeed(), index: index.valueAsNumber || 0 }));
+    find('input[type=file]', root).addEventListener('change', ({ target }) => target.files[0] && this.#file(target.files[0]));
+    for (const box of findAll('input[type=checkbox]', root)) {
+      box.addEventListener('change', () => this.#original && this.#own(this.#original.picture, this.#original.source));
+    }
+    root.addEventListener('dragover', (event) => event.preventDefault());
+    root.addEventListener('drop', (event) => {
+      event.preventDefault();
+      const file = event.dataTransfer.files[0];
+      if (!file) return;
+      this.#choose('file');
+      this.#file(file);
+    });
+  }
+}

@@ -1,0 +1,85 @@
+// What a run shows while it goes on and after it: progress, figures, buttons. Both tasks use one each.
+
+import { duration, figure, find, make, megabytes, plural } from './dom.js';
+
+export class Runner {
+  #start;
+  #cancel;
+  #bar;
+  #text;
+  #figures;
+
+  /** `section` holds a form with a start button and the stamped template. */
+  constructor(section, onCancel) {
+    this.#start = find('.start', section);
+    this.#cancel = find('.cancel', section);
+    this.#bar = find('.bar', section);
+    this.#text = find('.progress-text', section);
+    this.#figures = find('.figures', section);
+    this.#cancel.addEventListener('click', onCancel);
+    this.#show({});
+  }
+
+  start() {
+    this.#busy(true);
+    this.#say('Starting …', null);
+    this.#show({});
+    // On a phone the results are below the controls.
+    const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth';
+    if (this.#figures.getBoundingClientRect().bottom > innerHeight) this.#text.parentElement.scrollIntoView({ behavior });
+  }
+
+  download({ loaded, total }) {
+    this.#say(`Fetching weights: ${megabytes(loaded)} of ${megabytes(total)}`, total ? loaded / total : null);
+  }
+
+  progress({ step, n_steps, nfe, seconds }) {
+    // An adaptive solver knows no number of steps; it may send n_steps 0.
+    const share = n_steps ? step / n_steps : null;
+    const left = share && step > 1 ? `, ${duration((seconds * (1 - share)) / share)} left` : '';
+    this.#say(`Step ${step.toLocaleString('en')}${n_steps ? ` of ${n_steps.toLocaleString('en')}` : ''}${left}`, share);
+    this.#show({ nfe, seconds });
+  }
+
+  /** Shows the final figures and returns them as one sentence for the live region. */
+  finish({ count, nfe, seconds }) {
+    this.#busy(false);
+    this.#say('Done.', 0);
+    this.#show({ nfe, seconds, count });
+    return `${plural(count, 'image')} in ${duration(seconds)}, ${plural(nfe, 'network evaluation')}.`;
+  }
+
+  stop(sentence) {
+    this.#busy(false);
+    this.#say(sentence, 0);
+  }
+
+  #busy(isBusy) {
+    const [gone, next] = isBusy ? [this.#start, this.#cancel] : [this.#cancel, this.#start];
+    const hadFocus = document.activeElement === gone;
+    this.#start.disabled = isBusy;
+    this.#cancel.hidden = !isBusy;
+    this.#bar.hidden = !isBusy;
+    if (hadFocus) next.focus({ preventScroll: true }); // or the keyboard user's place would be lost
+  }
+
+  #say(text, share) {
+    this.#text.textContent = text;
+    if (share === null) this.#bar.removeAttribute('value');
+    else this.#bar.value = share;
+  }
+
+  #show({ nfe = 0, seconds = 0, count = null }) {
+    const rows = [
+      ['Network evaluations', nfe ? nfe.toLocaleString('en') : '–', 'NFE: how often the network was asked for the score'],
+      ['Per evaluation', nfe ? `${figure((1000 * seconds) / nfe)} ms` : '–', 'Time of one evaluation of the whole batch'],
+      ['Images per second', count && seconds ? figure(count / seconds) : '–', 'Finished images over the whole time'],
+      ['Time', seconds ? duration(seconds) : '–', 'From the first step to the last'],
+    ];
+    this.#figures.replaceChildren(
+      ...rows.map(([term, value, title]) =>
+        make('div', { title }, make('dt', { textContent: term }), make('dd', { textContent: value })),
+      ),
+    );
+  }
+}

@@ -1,0 +1,261 @@
+// The public API of Scorefield: score-based generative models in a web page. See README, "Use it in your page".
+//
+//   import { open } from './scorefield.js';
+//   const engine = await open();
+//   const result = await engine.sample({ model: 'mnist-vp', sampler: 'pc', seed: 7, count: 16 });
+//   result.images  // Float32Array [count, channels, height, width], 0 black to 1 white, unclipped
+//
+// All computation happens in a module worker (worker.js), so no call blocks the page. This file decides what
+// happens when something breaks: a lost GPU or a crashed worker is replaced by a fresh worker on the CPU and
+// the same request is run again, because a wasm module that has panicked cannot be trusted any more.
+
+import { Channel, ScorefieldError } from './channel.js';
+import { fetchManifest } from './weights.js';
+
+export { ScorefieldError };
+
+/**
+ * @typedef {object} Device
+ * @property {'gpu'|'cpu'} kind  What computes: WebGPU, or WebAssembly on one processor core.
+ * @property {string} name       The adapter's name, or "WebAssembly".
+ * @property {string} reason     One sentence that says why this device is in use.
+ *
+ * @typedef {object} Model  An entry of models/manifest.json.
+ * @property {string} name
+ * @property {string} title
+ * @property {string} file
+ * @property {number} bytes
+ * @property {string} sha256
+ * @property {object} card  The model card: shape, SDE, data set, licence, training, measured quality.
+ *
+ * @typedef {object} Option  One setting of a sampler.
+ * @property {string} name
+ * @property {string} title
+ * @property {string} help
+ * @property {number} default
+ * @property {number} min
+ * @property {number} max
+ * @property {number} step
+ * @property {boolean} integer
+ *
+ * @typedef {{name: string, title: string, help: string, options: Option[]}} Sampler
+ *
+ * @typedef {object} Images
+ * @property {number} count
+ * @property {number} channels
+ * @property {number} height
+ * @property {number} width
+ * @property {Float32Array} images  [count, channels, height, width] in [0, 1], not clipped.
+ *
+ * @typedef {Images & {nfe: number, seconds: number}} Result
+ *
+ * @typedef {object} SampleRequest
+ * @property {string} model
+ * @property {string} sampler
+ * @property {Object<string, number>} [options]  Left-out options take their defaults.
+ * @property {number} [seed]           0
+ * @property {number} [count]          16
+ * @property {number} [preview_every]  Steps between previews; 0 (default) sends none.
+ *
+ * @typedef {{seed: number, index: number} | {pixels: Float32Array}} Endpoint
+ *   A latent drawn from a seed, or a picture [channels, height, width] in [0, 1] that is encoded.
+ *
+ * @typedef {object} InterpolateRequest
+ * @property {string} model
+ * @property {Endpoint} a
+ * @property {Endpoint} b
+ * @property {number} frames           Pictures in the row, both ends included.
+ * @property {Object<string, number>} [options]  Options of the probability-flow sampler.
+ * @property {number} [seed]
+ *
+ * @typedef {object} RunOptions
+ * @property {(p: {step: number, n_steps: number, nfe: number, seconds: number}) => void} [onProgress]
+ * @property {(p: Images) => void} [onPreview]
+ * @property {(p: {loaded: number, total: number}) => void} [onDownload]  While the weights are fetched.
+ * @property {AbortSignal} [signal]
+ */
+
+/**
+ * Starts the engine: fetches the list of models, starts the worker and opens the device.
+ *
+ * @param {object} [options]
+ * @param {'auto'|'gpu'|'cpu'} [options.device]  `auto` takes WebGPU when there is a hardware adapter.
+ * @param {string|URL} [options.baseUrl]  Folder that holds worker.js, wasm/ and models/; default: this file's.
+ * @param {(p: {loaded: number, total: number}) => void} [options.onProgress]  While the program is fetched.
+ * @param {(device: Device) => void} [options.onDevice]  Now, and again whenever the device changes.
+ * @returns {Promise<Engine>}
+ */
+export function open(options = {}) {
+  return Engine.open(options);
+}
+
+/** A running engine; get one from `open`. It does one thing at a time. */
+export class Engine {
+  /** @type {Device} */ device;
+  /** @type {Model[]} */ models = [];
+  /** @type {Sampler[]} */ samplers = [];
+  #base;
+  #hooks;
+  #channel = null;
+  #cards = new Map();
+  #job = null;
+  #restarting = null;
+  #disposed = false;
+
+  /** See the function `open`. */
+  static async open({ device = 'auto', baseUrl, onProgress, onDevice }) {
+    const engine = new Engine();
+    engine.#base = baseUrl ? new URL(baseUrl, location.href) : new URL('./', import.meta.url);
+    engine.#hooks = { onDownload: onProgress, onDevice };
+    engine.models = await fetchManifest(engine.#base);
+    await engine.#start(device, '');
+    return engine;
+  }
+
+  /**
+   * Fetches a model's weights and hands them to the device. `sample` and `interpolate` do this by themselves.
+   * @param {string} model
+   * @param {{onProgress?: (p: {loaded: number, total: number}) => void, signal?: AbortSignal}} [options]
+   * @returns {Promise<object>} the model card
+   */
+  load(model, { onProgress, signal } = {}) {
+    return this.#exclusively(signal, () => this.#load(model, { onDownload: onProgress }));
+  }
+
+  /**
+   * Draws new images.
+   * @param {SampleRequest} request
+   * @param {RunOptions} [options]
+   * @returns {Promise<Result>}
+   */
+  sample(request, options = {}) {
+    return this.#run('sample', { options: {}, seed: 0, count: 16, preview_every: 0, ...request }, options);
+  }
+
+  /**
+   * Encodes two endpoints with the probability-flow ODE and decodes the pictures between them.
+   * @param {InterpolateRequest} request
+   * @param {RunOptions} [options]
+   * @returns {Promise<Result>}
+   */
+  interpolate(request, options = {}) {
+    return this.#run('interpolate', { options: {}, seed: 0, ...request }, options);
+  }
+
+  /** Stops what is running within one step; its promise rejects with code `cancelled`. */
+  cancel() {
+    const job = this.#job;
+    if (!job || job.cancelled) return;
+    job.cancelled = true;
+    this.#channel?.cancel();
+    // A step can take long on a slow device, and a hung GPU never ends it: then the worker has to go.
+    job.timer = setTimeout(() => {
+      if (this.#job === job) this.#restart(this.device.kind, this.device.reason);
+    }, 5000);
+  }
+
+  /** Ends the worker and frees the device. */
+  dispose() {
+    this.#disposed = true;
+    this.#close(new ScorefieldError('disposed', 'The engine was closed.'));
+  }
+
+  #run(type, request, { onDownload, onProgress, onPreview, signal }) {
+    return this.#exclusively(signal, async () => {
+      await this.#load(request.model, { onDownload });
+      return this.#channel.call({ type, request }, { onProgress, onPreview });
+    });
+  }
+
+  async #load(model, hooks) {
+    if (this.#cards.has(model)) return this.#cards.get(model);
+    const entry = this.models.find(({ name }) => name === model);
+    if (!entry) {
+      const known = this.models.map(({ name }) => name).join(', ');
+      throw new ScorefieldError('request', `There is no model “${model}”; choose one of ${known}.`);
+    }
+    const card = await this.#channel.call({ type: 'load', entry }, hooks);
+    this.#cards.set(model, card);
+    return card;
+  }
+
+  /** One job at a time, and only when no restart is going on. */
+  async #exclusively(signal, work) {
+    if (this.#disposed) throw new ScorefieldError('disposed', 'The engine was closed; open a new one.');
+    if (this.#job) throw new ScorefieldError('busy', 'Another run is still going on; cancel it first.');
+    const job = (this.#job = { cancelled: signal?.aborted ?? false, timer: 0 });
+    const onAbort = () => this.cancel();
+    signal?.addEventListener('abort', onAbort);
+    const guarded = () => {
+      if (job.cancelled) throw new ScorefieldError('cancelled', 'Cancelled.');
+      return work();
+    };
+    try {
+      await this.#restarting;
+      if (!this.#channel) await this.#start(this.device.kind, this.device.reason);
+      return await this.#withFallback(guarded);
+    } finally {
+      clearTimeout(job.timer);
+      signal?.removeEventListener('abort', onAbort);
+      this.#job = null;
+    }
+  }
+
+  async #withFallback(work) {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (this.#disposed || !isBreakdown(error)) throw error;
+        const wasGpu = this.device.kind === 'gpu';
+        await this.#start('cpu', wasGpu ? takenOver(error) : this.device.reason);
+        // A crash on the CPU would only repeat itself; the fresh worker is for the next request.
+        if (!wasGpu) throw new ScorefieldError('crash', `The computation crashed (${trimmed(error)}); try fewer images.`);
+      }
+    }
+  }
+
+  /** Opens a fresh worker. `reason`, when not empty, says why this very device has to be used. */
+  async #start(device, reason) {
+    this.#close(new ScorefieldError('crash', 'the worker was replaced'));
+    const whenIdle = (error) => this.#restart('cpu', this.device?.kind === 'cpu' ? this.device.reason : takenOver(error));
+    this.#channel = new Channel(new URL('worker.js', this.#base), whenIdle);
+    try {
+      const opened = await this.#channel.call({ type: 'open', device, reason }, this.#hooks);
+      this.samplers = opened.samplers;
+      this.device = opened.device;
+    } catch (error) {
+      if (device === 'cpu' || this.#disposed || !isBreakdown(error)) throw error;
+      return this.#start('cpu', takenOver(error));
+    }
+    this.#hooks.onDevice?.(this.device);
+  }
+
+  #restart(device, reason) {
+    // Closing first makes the waiting call end now, as cancelled, not after the new worker is up.
+    this.#close(new ScorefieldError(this.#job?.cancelled ? 'cancelled' : 'crash', 'Cancelled.'));
+    this.#restarting = this.#start(device, reason)
+      .catch((error) => console.error(error)) // the next call tries again and reports
+      .finally(() => (this.#restarting = null));
+  }
+
+  #close(error) {
+    this.#channel?.close(error);
+    this.#channel = null;
+    this.#cards.clear();
+  }
+}
+
+function isBreakdown({ code }) {
+  return code === 'device' || code === 'crash';
+}
+
+function takenOver(error) {
+  const what = error.code === 'device' ? 'The GPU cannot be used' : 'The computation on the GPU crashed';
+  return `${what} (${trimmed(error)}), so the CPU has taken over.`;
+}
+
+/** A message as part of a sentence. */
+function trimmed({ message }) {
+  return message.replace(/[.\s]+$/, '');
+}

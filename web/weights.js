@@ -1,0 +1,93 @@
+// The list of models and their weight files. The sha256 is not checked here but in Rust: pages served over
+// plain http have no crypto.subtle.
+
+import { ScorefieldError } from './channel.js';
+
+const CACHE = 'scorefield-weights';
+
+/** Reads models/manifest.json; `base` is the folder that holds models/. */
+export async function fetchManifest(base) {
+  const url = new URL('models/manifest.json', base);
+  try {
+    // The manifest names the sha256 of the weights, so a stale copy would reject good files.
+    const response = await fetch(url, { cache: 'no-cache' });
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    return await response.json();
+  } catch (error) {
+    throw new ScorefieldError('network', `The list of models (${url.pathname}) could not be read: ${error.message}.`);
+  }
+}
+
+/**
+ * The bytes of a model and whether they came from the cache. `reload` ignores every cached copy.
+ * @returns {Promise<{bytes: Uint8Array, cached: boolean}>}
+ */
+export async function fetchWeights(entry, base, { onProgress, signal, reload = false }) {
+  const kept = reload ? null : await (await openCache())?.match(cacheKey(entry, base));
+  if (kept) return { bytes: new Uint8Array(await kept.arrayBuffer()), cached: true };
+
+  const url = new URL(`models/${entry.file}`, base);
+  const failed = (why) =>
+    new ScorefieldError('network', `The weights of “${entry.title}” could not be downloaded: ${why}.`);
+  try {
+    const response = await fetch(url, { signal, cache: reload ? 'reload' : 'default' });
+    if (!response.ok) throw failed(`the server answered ${response.status} for ${url.pathname}`);
+    const bytes = await readAll(response, entry.bytes, onProgress);
+    return { bytes, cached: false };
+  } catch (error) {
+    if (error.name === 'AbortError') throw new ScorefieldError('cancelled', 'Cancelled.');
+    throw error instanceof ScorefieldError ? error : failed(`${error.message}; check the connection`);
+  }
+}
+
+/** Keeps weights that were found good, and forgets older weights of the same model. */
+export async function keepWeights(entry, base, bytes) {
+  try {
+    const cache = await openCache();
+    if (!cache) return;
+    const key = cacheKey(entry, base);
+    const old = (await cache.keys()).filter(({ url }) => url.startsWith(key.split('?')[0] + '?') && url !== key);
+    await Promise.all(old.map((request) => cache.delete(request)));
+    await cache.put(key, new Response(bytes));
+  } catch (error) {
+    console.warn(`The weights were not kept for the next visit: ${error.message}`); // a full disk, say
+  }
+}
+
+export async function forgetWeights(entry, base) {
+  await (await openCache())?.delete(cacheKey(entry, base));
+}
+
+/** Null where the browser has none (plain http) or denies it (some private modes). */
+async function openCache() {
+  try {
+    return await caches.open(CACHE);
+  } catch {
+    return null;
+  }
+}
+
+function cacheKey(entry, base) {
+  return new URL(`models/${encodeURIComponent(entry.name)}?sha256=${entry.sha256}`, base).href;
+}
+
+/** Reads a body while reporting progress. `total` is the manifest's: compressed transfers state no usable length. */
+export async function readAll(response, total, onProgress) {
+  const chunks = [];
+  let loaded = 0;
+  onProgress?.({ loaded, total });
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    loaded += value.length;
+    onProgress?.({ loaded, total });
+  }
+  const bytes = new Uint8Array(loaded);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,106 @@
+// The module worker that owns the wasm module and the GPU. channel.js lists the messages.
+
+import { ScorefieldError } from './channel.js';
+import { chooseDevice, watchGpu } from './device.js';
+import { fetchWeights, forgetWeights, keepWeights, readAll } from './weights.js';
+
+const base = new URL('./', import.meta.url);
+let session = null;
+let download = null;
+
+// Rust's panics and burn's shader errors arrive at console.error; the page has to see them too.
+let panic = null; // what a panic said; the trap that follows says only "unreachable"
+for (const level of ['error', 'warn']) {
+  console[level] = (...text) => {
+    panic = /panicked at .*\n(.*)/.exec(text[0])?.[1] ?? panic;
+    postMessage({ type: 'console', level, text: text.map(String) });
+  };
+}
+const broke = (code, message) => postMessage({ type: 'broke', code, message });
+watchGpu((message) => broke('device', message));
+// After a panic the promise of the call that panicked is never settled; only these events tell.
+self.addEventListener('error', (event) => {
+  event.preventDefault();
+  broke('crash', panic ?? event.message);
+});
+self.addEventListener('unhandledrejection', (event) => {
+  event.preventDefault();
+  broke('crash', panic ?? String(event.reason?.message ?? event.reason));
+});
+
+const handlers = {
+  async open({ device, reason }, tell) {
+    const choice = await chooseDevice(device, reason);
+    const { Session } = await loadWasm(tell);
+    try {
+      session = await Session.open(choice.kind);
+    } catch (error) {
+      error.code ??= choice.kind === 'gpu' ? 'device' : 'crash';
+      throw error;
+    }
+    const actual = session.device();
+    return {
+      device: { kind: actual.kind, name: choice.name, reason: choice.reason },
+      samplers: session.samplers(),
+    };
+  },
+
+  async load({ entry }, tell) {
+    download = new AbortController();
+    const options = { signal: download.signal, onProgress: (progress) => tell({ type: 'download', ...progress }) };
+    const first = await fetchWeights(entry, base, options);
+    try {
+      const card = await session.load(entry.name, first.bytes, entry.sha256);
+      if (!first.cached) await keepWeights(entry, base, first.bytes);
+      return card;
+    } catch (error) {
+      if (error.code !== 'weights') throw error;
+      await forgetWeights(entry, base);
+    }
+    // A damaged file may be a damaged or outdated copy on the way; ask the server itself once.
+    const second = await fetchWeights(entry, base, { ...options, reload: true });
+    const card = await session.load(entry.name, second.bytes, entry.sha256);
+    await keepWeights(entry, base, second.bytes);
+    return card;
+  },
+
+  sample: ({ request }, tell) => session.sample(request, tell),
+  interpolate: ({ request }, tell) => session.interpolate(request, tell),
+};
+
+self.onmessage = async ({ data: { id, type, ...rest } }) => {
+  if (type === 'cancel') {
+    download?.abort();
+    session?.cancel();
+    return;
+  }
+  const tell = (event) => postMessage({ id, ...event }, transferable(event));
+  try {
+    const value = await handlers[type](rest, tell);
+    postMessage({ id, type: 'result', value }, transferable(value));
+  } catch (error) {
+    const code = error.code ?? 'crash'; // every error that Rust returns has a code; a trap has none
+    const message = code === 'crash' && panic ? panic : String(error.message ?? error);
+    postMessage({ id, type: 'error', code, message });
+  }
+};
+
+async function loadWasm(tell) {
+  const onProgress = (progress) => tell({ type: 'download', ...progress });
+  try {
+    // `no-cache` revalidates: the glue script and the wasm must be of the same build.
+    const response = await fetch(new URL('wasm/scorefield_bg.wasm', base), { cache: 'no-cache' });
+    if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/scorefield_bg.wasm`);
+    const compressed = response.headers.has('content-encoding');
+    const length = compressed ? 0 : Number(response.headers.get('content-length'));
+    const [glue, bytes] = await Promise.all([import('./wasm/scorefield.js'), readAll(response, length, onProgress)]);
+    await glue.default({ module_or_path: bytes });
+    return glue;
+  } catch (error) {
+    throw new ScorefieldError('network', `The program could not be loaded: ${error.message}; reload the page.`);
+  }
+}
+
+function transferable(value) {
+  return value?.images instanceof Float32Array ? [value.images.buffer] : [];
+}
