@@ -53,7 +53,7 @@ pub async fn interpolate(
         return Err(Error::config("frames", format!("= {frames} is not allowed"), "use 2 to 1024"));
     }
     let before = model.nfe();
-    run.start(model);
+    run.first_nfe = before;
     let codes = [latent(model, a, tolerance, run).await?, latent(model, b, tolerance, run).await?];
     let between: Vec<f32> = (0..frames)
         .flat_map(|i| slerp(&codes[0], &codes[1], i as f64 / (frames - 1) as f64))

@@ -1,5 +1,7 @@
 //! Scorefield
 pub mod cancel;
+#[cfg(not(target_family = "wasm"))]
+pub mod cli;
 pub mod data;
 pub mod device;
 pub mod error;

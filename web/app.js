@@ -144,7 +144,8 @@ function followHash() {
   const { models, samplers, device } = app.engine;
   const known = (list, name, what) => {
     if (list.some((entry) => entry.name === name)) return name;
-    if (name) notes.push(`The link asks for the ${what} “${name}”, which is not here; ${list[0].title} is used instead.`);
+    if (name)
+      notes.push(`The link asks for the ${what} “${name}”, which is not here; ${list[0].title} is used instead.`);
     return list[0].name;
   };
   state.model = known(models, state.model, 'model');
@@ -157,12 +158,15 @@ function followHash() {
   }
   state.options = { ...state.options };
   for (const sampler of samplers) state.options[sampler.name] ??= defaultsOf(sampler);
-  const active = state.task === 'interpolate' ? flowSampler(samplers) : samplers.find(({ name }) => name === state.sampler);
+  const active =
+    state.task === 'interpolate' ? flowSampler(samplers) : samplers.find(({ name }) => name === state.sampler);
   for (const [name, value] of Object.entries(loose)) {
     const option = active.options.find((entry) => entry.name === name);
-    const isValid = option && value >= option.min && value <= option.max && (!option.integer || Number.isInteger(value));
+    const isValid =
+      option && value >= option.min && value <= option.max && (!option.integer || Number.isInteger(value));
     if (isValid) state.options[active.name] = { ...state.options[active.name], [name]: value };
-    else notes.push(`The link's setting ${name}=${value} does not fit the sampler ${active.name} and was ignored.`);
+    else
+      notes.push(`The link's setting ${name}=${value} does not fit the sampler ${active.name} and was ignored.`);
   }
   app.state = state;
   // A link that had to be corrected would not show its picture: let the visitor decide.

@@ -18,6 +18,16 @@ export class ScorefieldError extends Error {
     this.name = 'ScorefieldError';
     this.code = code;
   }
+
+  /** Whether the worker or its GPU is done for. */
+  get isBreakdown() {
+    return this.code === 'device' || this.code === 'crash';
+  }
+
+  /** The message as part of a sentence. */
+  get phrase() {
+    return this.message.replace(/[.\s]+$/, '');
+  }
 }
 
 export class Channel {

@@ -54,7 +54,8 @@ export function optionField(option, value, onInput, { slider = false } = {}) {
 function sliderFor({ min, max, integer }, input) {
   const isLog = min > 0 && max / min > 30;
   const toValue = (position) => (isLog ? min * (max / min) ** position : min + (max - min) * position);
-  const toPosition = (value) => (isLog ? Math.log(value / min) / Math.log(max / min) : (value - min) / (max - min));
+  const toPosition = (value) =>
+    isLog ? Math.log(value / min) / Math.log(max / min) : (value - min) / (max - min);
   const range = make('input', { type: 'range', min: 0, max: 1, step: 0.001, tabIndex: -1 });
   range.value = toPosition(input.valueAsNumber);
   range.setAttribute('aria-hidden', 'true');
@@ -63,6 +64,9 @@ function sliderFor({ min, max, integer }, input) {
     input.value = integer ? Math.round(value) : value.toPrecision(3);
     input.dispatchEvent(new Event('input'));
   });
-  input.addEventListener('input', () => document.activeElement === input && (range.value = toPosition(input.valueAsNumber)));
+  input.addEventListener(
+    'input',
+    () => document.activeElement === input && (range.value = toPosition(input.valueAsNumber)),
+  );
   return range;
 }

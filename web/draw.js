@@ -17,7 +17,11 @@ export function createPad(holder, onChange) {
   const clear = make('button', { type: 'button', textContent: 'Clear' });
   canvas.setAttribute('role', 'application');
   canvas.setAttribute('aria-label', `Drawing pad. ${HELP}`);
-  holder.append(make('div', { className: 'pad-holder' }, canvas, cursor), make('div', { className: 'row' }, undo, clear), status);
+  holder.append(
+    make('div', { className: 'pad-holder' }, canvas, cursor),
+    make('div', { className: 'row' }, undo, clear),
+    status,
+  );
 
   const context = canvas.getContext('2d', { willReadFrequently: true });
   const history = [];

@@ -2,7 +2,17 @@
 
 import { find, findAll, make, randomSeed, stamp } from './dom.js';
 import { createPad } from './draw.js';
-import { centredLikeMnist, fitted, fromImageData, inkOnBlack, rimIsBright, shapeOf, show, toFloats, withChannels } from './pixels.js';
+import {
+  centredLikeMnist,
+  fitted,
+  fromImageData,
+  inkOnBlack,
+  rimIsBright,
+  shapeOf,
+  show,
+  toFloats,
+  withChannels,
+} from './pixels.js';
 
 export class EndpointView {
   #root;
@@ -38,7 +48,8 @@ export class EndpointView {
     find('.seed', this.#root).value = endpoint.seed ?? 0;
     find('.index', this.#root).value = endpoint.index ?? 0;
     // These redo a file's reading, so they need the file.
-    for (const box of findAll('[data-kind=file] [type=checkbox]', this.#root)) box.disabled = this.#original?.source !== 'file';
+    for (const box of findAll('[data-kind=file] [type=checkbox]', this.#root))
+      box.disabled = this.#original?.source !== 'file';
     this.#digits();
     this.#thumbnail();
   }
@@ -74,7 +85,8 @@ export class EndpointView {
     if (kind === 'digit') this.#set({ kind, digit: 0 });
     else if (kind === 'seed') this.#set({ kind, seed: randomSeed(), index: 0 });
     else {
-      this.missing = kind === 'file' ? `Choose a file for picture ${name} first.` : `Draw something for picture ${name} first.`;
+      this.missing =
+        kind === 'file' ? `Choose a file for picture ${name} first.` : `Draw something for picture ${name} first.`;
       this.#thumbnail();
     }
   }
@@ -96,9 +108,10 @@ export class EndpointView {
     let fittedPicture = withChannels(picture, shape.channels);
     if (find('.invert', root)?.checked) fittedPicture = inkOnBlack(fittedPicture);
     const centre = find('.centre', root);
-    fittedPicture = centre.checked && shape.channels === 1 && shape.width === shape.height
-      ? centredLikeMnist(fittedPicture, shape.width)
-      : fitted(fittedPicture, shape);
+    fittedPicture =
+      centre.checked && shape.channels === 1 && shape.width === shape.height
+        ? centredLikeMnist(fittedPicture, shape.width)
+        : fitted(fittedPicture, shape);
     this.#set({ kind: 'pixels', source, picture: fittedPicture });
   }
 
@@ -129,7 +142,11 @@ export class EndpointView {
     if (holder.children.length !== digits.length) {
       holder.replaceChildren(
         ...digits.map((digit, i) => {
-          const button = make('button', { type: 'button', className: 'digit' }, make('canvas', { className: 'pixels' }));
+          const button = make(
+            'button',
+            { type: 'button', className: 'digit' },
+            make('canvas', { className: 'pixels' }),
+          );
           button.setAttribute('aria-label', `a handwritten ${digit.label}, test image ${digit.index}`);
           button.addEventListener('click', () => this.#set({ kind: 'digit', digit: i }));
           show(button.firstChild, digit);
@@ -147,7 +164,8 @@ export class EndpointView {
     const picture = endpoint.kind === 'seed' ? isKnownSeed && this.#result.picture : this.#picture();
     const isEmpty = Boolean(this.missing) || !picture;
     canvas.classList.toggle('empty', isEmpty);
-    if (isEmpty) canvas.width = canvas.height = 28; // also clears it
+    if (isEmpty)
+      canvas.width = canvas.height = 28; // also clears it
     else show(canvas, this.#app.model ? fitted(picture, shapeOf(this.#app.model)) : picture);
     const note = this.missing || this.#describe(isKnownSeed);
     find('.endpoint-note', this.#root).textContent = note;
@@ -160,8 +178,14 @@ export class EndpointView {
       const digit = this.#app.digits[endpoint.digit];
       return digit ? `A ${digit.label} from the MNIST test set (image ${digit.index}).` : '';
     }
-    if (endpoint.kind === 'seed') return `Seed ${endpoint.seed}, image ${endpoint.index}${isKnownSeed ? '.' : ', drawn when you start.'}`;
-    return { file: 'Your file.', drawing: 'Your drawing.', sample: 'An image you generated.', own: 'A picture from the link.' }[endpoint.source];
+    if (endpoint.kind === 'seed')
+      return `Seed ${endpoint.seed}, image ${endpoint.index}${isKnownSeed ? '.' : ', drawn when you start.'}`;
+    return {
+      file: 'Your file.',
+      drawing: 'Your drawing.',
+      sample: 'An image you generated.',
+      own: 'A picture from the link.',
+    }[endpoint.source];
   }
 
   #wire() {
@@ -174,10 +198,18 @@ export class EndpointView {
         }
       });
     }
-    find('.dice', root).addEventListener('click', () => this.#set({ kind: 'seed', seed: randomSeed(), index: index.valueAsNumber || 0 }));
-    find('input[type=file]', root).addEventListener('change', ({ target }) => target.files[0] && this.#file(target.files[0]));
+    find('.dice', root).addEventListener('click', () =>
+      this.#set({ kind: 'seed', seed: randomSeed(), index: index.valueAsNumber || 0 }),
+    );
+    find('input[type=file]', root).addEventListener(
+      'change',
+      ({ target }) => target.files[0] && this.#file(target.files[0]),
+    );
     for (const box of findAll('input[type=checkbox]', root)) {
-      box.addEventListener('change', () => this.#original && this.#own(this.#original.picture, this.#original.source));
+      box.addEventListener(
+        'change',
+        () => this.#original && this.#own(this.#original.picture, this.#original.source),
+      );
     }
     root.addEventListener('dragover', (event) => event.preventDefault());
     root.addEventListener('drop', (event) => {

@@ -47,7 +47,9 @@ export class GenerateView {
     const main = mainOption(sampler);
     const field = (option) => {
       const onInput = (value) => this.#app.setOption(sampler.name, option.name, value);
-      return optionField(option, this.#app.optionsOf(sampler.name)[option.name], onInput, { slider: option === main });
+      return optionField(option, this.#app.optionsOf(sampler.name)[option.name], onInput, {
+        slider: option === main,
+      });
     };
     find('.main-option', this.#form).replaceChildren(...(main ? [field(main)] : []));
     const rest = sampler.options.filter((option) => option !== main);
@@ -128,9 +130,15 @@ export class GenerateView {
     });
     form.model.addEventListener('change', () => app.update({ model: form.model.value }));
     form.sampler.addEventListener('change', () => app.update({ sampler: form.sampler.value }));
-    form.seed.addEventListener('input', () => form.seed.checkValidity() && app.update({ seed: form.seed.valueAsNumber }, false));
+    form.seed.addEventListener(
+      'input',
+      () => form.seed.checkValidity() && app.update({ seed: form.seed.valueAsNumber }, false),
+    );
     form.count.max = MAX_COUNT;
-    form.count.addEventListener('input', () => form.count.checkValidity() && app.update({ count: form.count.valueAsNumber }, false));
+    form.count.addEventListener(
+      'input',
+      () => form.count.checkValidity() && app.update({ count: form.count.valueAsNumber }, false),
+    );
     find('.dice', this.#form).addEventListener('click', () => app.update({ seed: randomSeed() }));
 
     const slider = find('.trajectory input', this.#section);

@@ -46,7 +46,9 @@ export class InterpolateView {
     find('.flow-options', this.#form).replaceChildren(
       ...sampler.options.map((option) => {
         const onInput = (value) => this.#app.setOption(sampler.name, option.name, value);
-        return optionField(option, this.#app.optionsOf(sampler.name)[option.name], onInput, { slider: option === main });
+        return optionField(option, this.#app.optionsOf(sampler.name)[option.name], onInput, {
+          slider: option === main,
+        });
       }),
     );
     find('details', this.#form).hidden = sampler.options.length === 0;
@@ -59,14 +61,14 @@ export class InterpolateView {
     if (!this.#form.reportValidity()) return;
     const missing = this.#ends.find((end) => end.missing)?.missing;
     if (missing) return app.showError(missing);
-    const { model, frames, seed } = app.state;
+    const { model, frames } = app.state;
     const options = app.optionsOf(flowSampler(app.engine.samplers).name);
     const [a, b] = this.#ends.map((end) => end.request(app.model));
     this.#stop();
     find('.scrub', this.#section).hidden = true;
     await app.run({
       runner: this.#runner,
-      work: (hooks) => app.engine.interpolate({ model, a, b, frames, options, seed }, hooks),
+      work: (hooks) => app.engine.interpolate({ model, a, b, frames, options }, hooks),
       onPreview: (preview) => this.#fill(preview),
       onResult: (result) => {
         this.#fill(result);
@@ -139,7 +141,10 @@ export class InterpolateView {
     });
     form.model.addEventListener('change', () => app.update({ model: form.model.value }));
     form.frames.max = MAX_FRAMES;
-    form.frames.addEventListener('input', () => form.frames.checkValidity() && app.update({ frames: form.frames.valueAsNumber }, false));
+    form.frames.addEventListener(
+      'input',
+      () => form.frames.checkValidity() && app.update({ frames: form.frames.valueAsNumber }, false),
+    );
     find('.swap', this.#form).addEventListener('click', () => {
       for (const end of this.#ends) end.missing = '';
       app.update({ a: app.state.b, b: app.state.a });
@@ -151,7 +156,9 @@ export class InterpolateView {
     });
     find('.play', this.#section).addEventListener('click', () => this.#play());
     const name = () => `${app.state.model}-interpolation`;
-    find('.save-grid', this.#section).addEventListener('click', async () => save(await this.#row.png(), `${name()}.png`));
+    find('.save-grid', this.#section).addEventListener('click', async () =>
+      save(await this.#row.png(), `${name()}.png`),
+    );
     find('.save-one', this.#section).addEventListener('click', async () => {
       save(await this.#row.png(this.#row.selected), `${name()}-${this.#row.selected + 1}.png`);
     });

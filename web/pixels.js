@@ -54,7 +54,10 @@ export function withChannels(picture, channels) {
   for (let i = 0; i < data.length; i++) {
     const at = i % plane;
     const value = picture.data;
-    data[i] = picture.channels === 1 ? value[at] : 0.299 * value[at] + 0.587 * value[at + plane] + 0.114 * value[at + 2 * plane];
+    data[i] =
+      picture.channels === 1
+        ? value[at]
+        : 0.299 * value[at] + 0.587 * value[at + plane] + 0.114 * value[at + 2 * plane];
   }
   return { ...picture, channels, data };
 }
@@ -101,7 +104,11 @@ export function centredLikeMnist(picture, size) {
   if (right < 0) return fitted(picture, { channels: picture.channels, height: size, width: size });
   const ink = placed(picture, right - left + 1, bottom - top + 1, -left, -top);
   const scale = ((20 / 28) * size) / Math.max(ink.width, ink.height);
-  const small = resampled(ink, Math.max(1, Math.round(ink.width * scale)), Math.max(1, Math.round(ink.height * scale)));
+  const small = resampled(
+    ink,
+    Math.max(1, Math.round(ink.width * scale)),
+    Math.max(1, Math.round(ink.height * scale)),
+  );
   let [mass, massX, massY] = [0, 0, 0];
   for (let i = 0; i < small.width * small.height; i++) {
     mass += small.data[i];
@@ -118,7 +125,8 @@ function placed(picture, width, height, left, top) {
   for (let c = 0; c < picture.channels; c++) {
     for (let y = Math.max(0, -top); y < Math.min(picture.height, height - top); y++) {
       for (let x = Math.max(0, -left); x < Math.min(picture.width, width - left); x++) {
-        data[(c * height + y + top) * width + x + left] = picture.data[(c * picture.height + y) * picture.width + x];
+        data[(c * height + y + top) * width + x + left] =
+          picture.data[(c * picture.height + y) * picture.width + x];
       }
     }
   }

@@ -26,7 +26,8 @@ export class Runner {
     this.#show({});
     // On a phone the results are below the controls.
     const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth';
-    if (this.#figures.getBoundingClientRect().bottom > innerHeight) this.#text.parentElement.scrollIntoView({ behavior });
+    if (this.#figures.getBoundingClientRect().bottom > innerHeight)
+      this.#text.parentElement.scrollIntoView({ behavior });
   }
 
   download({ loaded, total }) {
@@ -37,7 +38,10 @@ export class Runner {
     // An adaptive solver knows no number of steps; it may send n_steps 0.
     const share = n_steps ? step / n_steps : null;
     const left = share && step > 1 ? `, ${duration((seconds * (1 - share)) / share)} left` : '';
-    this.#say(`Step ${step.toLocaleString('en')}${n_steps ? ` of ${n_steps.toLocaleString('en')}` : ''}${left}`, share);
+    this.#say(
+      `Step ${step.toLocaleString('en')}${n_steps ? ` of ${n_steps.toLocaleString('en')}` : ''}${left}`,
+      share,
+    );
     this.#show({ nfe, seconds });
   }
 
@@ -71,9 +75,21 @@ export class Runner {
 
   #show({ nfe = 0, seconds = 0, count = null }) {
     const rows = [
-      ['Network evaluations', nfe ? nfe.toLocaleString('en') : '–', 'NFE: how often the network was asked for the score'],
-      ['Per evaluation', nfe ? `${figure((1000 * seconds) / nfe)} ms` : '–', 'Time of one evaluation of the whole batch'],
-      ['Images per second', count && seconds ? figure(count / seconds) : '–', 'Finished images over the whole time'],
+      [
+        'Network evaluations',
+        nfe ? nfe.toLocaleString('en') : '–',
+        'NFE: how often the network was asked for the score',
+      ],
+      [
+        'Per evaluation',
+        nfe ? `${figure((1000 * seconds) / nfe)} ms` : '–',
+        'Time of one evaluation of the whole batch',
+      ],
+      [
+        'Images per second',
+        count && seconds ? figure(count / seconds) : '–',
+        'Finished images over the whole time',
+      ],
       ['Time', seconds ? duration(seconds) : '–', 'From the first step to the last'],
     ];
     this.#figures.replaceChildren(

@@ -65,8 +65,7 @@ export { ScorefieldError };
  * @property {Endpoint} a
  * @property {Endpoint} b
  * @property {number} frames           Pictures in the row, both ends included.
- * @property {Object<string, number>} [options]  Options of the probability-flow sampler.
- * @property {number} [seed]
+ * @property {Object<string, number>} [options]  Options of the sampler `ode`.
  *
  * @typedef {object} RunOptions
  * @property {(p: {step: number, n_steps: number, nfe: number, seconds: number}) => void} [onProgress]
@@ -139,7 +138,7 @@ export class Engine {
    * @returns {Promise<Result>}
    */
   interpolate(request, options = {}) {
-    return this.#run('interpolate', { options: {}, seed: 0, ...request }, options);
+    return this.#run('interpolate', { options: {}, ...request }, options);
   }
 
   /** Stops what is running within one step; its promise rejects with code `cancelled`. */
@@ -206,11 +205,12 @@ export class Engine {
       try {
         return await work();
       } catch (error) {
-        if (this.#disposed || !isBreakdown(error)) throw error;
+        if (this.#disposed || !error.isBreakdown) throw error;
         const wasGpu = this.device.kind === 'gpu';
         await this.#start('cpu', wasGpu ? takenOver(error) : this.device.reason);
         // A crash on the CPU would only repeat itself; the fresh worker is for the next request.
-        if (!wasGpu) throw new ScorefieldError('crash', `The computation crashed (${trimmed(error)}); try fewer images.`);
+        if (!wasGpu)
+          throw new ScorefieldError('crash', `The computation crashed (${error.phrase}); try fewer images.`);
       }
     }
   }
@@ -218,14 +218,15 @@ export class Engine {
   /** Opens a fresh worker. `reason`, when not empty, says why this very device has to be used. */
   async #start(device, reason) {
     this.#close(new ScorefieldError('crash', 'the worker was replaced'));
-    const whenIdle = (error) => this.#restart('cpu', this.device?.kind === 'cpu' ? this.device.reason : takenOver(error));
+    const whenIdle = (error) =>
+      this.#restart('cpu', this.device?.kind === 'cpu' ? this.device.reason : takenOver(error));
     this.#channel = new Channel(new URL('worker.js', this.#base), whenIdle);
     try {
       const opened = await this.#channel.call({ type: 'open', device, reason }, this.#hooks);
       this.samplers = opened.samplers;
       this.device = opened.device;
     } catch (error) {
-      if (device === 'cpu' || this.#disposed || !isBreakdown(error)) throw error;
+      if (device === 'cpu' || this.#disposed || !error.isBreakdown) throw error;
       return this.#start('cpu', takenOver(error));
     }
     this.#hooks.onDevice?.(this.device);
@@ -246,16 +247,7 @@ export class Engine {
   }
 }
 
-function isBreakdown({ code }) {
-  return code === 'device' || code === 'crash';
-}
-
 function takenOver(error) {
   const what = error.code === 'device' ? 'The GPU cannot be used' : 'The computation on the GPU crashed';
-  return `${what} (${trimmed(error)}), so the CPU has taken over.`;
-}
-
-/** A message as part of a sentence. */
-function trimmed({ message }) {
-  return message.replace(/[.\s]+$/, '');
+  return `${what} (${error.phrase}), so the CPU has taken over.`;
 }

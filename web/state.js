@@ -36,7 +36,8 @@ export function readHash(hash, state) {
   const loose = {};
   for (const [key, text] of new URLSearchParams(hash.slice(1))) {
     const value = KEYS.includes(key) ? READERS[key](text) : Number(text);
-    if (value === undefined || Number.isNaN(value)) notes.push(`The link's ${key} “${text.slice(0, 40)}” makes no sense and was ignored.`);
+    if (value === undefined || Number.isNaN(value))
+      notes.push(`The link's ${key} “${text.slice(0, 40)}” makes no sense and was ignored.`);
     else if (KEYS.includes(key)) next[key] = value;
     else loose[key] = value;
   }
@@ -45,9 +46,13 @@ export function readHash(hash, state) {
 
 /** Only what the current task uses, in full: defaults may change, a link must not. */
 export function writeHash(state, options) {
-  const pairs = [['task', state.task], ['device', state.device]];
+  const pairs = [
+    ['task', state.task],
+    ['device', state.device],
+  ];
   if (state.task !== 'about') pairs.push(['model', state.model]);
-  if (state.task === 'generate') pairs.push(['sampler', state.sampler], ['seed', state.seed], ['count', state.count]);
+  if (state.task === 'generate')
+    pairs.push(['sampler', state.sampler], ['seed', state.seed], ['count', state.count]);
   if (state.task === 'interpolate') {
     pairs.push(['a', writeEndpoint(state.a)], ['b', writeEndpoint(state.b)], ['frames', state.frames]);
   }
@@ -56,7 +61,10 @@ export function writeHash(state, options) {
   return '#' + pairs.map(([key, value]) => `${key}=${encodeURIComponent(value).replaceAll('%3A', ':')}`).join('&');
 }
 
-const oneOf = (...names) => (text) => (names.includes(text) ? text : undefined);
+const oneOf =
+  (...names) =>
+  (text) =>
+    names.includes(text) ? text : undefined;
 const integer = (min, max) => (text) => {
   const value = Number(text);
   return text !== '' && Number.isInteger(value) && value >= min && value <= max ? value : undefined;
@@ -109,7 +117,9 @@ function encode(bytes) {
 
 function decode(text) {
   try {
-    return Uint8ClampedArray.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0));
+    return Uint8ClampedArray.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) =>
+      char.charCodeAt(0),
+    );
   } catch {
     return undefined;
   }

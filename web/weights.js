@@ -12,9 +12,17 @@ export async function fetchManifest(base) {
     // The manifest names the sha256 of the weights, so a stale copy would reject good files.
     const response = await fetch(url, { cache: 'no-cache' });
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
-    return await response.json();
+    const models = await response.json();
+    if (!Array.isArray(models)) throw new Error('it is not a list');
+    // The classifier of the evaluation is a model file too, but draws nothing.
+    const usable = models.filter(({ card }) => card.architecture?.kind !== 'classifier');
+    if (!usable.length) throw new Error('it is empty');
+    return usable;
   } catch (error) {
-    throw new ScorefieldError('network', `The list of models (${url.pathname}) could not be read: ${error.message}.`);
+    throw new ScorefieldError(
+      'network',
+      `The list of models (${url.pathname}) could not be read: ${error.message}.`,
+    );
   }
 }
 
@@ -76,7 +84,7 @@ export async function readAll(response, total, onProgress) {
   const chunks = [];
   let loaded = 0;
   onProgress?.({ loaded, total });
-  for (const reader = response.body.getReader(); ; ) {
+  for (const reader = response.body.getReader(); ;) {
     const { done, value } = await reader.read();
     if (done) break;
     chunks.push(value);

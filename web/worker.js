@@ -93,7 +93,10 @@ async function loadWasm(tell) {
     if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/scorefield_bg.wasm`);
     const compressed = response.headers.has('content-encoding');
     const length = compressed ? 0 : Number(response.headers.get('content-length'));
-    const [glue, bytes] = await Promise.all([import('./wasm/scorefield.js'), readAll(response, length, onProgress)]);
+    const [glue, bytes] = await Promise.all([
+      import('./wasm/scorefield.js'),
+      readAll(response, length, onProgress),
+    ]);
     await glue.default({ module_or_path: bytes });
     return glue;
   } catch (error) {

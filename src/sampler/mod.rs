@@ -114,7 +114,7 @@ impl Sampler {
     pub async fn sample(&self, model: &ScoreModel, noise: &Noise, n: usize, run: &mut Run<'_>) -> Result<Solution> {
         options::validate(self)?;
         let before = model.nfe();
-        run.start(model);
+        run.first_nfe = before;
         let x = self.walk(&mut Chain::new(model, *noise, n), run).await?;
         Ok(Solution { images: run::finished(model, x).await?, nfe: model.nfe() - before })
     }

@@ -46,7 +46,8 @@ pub struct Run<'a> {
     pub cancel: CancelToken,
     /// Awaited after every step: where a browser lets messages in.
     pub pause: Option<Pause<'a>>,
-    first_nfe: Option<usize>,
+    /// The model's count when the run started; samplers set it.
+    pub first_nfe: usize,
 }
 
 impl std::fmt::Debug for Run<'_> {
@@ -79,8 +80,7 @@ impl<'a> Run<'a> {
             let [_, c, h, w] = x.dims();
             read(x.clone().slice([0..1, c - 1..c, h - 1..h, w - 1..w])).await?;
         }
-        let first = *self.first_nfe.get_or_insert(0);
-        self.emit(Event::Progress { step, n_steps, nfe: model.nfe() - first });
+        self.emit(Event::Progress { step, n_steps, nfe: model.nfe() - self.first_nfe });
         if let Some(pause) = &self.pause {
             pause().await;
         }
@@ -88,11 +88,6 @@ impl<'a> Run<'a> {
             true => Err(Error::Cancelled { step }),
             false => Ok(()),
         }
-    }
-
-    /// Counts the network evaluations of later events from here.
-    pub(crate) fn start(&mut self, model: &ScoreModel) {
-        self.first_nfe = Some(model.nfe());
     }
 
     fn emit(&mut self, event: Event) {

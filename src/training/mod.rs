@@ -8,6 +8,8 @@ mod optimiser;
 #[cfg(not(target_family = "wasm"))]
 pub mod checkpoint;
 #[cfg(not(target_family = "wasm"))]
+pub mod classifier;
+#[cfg(not(target_family = "wasm"))]
 pub mod report;
 #[cfg(not(target_family = "wasm"))]
 pub mod run;

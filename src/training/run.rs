@@ -12,6 +12,9 @@ use super::{Batches, Problem, TrainConfig, Trainer};
 use crate::cancel::CancelToken;
 use crate::data::ImageSet;
 use crate::device::Opened;
+use crate::picture::{Grid, save_png};
+use crate::rng::Noise;
+use crate::sampler::{Run, Sampler, read};
 use crate::weights::{self, Architecture, FORMAT, ModelCard, Precision, Training};
 use crate::{Error, Result, files};
 
@@ -150,7 +153,7 @@ impl Meter {
     }
 }
 
-fn progress_bar(steps: usize, done: usize) -> ProgressBar {
+pub(super) fn progress_bar(steps: usize, done: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} steps  {msg}  {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(steps as u64).with_style(style).with_position(done as u64);
@@ -170,7 +173,7 @@ fn card(config: &TrainConfig, images: &ImageSet, trainer: &Trainer, opened: &Ope
             config: config.network.clone(),
             preconditioning: problem.preconditioning,
         },
-        sde: problem.sde,
+        sde: Some(problem.sde),
         range: problem.range,
         sigma_data: problem.sigma_data,
         channels,
@@ -178,15 +181,22 @@ fn card(config: &TrainConfig, images: &ImageSet, trainer: &Trainer, opened: &Ope
         width,
         dataset: images.name.clone(),
         dataset_licence: images.licence.clone(),
-        training: Training {
-            steps: trainer.step_count(),
-            batch: config.batch,
-            hours: seconds / 3600.0,
-            device: opened.name.clone(),
-            revision: revision(),
-            command: std::iter::once("scorefield".to_string()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" "),
-        },
+        training: training(trainer.step_count(), config.batch, seconds, opened),
         quality: vec![],
+        accuracy: vec![],
+    }
+}
+
+/// How this process trained a model, for its card.
+pub(super) fn training(steps: usize, batch: usize, seconds: f64, opened: &Opened) -> Training {
+    let command: Vec<String> = std::iter::once("scorefield".into()).chain(std::env::args().skip(1)).collect();
+    Training {
+        steps,
+        batch,
+        hours: seconds / 3600.0,
+        device: opened.name.clone(),
+        revision: revision(),
+        command: command.join(" "),
     }
 }
 
@@ -202,6 +212,17 @@ fn revision() -> String {
     }
 }
 
-async fn draw_samples(_: &Trainer, _: &Path, _: &TrainConfig) -> Result<()> {
-    Ok(())
+/// Images in a sample grid.
+const SAMPLES: usize = 36;
+
+/// Draws a grid from the averaged weights, the same seed every time so that one can watch it improve.
+async fn draw_samples(trainer: &Trainer, folder: &Path, config: &TrainConfig) -> Result<()> {
+    let model = trainer.score_model();
+    let solution =
+        Sampler::named("heun")?.sample(&model, &Noise::new(config.seed), SAMPLES, &mut Run::default()).await?;
+    let shape = solution.images.dims();
+    let images = read(solution.images).await?;
+    let scale = Grid::scale_for(shape[2].max(shape[3]));
+    let picture = Grid { scale, ..Grid::default() }.draw(&images, shape)?;
+    save_png(folder.join(format!("samples-{:06}.png", trainer.step_count())), &picture)
 }

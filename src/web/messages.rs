@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use wasm_bindgen::JsValue;
 
 use crate::device::DeviceChoice;
-use crate::sampler::{OptionInfo, Sampler, SamplerInfo};
+use crate::sampler::{Endpoint, OptionInfo, Sampler, SamplerInfo};
 use crate::{Error, Result};
 
 /// Greatest number of images of one request: a typing mistake must not fill the device's memory.
@@ -33,24 +33,22 @@ pub struct SampleRequest {
 #[serde(deny_unknown_fields)]
 pub struct InterpolateRequest {
     pub model: String,
-    pub a: Endpoint,
-    pub b: Endpoint,
+    pub a: RequestEnd,
+    pub b: RequestEnd,
     pub frames: usize,
     #[serde(default)]
     pub options: Map<String, Value>,
-    #[serde(default)]
-    pub seed: u64,
 }
 
-/// Either a latent of a seed or a picture; [`Endpoint::check`] sees to it that it is exactly one.
+/// A latent of a seed or a picture; [`RequestEnd::read`] sees to it that it is exactly one.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Endpoint {
-    pub seed: Option<u64>,
+pub struct RequestEnd {
+    seed: Option<u64>,
     #[serde(default)]
-    pub index: u32,
+    index: u32,
     /// `[c, h, w]` in [0, 1].
-    pub pixels: Option<Vec<f32>>,
+    pixels: Option<Vec<f32>>,
 }
 
 /// `Session.device`'s result.
@@ -102,24 +100,21 @@ pub fn check_count(what: &str, count: usize, least: usize) -> Result<()> {
     }
 }
 
-impl Endpoint {
+impl RequestEnd {
     /// `name` is `a` or `b`; `dim` the number of values in an image of the model.
-    pub fn check(&self, name: &str, dim: usize) -> Result<()> {
+    pub fn read(self, name: &str, dim: usize) -> Result<Endpoint> {
         let wrong = |problem: String| {
-            Err(Error::config(
-                format!("endpoint {name}"),
-                problem,
-                format!("give a seed or {dim} pixel values"),
-            ))
+            let fix = format!("give a seed, or {dim} pixel values");
+            Err(Error::config(format!("endpoint {name}"), problem, fix))
         };
-        match (&self.seed, &self.pixels) {
-            (Some(_), None) => Ok(()),
+        match (self.seed, self.pixels) {
+            (Some(seed), None) => Ok(Endpoint::Seed { seed, index: self.index }),
             (None, Some(pixels)) if pixels.len() != dim => {
                 wrong(format!("has {} pixel values", pixels.len()))
             }
             (None, Some(pixels)) if !pixels.iter().all(|v| v.is_finite()) => wrong("has a NaN pixel".into()),
-            (None, Some(_)) => Ok(()),
-            _ => wrong("has not exactly one of seed and pixels".into()),
+            (None, Some(pixels)) => Ok(Endpoint::Image(pixels)),
+            _ => wrong("does not have exactly one of seed and pixels".into()),
         }
     }
 }

@@ -10,7 +10,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use burn::tensor::Tensor;
 use js_sys::Function;
 use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
@@ -19,7 +18,7 @@ use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
 use crate::model::ScoreModel;
 use crate::rng::Noise;
-use crate::sampler::{Event, Run, Sampler, Solution};
+use crate::sampler::{Event, Run, Sampler, Solution, Tolerance, interpolate};
 use crate::weights::ModelFile;
 use crate::{Error, Result};
 
@@ -127,6 +126,27 @@ impl Session {
             finish(solution, started).await
         };
         sample.await.map_err(|e| self.failure(&e))
+    }
+
+    /// Pictures on the way between two: `InterpolateRequest` of `web/scorefield.js` in, the rest as in `sample`.
+    ///
+    /// # Errors
+    /// As `sample`.
+    pub async fn interpolate(&self, request: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
+        let started = now();
+        let between = async {
+            let request: InterpolateRequest = messages::read(request)?;
+            messages::check_count("frames", request.frames, 2)?;
+            let Sampler::ProbabilityFlow(ode) = Sampler::with_options("ode", &request.options)? else {
+                return Err(Error::config("sampler", "`ode` is another method", "report this as a bug"));
+            };
+            let tolerance = Tolerance { rtol: ode.rtol, atol: ode.atol, max_steps: ode.max_steps };
+            let (model, mut run) = self.begin(&request.model, on_event)?;
+            let ends = [request.a.read("a", model.dim())?, request.b.read("b", model.dim())?];
+            let solution = interpolate(&model, ends, request.frames, tolerance, &mut run).await?;
+            finish(solution, started).await
+        };
+        between.await.map_err(|e| self.failure(&e))
     }
 
     /// Stops the current run after its current step; it then fails with code `cancelled`.

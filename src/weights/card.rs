@@ -22,8 +22,9 @@ pub struct ModelCard {
     pub title: String,
     /// The network.
     pub architecture: Architecture,
-    /// The forward diffusion.
-    pub sde: AnySde,
+    /// The forward diffusion; a classifier has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sde: Option<AnySde>,
     /// What black and white are inside the model.
     pub range: DataRange,
     /// Standard deviation of the data in the model's units.
@@ -40,9 +41,12 @@ pub struct ModelCard {
     pub dataset_licence: String,
     /// How it was trained.
     pub training: Training,
-    /// Measured quality, one entry per sampler.
-    #[serde(default)]
+    /// Measured quality of a score model, one entry per sampler.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quality: Vec<Quality>,
+    /// Measured accuracy of a classifier, one entry per noise level.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accuracy: Vec<Accuracy>,
 }
 
 /// The network of a model file.
@@ -99,7 +103,25 @@ pub struct Quality {
     pub frechet: f64,
 }
 
+/// How often a classifier is right at one noise level.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accuracy {
+    /// Standard deviation of the noise, pixel values being `[0, 1]`.
+    pub sigma: f64,
+    /// Share of the test images that it names correctly.
+    pub correct: f64,
+}
+
 impl ModelCard {
+    /// The diffusion in a few characters.
+    pub fn diffusion(&self) -> String {
+        match self.sde {
+            AnySde::Ve(VeSde { sigma_min, sigma_max }) => format!("VE, sigma {sigma_min} to {sigma_max:.1}"),
+            AnySde::Vp(vp) => format!("VP, beta {} to {}", vp.beta_min, vp.beta_max),
+        }
+    }
+
     /// Checks every number, so that nothing absurd reaches a device.
     ///
     /// # Errors
@@ -123,14 +145,19 @@ impl ModelCard {
         };
         positive("sigma_data", self.sigma_data)?;
         positive("a range of", self.range.high - self.range.low)?;
-        match self.sde {
-            AnySde::Ve(VeSde { sigma_min, sigma_max }) => {
+        match (&self.architecture, self.sde) {
+            (Architecture::Unet { .. }, Some(AnySde::Ve(VeSde { sigma_min, sigma_max }))) => {
                 positive("sigma_min", sigma_min)?;
                 positive("sigma_max - sigma_min", sigma_max - sigma_min)?;
             }
-            AnySde::Vp(vp) => {
+            (Architecture::Unet { .. }, Some(AnySde::Vp(vp))) => {
                 positive("beta_min", vp.beta_min)?;
                 positive("beta_max - beta_min", vp.beta_max - vp.beta_min)?;
+            }
+            (Architecture::Unet { .. }, None) => return Err(invalid("is a score model without a diffusion".into())),
+            (Architecture::Classifier { .. }, None) => {}
+            (Architecture::Classifier { .. }, Some(_)) => {
+                return Err(invalid("is a classifier with a diffusion".into()));
             }
         }
         match &self.architecture {

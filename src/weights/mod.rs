@@ -6,8 +6,10 @@
 
 mod card;
 mod params;
+#[cfg(not(target_family = "wasm"))]
+pub mod shipped;
 
-pub use card::{Architecture, FORMAT, ModelCard, Quality, Training};
+pub use card::{Accuracy, Architecture, FORMAT, ModelCard, Quality, Training};
 
 use std::collections::HashMap;
 
@@ -119,15 +121,15 @@ impl ModelFile {
     /// [`Error::Weights`] if the weights are not those of the card's network, or it is a classifier.
     pub fn score_model(self, device: &Device) -> Result<ScoreModel> {
         let card = self.card;
-        let Architecture::Unet { config, preconditioning } = &card.architecture else {
+        let (Architecture::Unet { config, preconditioning }, Some(sde)) = (&card.architecture, card.sde) else {
             return Err(Error::weights(&card.name, "is a classifier, not a score model", "choose another model"));
         };
         params::expect(&card.name, &self.weights, &config.main_weights())?;
         let network = UNet::new(config, card.channels, card.channels, &mut Init::new(0, device));
         let network = params::fill(&card.name, network, self.weights)?;
-        let denoiser = Preconditioned { network, preconditioning: *preconditioning, sde: card.sde };
+        let denoiser = Preconditioned { network, preconditioning: *preconditioning, sde };
         let shape = [card.channels, card.height, card.width];
-        Ok(ScoreModel::new(Box::new(denoiser), card.sde, card.range, shape, device))
+        Ok(ScoreModel::new(Box::new(denoiser), sde, card.range, shape, device))
     }
 
     /// The classifier of the file, on `device`.

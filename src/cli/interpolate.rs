@@ -1,0 +1,84 @@
+use std::path::{Path, PathBuf};
+
+use super::shared::{ModelArgs, Output, bar, watched};
+use crate::cancel::CancelToken;
+use crate::interpolate::{Endpoint, interpolate};
+use crate::picture::{Fit, load_image};
+use crate::rng::Noise;
+use crate::sampler::{Tolerance, read};
+use crate::{Error, Result};
+
+/// `interpolate`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// One end: an image file, or `seed:S` or `seed:S/K` for the image that this seed (and index) leads to.
+    #[arg(long, default_value = "seed:0")]
+    from: String,
+    /// The other end.
+    #[arg(long, default_value = "seed:1")]
+    to: String,
+    /// Number of images, both ends included.
+    #[arg(long, default_value_t = 9)]
+    frames: usize,
+    /// Relative tolerance of the ODE.
+    #[arg(long, default_value_t = 1e-3)]
+    rtol: f64,
+    /// Absolute tolerance of the ODE.
+    #[arg(long, default_value_t = 1e-3)]
+    atol: f64,
+    /// How an image of another size is fitted: exact refuses it, fill cuts it, pad adds black margins.
+    #[arg(long, default_value = "exact", value_parser = parse_fit)]
+    fit: Fit,
+    /// A .png row, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
+    #[arg(long, default_value = "interpolation.png")]
+    out: PathBuf,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_fit(name: &str) -> Result<Fit> {
+    match name {
+        "exact" => Ok(Fit::Exact),
+        "fill" => Ok(Fit::Fill),
+        "pad" => Ok(Fit::Pad),
+        _ => Err(Error::config("--fit", format!("`{name}` is not known"), "use exact, fill or pad")),
+    }
+}
+
+/// Reads `seed:S`, `seed:S/K` or the name of an image file.
+fn endpoint(text: &str, shape: [usize; 3], fit: Fit) -> Result<Endpoint> {
+    let Some(numbers) = text.strip_prefix("seed:") else {
+        return Ok(Endpoint::Pixels(load_image(Path::new(text), shape, fit)?));
+    };
+    let (seed, index) = numbers.split_once('/').unwrap_or((numbers, "0"));
+    match (seed.parse(), index.parse()) {
+        (Ok(seed), Ok(index)) => Ok(Endpoint::Seed(Noise::new(seed).at(index))),
+        _ => Err(Error::config("endpoint", format!("`{text}` cannot be read"), "write it as seed:7 or seed:7/3")),
+    }
+}
+
+impl Args {
+    /// Interpolates and writes the row.
+    pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        let output = Output::new(&self.out)?;
+        for (what, value) in [("--rtol", self.rtol), ("--atol", self.atol)] {
+            if !(1e-7..=0.5).contains(&value) {
+                return Err(Error::config(what, format!("= {value} is not allowed"), "use 1e-7 to 0.5"));
+            }
+        }
+        let model = self.model.open().await?;
+        let a = endpoint(&self.from, model.shape, self.fit)?;
+        let b = endpoint(&self.to, model.shape, self.fit)?;
+        let tolerance = Tolerance { rtol: self.rtol, atol: self.atol, ..Tolerance::default() };
+        let bar = bar();
+        let mut run = watched(cancel, &bar);
+        let solution = interpolate(&model, &a, &b, self.frames, tolerance, &mut run).await?;
+        bar.finish_and_clear();
+        let images = read(solution.images).await?;
+        let [c, h, w] = model.shape;
+        output.write(&images, [self.frames, c, h, w], Some(self.frames), solution.nfe, self.json)
+    }
+}

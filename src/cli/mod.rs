@@ -1,0 +1,70 @@
+//! The command line. Each command has two stages: the arguments as typed, then a validated job.
+
+mod interpolate;
+mod models;
+mod sample;
+mod shared;
+mod train;
+
+use clap::{Parser, Subcommand};
+
+use crate::Error;
+use crate::cancel::CancelToken;
+
+/// Score-based generative models: train them here, sample them here or in a browser.
+#[derive(Debug, Parser)]
+#[command(name = "scorefield", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a score network on a data set.
+    Train(Box<train::Args>),
+    /// Draw images from a model.
+    Sample(sample::Args),
+    /// Draw a row of images that leads from one image to another.
+    Interpolate(interpolate::Args),
+    /// List the models that come with the program.
+    Models(models::Args),
+}
+
+/// Runs the command that the process was started with.
+///
+/// Returns the exit code: 0 done (also after Ctrl-C, when everything is saved), 1 failed, 2 wrong usage.
+pub fn main() -> u8 {
+    let cli = Cli::parse();
+    let cancel = CancelToken::default();
+    let token = cancel.clone();
+    let handler = ctrlc::set_handler(move || {
+        if token.is_cancelled() {
+            // Asked twice: leave at once. Files are written atomically, so nothing is half-written.
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping after this step; press Ctrl-C again to leave at once");
+        token.cancel();
+    });
+    if let Err(problem) = handler {
+        eprintln!("warning: Ctrl-C will not save anything ({problem})");
+    }
+    let result = pollster::block_on(async {
+        match cli.command {
+            Command::Train(args) => args.run(&cancel).await,
+            Command::Sample(args) => args.run(&cancel).await,
+            Command::Interpolate(args) => args.run(&cancel).await,
+            Command::Models(args) => args.run(),
+        }
+    });
+    match result {
+        Ok(()) => 0,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            match problem {
+                Error::Config { .. } => 2,
+                _ => 1,
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+use std::path::PathBuf;
+
+use crate::cancel::CancelToken;
+use crate::data::Dataset;
+use crate::device::{self, DeviceChoice};
+use crate::training::checkpoint::Checkpoint;
+use crate::training::run::{Outcome, RunFolder, train};
+use crate::training::{PRESETS, TrainConfig};
+use crate::{Error, Result};
+
+/// `train`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Data set: mnist, fashion-mnist, cifar10, celeba, folder, npz or synthetic.
+    #[arg(long, value_parser = str::parse::<Dataset>)]
+    dataset: Option<Dataset>,
+    /// Folder with the data set's files; else the environment variable SCOREFIELD_DATA, else ./data.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Fetch the data set first if it is not there (checksummed).
+    #[arg(long)]
+    download: bool,
+    /// Starting point of the configuration: mnist-ve, mnist-vp, fashion-mnist-vp, cifar10-vp, celeba-ve.
+    #[arg(long)]
+    preset: Option<String>,
+    /// Configuration file; every field is explained in its documentation, `--dry-run` prints one.
+    #[arg(long, conflicts_with = "preset")]
+    config: Option<PathBuf>,
+    /// Name of the model.
+    #[arg(long)]
+    name: Option<String>,
+    /// Optimiser steps in all.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Images per step.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Seed of weights, data order and noise.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Centre-crop images to this side before resizing.
+    #[arg(long)]
+    crop: Option<usize>,
+    /// Resize images to this side.
+    #[arg(long)]
+    size: Option<usize>,
+    /// Mirror half of the images.
+    #[arg(long)]
+    flip: bool,
+    /// auto, gpu or cpu.
+    #[arg(long, default_value = "auto", value_parser = str::parse::<DeviceChoice>)]
+    device: DeviceChoice,
+    /// Folder for checkpoint, model, loss and samples [default: runs/NAME].
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Go on from the checkpoint in the folder; of the other settings only steps and data-dir may change.
+    #[arg(long)]
+    resume: bool,
+    /// Print the configuration and stop.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Args {
+    /// Trains.
+    pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        let mut config = self.config()?;
+        let folder = RunFolder(self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&config.name)));
+        let resume = match self.resume {
+            true => Some(Checkpoint::read(&folder.checkpoint())?),
+            false => None,
+        };
+        if let Some(checkpoint) = &resume {
+            config = TrainConfig {
+                steps: self.steps.unwrap_or(checkpoint.state.config.steps),
+                ..checkpoint.state.config.clone()
+            };
+            config.data.data_dir = self.data_dir.clone().or(config.data.data_dir);
+        }
+        config.validate()?;
+        if self.dry_run {
+            let text = toml::to_string(&config).map_err(|e| Error::config("config", e.to_string(), "report this"))?;
+            print!("{text}");
+            return Ok(());
+        }
+        if resume.is_none() && folder.checkpoint().exists() {
+            let problem = format!("{} already holds a run", folder.0.display());
+            return Err(Error::config("--out", problem, "add --resume to go on with it, or choose another folder"));
+        }
+        if self.download {
+            config.data.download()?;
+        }
+        let images = config.data.load()?;
+        let opened = device::open(self.device).await?;
+        let [c, h, w] = images.shape();
+        eprintln!(
+            "{}: {} images of {c}x{h}x{w} on {} ({})",
+            config.name,
+            images.len(),
+            opened.name,
+            opened.reason.trim_end_matches('.')
+        );
+        let outcome = train(&config, &images, &opened, &folder, resume, cancel).await?;
+        let model = folder.model(&config);
+        match outcome {
+            Outcome::Finished => println!("{}", model.display()),
+            Outcome::Stopped { step } => {
+                println!("stopped after step {step}; go on with: {}", resume_command(&folder, &config));
+            }
+        }
+        Ok(())
+    }
+
+    /// Preset or file, then the flags.
+    fn config(&self) -> Result<TrainConfig> {
+        let mut config = match (&self.config, &self.preset) {
+            (Some(path), _) => {
+                let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e, "name a readable TOML file"))?;
+                toml::from_str(&text).map_err(|e| Error::data(path, e.to_string().trim_end(), "correct the file"))?
+            }
+            (None, Some(name)) => TrainConfig::preset(name)?,
+            (None, None) => default_for(self.dataset.unwrap_or_default()),
+        };
+        if let Some(dataset) = self.dataset {
+            config.data.dataset = dataset;
+        }
+        config.data.data_dir = self.data_dir.clone().or(config.data.data_dir);
+        config.data.crop = self.crop.or(config.data.crop);
+        config.data.size = self.size.or(config.data.size);
+        config.flip |= self.flip;
+        config.name = self.name.clone().unwrap_or(config.name);
+        config.steps = self.steps.unwrap_or(config.steps);
+        config.batch = self.batch.unwrap_or(config.batch);
+        config.seed = self.seed.unwrap_or(config.seed);
+        Ok(config)
+    }
+}
+
+/// The preset made for `dataset`, or the general one under its name.
+fn default_for(dataset: Dataset) -> TrainConfig {
+    let presets = PRESETS.iter().filter_map(|name| TrainConfig::preset(name).ok());
+    let mut fitting: Vec<TrainConfig> = presets.filter(|preset| preset.data.dataset == dataset).collect();
+    fitting.pop().unwrap_or_else(|| {
+        let mut config = TrainConfig { name: format!("{dataset}-vp"), ..TrainConfig::default() };
+        config.data.dataset = dataset;
+        config
+    })
+}
+
+/// What to type to go on.
+fn resume_command(folder: &RunFolder, config: &TrainConfig) -> String {
+    let default = PathBuf::from("runs").join(&config.name);
+    let out = match folder.0 == default {
+        true => String::new(),
+        false => format!(" --out {}", folder.0.display()),
+    };
+    format!("scorefield train --name {}{out} --resume", config.name)
+}

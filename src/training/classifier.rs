@@ -1,0 +1,309 @@
+//! Training of the classifier that judges digits: one loop, no checkpoints, since it takes minutes.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::batches::{Batches, NOISE, TIMES};
+use super::{optimiser, run};
+use crate::cancel::CancelToken;
+use crate::data::{DataSource, Dataset, ImageSet};
+use crate::device::Opened;
+use crate::model::DataRange;
+use crate::network::layers::Init;
+use crate::network::{Classifier, ClassifierConfig};
+use crate::objective::Recognition;
+use crate::rng::{Domain, Noise, Philox};
+use crate::sampler::read;
+use crate::weights::{self, Accuracy, Architecture, FORMAT, ModelCard, Precision};
+use crate::{Error, Result, files};
+
+/// Draw of the training domain that moves the images.
+const SHIFT: u32 = 4;
+
+/// Noise levels at which the accuracy is measured; 0 is the clean image.
+const MEASURED: [f64; 5] = [0.0, 0.25, 0.5, 1.0, 2.0];
+
+/// A classifier's training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassifierTraining {
+    /// Name of the model: file name and command-line name.
+    pub name: String,
+    /// Optimiser steps in all.
+    pub steps: usize,
+    /// Images per step.
+    pub batch: usize,
+    /// Peak learning rate of Adam; it falls linearly to zero.
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises from zero.
+    pub warmup: usize,
+    /// Largest global norm of the gradient; larger ones are scaled down to it.
+    pub clip: f64,
+    /// Every image is moved by up to so many pixels in each direction.
+    pub shift: usize,
+    /// Seed of the initial weights, the data order and all noise.
+    pub seed: u64,
+    /// The images.
+    pub data: DataSource,
+    /// The loss.
+    pub objective: Recognition,
+    /// The network.
+    pub network: ClassifierConfig,
+}
+
+impl Default for ClassifierTraining {
+    fn default() -> Self {
+        Self {
+            name: "mnist-classifier".into(),
+            steps: 3000,
+            batch: 128,
+            learning_rate: 3e-3,
+            warmup: 100,
+            clip: 1.0,
+            shift: 2,
+            seed: 0,
+            data: DataSource::new(Dataset::Mnist),
+            objective: Recognition::default(),
+            network: ClassifierConfig::default(),
+        }
+    }
+}
+
+impl ClassifierTraining {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the field and what it may be.
+    pub fn validate(&self) -> Result<()> {
+        let Recognition { clean, mean, std } = self.objective;
+        let positive = |v: f64| v.is_finite() && v > 0.0;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let named = (1..=64).contains(&self.name.len()) && !self.name.starts_with('.') && self.name.chars().all(plain);
+        let rules = [
+            ("name", named, "use up to 64 letters, digits, dots, dashes and underscores"),
+            ("steps", (1..u32::MAX as usize).contains(&self.steps), "use 1 to 4294967294"),
+            ("batch", (1..=65_536).contains(&self.batch), "use 1 to 65536"),
+            ("learning_rate", positive(self.learning_rate), "use a positive number"),
+            ("clip", positive(self.clip), "use a positive number"),
+            ("objective.clean", (0.0..=1.0).contains(&clean), "use 0 to 1"),
+            ("objective.mean", (-10.0..=10.0).contains(&mean), "use -10 to 10"),
+            ("objective.std", (0.0..=5.0).contains(&std), "use 0 to 5"),
+        ];
+        for (field, allowed, fix) in rules {
+            if !allowed {
+                return Err(Error::config(field, "has a value that is not allowed", fix));
+            }
+        }
+        self.data.validate()?;
+        self.network.validate()
+    }
+
+    /// The learning rate of `step`, counted from 0: up linearly, then down linearly.
+    fn learning_rate_at(&self, step: usize) -> f64 {
+        let warmup = ((step + 1) as f64 / self.warmup.max(1) as f64).min(1.0);
+        self.learning_rate * warmup * (1.0 - step as f64 / self.steps as f64)
+    }
+}
+
+/// What a finished run tells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The model file.
+    pub model: PathBuf,
+    /// Share of right answers on the test images, at rising noise levels; the first is clean.
+    pub accuracy: Vec<Accuracy>,
+}
+
+/// Trains a classifier on `images` and measures it on `test_images`; both need labels.
+///
+/// Writes `config.toml` and the model (f16) into `folder`, the model when all steps are done.
+///
+/// # Errors
+/// [`Error::Config`] for a value out of range or images without labels, [`Error::NonFinite`] if the
+/// loss becomes so, [`Error::Cancelled`] on request, and what files can say.
+pub async fn train_classifier(
+    config: &ClassifierTraining,
+    images: &ImageSet,
+    test_images: &ImageSet,
+    opened: &Opened,
+    folder: &Path,
+    cancel: &CancelToken,
+) -> Result<Report> {
+    config.validate()?;
+    for set in [images, test_images] {
+        check_labels(set, config.network.classes)?;
+    }
+    if images.shape() != test_images.shape() {
+        let problem = format!("are {:?}, the training images {:?}", test_images.shape(), images.shape());
+        return Err(Error::config("the test images", problem, "use the same size for both"));
+    }
+    std::fs::create_dir_all(folder)
+        .map_err(|e| Error::io(folder, e, "choose a folder that can be written with --out"))?;
+    let text = toml::to_string(config).map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
+    files::write_atomic(folder.join("config.toml"), |file| file.write_all(text.as_bytes()))?;
+
+    let started = Instant::now();
+    let classifier = fit(config, images, &opened.device, cancel).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let mut accuracy = Vec::new();
+    for sigma in MEASURED {
+        let correct = share_correct(&classifier, test_images, sigma, &opened.device).await?;
+        accuracy.push(Accuracy { sigma, correct });
+    }
+
+    let card = card(config, images, run::training(config.steps, config.batch, seconds, opened), accuracy.clone());
+    let bytes = weights::to_bytes(&classifier, &card, Precision::F16)?;
+    let model = folder.join(format!("{}.safetensors", config.name));
+    files::write_atomic(&model, |file| file.write_all(&bytes))?;
+    Ok(Report { model, accuracy })
+}
+
+fn check_labels(images: &ImageSet, classes: usize) -> Result<()> {
+    let problem = match images.n_classes() {
+        None => "has no labels".into(),
+        Some(_) if images.is_empty() => "is empty".into(),
+        Some(found) if found > classes => format!("has {found} classes, the network {classes}"),
+        Some(_) => return Ok(()),
+    };
+    Err(Error::config(format!("the data set {}", images.name), problem, "use a labelled set and network.classes to fit"))
+}
+
+/// The training loop. One read-back per step.
+async fn fit(
+    config: &ClassifierTraining,
+    images: &ImageSet,
+    device: &Device,
+    cancel: &CancelToken,
+) -> Result<Classifier> {
+    let (b, [c, h, w]) = (config.batch, images.shape());
+    let classes = config.network.classes;
+    let labels = images.labels.as_deref().unwrap_or_default();
+    let autodiff = device.clone().autodiff();
+    let upload = |values: Vec<f32>| Tensor::<1>::from_floats(values.as_slice(), &autodiff);
+    let mut model = Classifier::new(&config.network, c, &mut Init::new(config.seed, &autodiff));
+    let mut optimiser = optimiser::adam();
+    let mut batches = Batches::new(images, config.seed, b, false);
+    let bar = run::progress_bar(config.steps, 0);
+    let mut average = None;
+
+    for step in 0..config.steps {
+        let noise = Noise::new(config.seed).domain(Domain::Training).at(step as u32);
+        let mut levels = noise.stream(TIMES);
+        let normal: Vec<f64> = (0..b).map(|_| levels.normal()).collect();
+        let sigma = config.objective.sigmas(&normal);
+        let mut pixels = batches.pixels(step);
+        shift(&mut pixels, [h, w], c, config.shift, noise.stream(SHIFT));
+        let mut one_hot = vec![0.0; b * classes];
+        for (row, index) in one_hot.chunks_exact_mut(classes).zip(batches.indices(step)) {
+            row[usize::from(labels[index])] = 1.0;
+        }
+
+        let x0 = upload(pixels).reshape([b, c, h, w]);
+        let z = upload(noise.normal(NOISE, 1, b * c * h * w)).reshape([b, c, h, w]);
+        let loss = config.objective.loss(&model, x0, z, upload(one_hot).reshape([b, classes]), &sigma).mean();
+        let mut grads = GradientsParams::from_grads(loss.backward(), &model);
+        let norm_sq = optimiser::clip_by_global_norm(&model, &mut grads, config.clip);
+        model = optimiser.step(config.learning_rate_at(step), model, grads);
+
+        let numbers = read(Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0)).await?;
+        if !numbers.iter().all(|v| v.is_finite()) {
+            let fix = "lower learning_rate or clip and start again".into();
+            return Err(Error::NonFinite { what: "the training loss".into(), step, fix });
+        }
+        let smooth = average.map_or(numbers[0], |average: f32| 0.98 * average + 0.02 * numbers[0]);
+        average = Some(smooth);
+        bar.set_message(format!("loss {smooth:.4}"));
+        bar.inc(1);
+        if cancel.is_cancelled() {
+            bar.abandon();
+            return Err(Error::Cancelled { step: step + 1 });
+        }
+    }
+    bar.finish();
+    Ok(model.valid())
+}
+
+/// Moves every image `[c, h, w]` of `pixels` by a random offset of up to `most` in each direction; what
+/// comes in is black.
+fn shift(pixels: &mut [f32], [height, width]: [usize; 2], channels: usize, most: usize, mut random: Philox) {
+    let mut moved = vec![0.0; height * width];
+    for image in pixels.chunks_exact_mut(channels * height * width) {
+        let [dy, dx] = [random.below(2 * most + 1), random.below(2 * most + 1)];
+        for plane in image.chunks_exact_mut(height * width) {
+            for (i, to) in moved.iter_mut().enumerate() {
+                // Wraps below zero to a number that is out of range, like those beyond the far edge.
+                let (y, x) = ((i / width + dy).wrapping_sub(most), (i % width + dx).wrapping_sub(most));
+                *to = if y < height && x < width { plane[y * width + x] } else { 0.0 };
+            }
+            plane.copy_from_slice(&moved);
+        }
+    }
+}
+
+/// The share of `images` that `classifier` names correctly under noise of standard deviation `sigma`.
+async fn share_correct(classifier: &Classifier, images: &ImageSet, sigma: f64, device: &Device) -> Result<f64> {
+    const BATCH: usize = 250;
+    let [c, h, w] = images.shape();
+    let noise = Noise::new(0).domain(Domain::Probe);
+    let labels = images.labels.as_deref().unwrap_or_default();
+    let mut correct = 0;
+    for first in (0..images.len()).step_by(BATCH) {
+        let n = BATCH.min(images.len() - first);
+        let mut pixels = noise.at(first as u32).normal(0, n, images.stride());
+        let bytes = &images.pixels[first * images.stride()..];
+        for (pixel, byte) in pixels.iter_mut().zip(bytes) {
+            *pixel = *pixel * sigma as f32 + f32::from(*byte) / 255.0;
+        }
+        let x = Tensor::<1>::from_floats(pixels.as_slice(), device).reshape([n, c, h, w]);
+        let logits = read(classifier.forward(x, &[sigma]).logits).await?;
+        let named = logits.chunks_exact(logits.len() / n).map(largest);
+        correct += named.zip(&labels[first..]).filter(|(named, label)| *named == usize::from(**label)).count();
+    }
+    Ok(correct as f64 / images.len() as f64)
+}
+
+/// The index of the largest value.
+fn largest(values: &[f32]) -> usize {
+    (0..values.len()).max_by(|a, b| values[*a].total_cmp(&values[*b])).unwrap_or(0)
+}
+
+fn card(
+    config: &ClassifierTraining,
+    images: &ImageSet,
+    training: weights::Training,
+    accuracy: Vec<Accuracy>,
+) -> ModelCard {
+    let [channels, height, width] = images.shape();
+    ModelCard {
+        format: FORMAT,
+        name: config.name.clone(),
+        title: format!("Classifier of {}, clean or noisy", images.name),
+        architecture: Architecture::Classifier { config: config.network.clone() },
+        sde: None,
+        range: DataRange::UNIT,
+        sigma_data: deviation(images),
+        channels,
+        height,
+        width,
+        dataset: images.name.clone(),
+        dataset_licence: images.licence.clone(),
+        training,
+        quality: vec![],
+        accuracy,
+    }
+}
+
+/// Standard deviation of all pixel values, on the scale of `[0, 1]`.
+fn deviation(images: &ImageSet) -> f64 {
+    let mean_of = |f: &dyn Fn(f64) -> f64| {
+        images.pixels.iter().map(|byte| f(f64::from(*byte) / 255.0)).sum::<f64>() / images.pixels.len() as f64
+    };
+    let mean = mean_of(&|x| x);
+    mean_of(&|x| (x - mean).powi(2)).sqrt().max(1e-3)
+}
