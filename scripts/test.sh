@@ -42,5 +42,5 @@ stage clippy-wasm cargo clippy --locked --release --lib --no-default-features --
 stage doc env RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
 stage tests cargo test --release
 stage page trunk --config trunk.toml build --release
-# They are ignored above, as there was no page yet. One at a time: each keeps a software GPU busy.
-stage browser cargo test --release --test tests -- --ignored --test-threads 1 browser::
+# They were ignored above: there was no page yet. One at a time, since each keeps a software GPU busy.
+stage browser env SCOREFIELD_DIST=dist cargo test --release --test tests -- --test-threads 1 browser::

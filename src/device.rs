@@ -80,7 +80,7 @@ pub async fn open(choice: DeviceChoice) -> Result<Opened> {
         }
     };
     let info = setup.adapter.get_info();
-    let software = info.device_type == burn::tensor::wgpu::wgpu::DeviceType::Cpu;
+    let software = info.device_type == wgpu::DeviceType::Cpu;
     if software && choice == DeviceChoice::Auto {
         return Ok(Opened::cpu(format!("The only GPU adapter, {}, is software.", info.name)));
     }

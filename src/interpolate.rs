@@ -54,7 +54,16 @@ pub async fn interpolate(
     }
     let before = model.nfe();
     run.first_nfe = before;
-    let codes = [latent(model, a, tolerance, run).await?, latent(model, b, tolerance, run).await?];
+    let ends = [a, b];
+    let to_encode = ends.iter().filter(|end| matches!(end, Endpoint::Pixels(_))).count();
+    run.parts = [0, to_encode];
+    let mut codes = Vec::new();
+    for end in ends {
+        codes.push(latent(model, end, tolerance, run).await?);
+        if matches!(end, Endpoint::Pixels(_)) {
+            run.parts = [run.parts[0] + 1, run.parts[1] - 1];
+        }
+    }
     let between: Vec<f32> = (0..frames)
         .flat_map(|i| slerp(&codes[0], &codes[1], i as f64 / (frames - 1) as f64))
         .collect();

@@ -1,8 +1,26 @@
 //! Noise: its statistics, its independence of the batch, and the kernel against its host twin.
 
-use burn::tensor::{DType, Device, DeviceKind, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use scorefield::ops::noise;
 use scorefield::rng::{Domain, Noise};
+
+use crate::support::{figure, gpu, trials, values};
+
+trials! {
+    cpu: [
+        normals_have_the_moments_of_a_normal,
+        uniforms_pass_the_kolmogorov_smirnov_test,
+        neighbours_of_every_kind_are_uncorrelated,
+        a_sample_is_the_same_in_any_batch_and_at_any_length,
+        the_cpu_device_gets_the_bits_of_the_host,
+        noise_is_a_constant_to_autodiff,
+    ],
+    gpu: [
+        the_kernel_makes_the_same_words,
+        the_kernel_agrees_with_the_host,
+        the_kernel_makes_a_sample_alone_as_in_a_batch,
+    ],
+}
 
 const MILLION: usize = 1 << 20;
 
@@ -22,7 +40,6 @@ fn correlations(a: &[f32], b: &[f32]) -> [f64; 2] {
     [mean(pairs().map(|(a, b)| a * b)), mean(pairs().map(|(a, b)| (a * a - 1.0) * (b * b - 1.0) / 2.0))]
 }
 
-#[test]
 fn normals_have_the_moments_of_a_normal() {
     let values = Noise::new(1).normal(0, 16, MILLION / 16);
     let moment = |power: i32| mean(values.iter().map(|&z| f64::from(z).powi(power)));
@@ -36,7 +53,6 @@ fn normals_have_the_moments_of_a_normal() {
     assert!((26..=106).contains(&tail), "{tail} values beyond 4");
 }
 
-#[test]
 fn uniforms_pass_the_kolmogorov_smirnov_test() {
     let mut values = Noise::new(2).uniform(0, 1, MILLION);
     values.sort_by(f32::total_cmp);
@@ -49,7 +65,6 @@ fn uniforms_pass_the_kolmogorov_smirnov_test() {
     assert!(distance < 2.7 / (MILLION as f64).sqrt(), "distance {distance}");
 }
 
-#[test]
 fn neighbours_of_every_kind_are_uncorrelated() {
     let len = MILLION / 4;
     let noise = Noise::new(3);
@@ -75,7 +90,6 @@ fn neighbours_of_every_kind_are_uncorrelated() {
     }
 }
 
-#[test]
 fn a_sample_is_the_same_in_any_batch_and_at_any_length() {
     let noise = Noise::new(4);
     let batch = noise.normal(5, 9, 37);
@@ -88,7 +102,6 @@ fn a_sample_is_the_same_in_any_batch_and_at_any_length() {
     assert!(noise.normal(0, 0, 5).is_empty() && noise.normal(0, 5, 0).is_empty());
 }
 
-#[test]
 fn the_cpu_device_gets_the_bits_of_the_host() {
     let noise = Noise::new(6).at(7);
     for device in [Device::flex(), Device::flex().autodiff()] {
@@ -100,7 +113,6 @@ fn the_cpu_device_gets_the_bits_of_the_host() {
     }
 }
 
-#[test]
 fn noise_is_a_constant_to_autodiff() {
     let device = Device::flex().autodiff();
     let x = Tensor::<2>::ones([2, 3], &device).require_grad();
@@ -110,8 +122,6 @@ fn noise_is_a_constant_to_autodiff() {
     assert_eq!(x.grad(&gradients).map(values), Some(values(z)));
 }
 
-#[test]
-#[ignore = "needs a GPU"]
 fn the_kernel_makes_the_same_words() {
     // Shapes around the block of 4, the workgroup of 64 blocks, and the limit of 65535 workgroups in a row.
     let shapes = [[1, 1], [3, 5], [7, 64], [2, 256], [5, 257], [1000, 3], [1, MILLION], [65536 * 64 + 1, 1]];
@@ -124,19 +134,15 @@ fn the_kernel_makes_the_same_words() {
     }
 }
 
-#[test]
-#[ignore = "needs a GPU"]
 fn the_kernel_agrees_with_the_host() {
     let noise = Noise::new(9);
     let found = values(noise::normal(&noise, 0, 16, MILLION / 4 + 3, &gpu()));
     let expected = noise.normal(0, 16, MILLION / 4 + 3);
     let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    println!("largest difference {worst:e} in {} values", found.len());
+    figure(format_args!("normals on the GPU: largest difference {worst:e} in {} values", found.len()));
     assert!(found.len() == expected.len() && worst < 1e-5, "largest difference {worst}");
 }
 
-#[test]
-#[ignore = "needs a GPU"]
 fn the_kernel_makes_a_sample_alone_as_in_a_batch() {
     let (noise, device) = (Noise::new(10), gpu());
     let batch = values(noise::normal(&noise, 2, 6, 101, &device));
@@ -145,14 +151,4 @@ fn the_kernel_makes_a_sample_alone_as_in_a_batch() {
         assert_eq!(batch[101 * k..101 * (k + 1)], alone);
     }
     assert_eq!(noise::normal(&noise, 0, 0, 5, &device).dims(), [0, 5]);
-}
-
-fn gpu() -> Device {
-    let device = Device::wgpu(DeviceKind::DefaultDevice);
-    assert!(noise::takes_wgsl(&device), "{device:?} does not take WGSL");
-    device
-}
-
-fn values(tensor: Tensor<2>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().unwrap()
 }

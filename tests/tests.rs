@@ -1,1 +1,39 @@
+//! The integration tests: one binary, a module for each kind. `make test` runs them; a name or a part of
+//! one as argument selects (`cargo test --release --test tests -- samplers`).
+//!
+//! Tests marked `gpu` need an adapter that takes WGSL; elsewhere they are shown as ignored, with a line
+//! that says why. `SCOREFIELD_FIGURES=1` prints the measured errors beside the bounds.
 
+mod support;
+
+// The counter generator: statistics, independence of the batch, the kernel against its host twin.
+mod noise;
+// What a network's output means: score, noise, denoised image, and the density they belong to.
+mod model;
+// Every sampler against distributions whose score is known.
+mod samplers;
+// The probability-flow ODE: convergence order, encoding and decoding, interpolation.
+mod ode;
+// Fused operations and the network against plain ones, on both devices.
+mod parity;
+// Training: repeatability, resume, clipping, averages, and what happens when it blows up.
+mod training;
+// Model files: round trips, and files that lie.
+mod weights;
+
+fn main() {
+    let arguments = libtest_mimic::Arguments::from_args();
+    let modules = [
+        noise::trials(),
+        model::trials(),
+        samplers::trials(),
+        ode::trials(),
+        parity::trials(),
+        training::trials(),
+        weights::trials(),
+    ];
+    if let Err(reason) = support::gpu_or_reason() {
+        eprintln!("The tests marked `gpu` are ignored: {reason}");
+    }
+    libtest_mimic::run(&arguments, modules.into_iter().flatten().collect()).exit();
+}

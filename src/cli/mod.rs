@@ -1,5 +1,6 @@
 //! The command line. Each command has two stages: the arguments as typed, then a validated job.
 
+mod evaluate;
 mod interpolate;
 mod models;
 mod sample;
@@ -27,6 +28,8 @@ enum Command {
     Sample(sample::Args),
     /// Draw a row of images that leads from one image to another.
     Interpolate(interpolate::Args),
+    /// Judge a model's samples with a classifier: quality and NFE of each sampler.
+    Evaluate(evaluate::Args),
     /// List the models that come with the program.
     Models(models::Args),
 }
@@ -54,6 +57,7 @@ pub fn main() -> u8 {
             Command::Train(args) => args.run(&cancel).await,
             Command::Sample(args) => args.run(&cancel).await,
             Command::Interpolate(args) => args.run(&cancel).await,
+            Command::Evaluate(args) => args.run(&cancel).await,
             Command::Models(args) => args.run(),
         }
     });

@@ -1,10 +1,10 @@
 use crate::Result;
-use crate::weights::{ModelCard, ModelFile, shipped};
+use crate::weights::shipped::{self, Entry};
 
 /// `models`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Print the model cards as JSON.
+    /// Print JSON, the page's `models/manifest.json`.
     #[arg(long)]
     json: bool,
 }
@@ -12,18 +12,13 @@ pub struct Args {
 impl Args {
     /// Prints the shipped models.
     pub fn run(self) -> Result<()> {
-        let mut cards: Vec<(ModelCard, usize)> = Vec::new();
-        for name in shipped::names() {
-            let bytes = shipped::bytes(name).unwrap_or_default();
-            cards.push((ModelFile::parse(name, bytes)?.card, bytes.len()));
-        }
+        let entries = shipped::manifest()?;
         if self.json {
-            let cards: Vec<&ModelCard> = cards.iter().map(|(card, _)| card).collect();
-            println!("{}", serde_json::json!(cards));
+            println!("{}", serde_json::json!(entries));
             return Ok(());
         }
         println!("{:<18} {:>9} {:>8}  {:<26} data", "model", "image", "size", "diffusion");
-        for (card, bytes) in cards {
+        for Entry { card, bytes, .. } in entries {
             let image = format!("{}x{}x{}", card.channels, card.height, card.width);
             let size = format!("{:.1} MB", bytes as f64 / 1e6);
             println!("{:<18} {image:>9} {size:>8}  {:<26} {}", card.name, card.diffusion(), card.dataset);

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
 use crate::cancel::CancelToken;
-use crate::device::{self, DeviceChoice};
+use crate::device::{self, DeviceChoice, Opened};
 use crate::model::ScoreModel;
 use crate::picture::{Grid, save_npy, save_png};
 use crate::sampler::{Event, Run, Sampler};
@@ -28,8 +28,12 @@ pub struct ModelArgs {
 impl ModelArgs {
     /// Loads the model onto the device and says on stderr which device that is.
     pub async fn open(&self) -> Result<ScoreModel> {
+        self.open_on(&device::open(self.device).await?)
+    }
+
+    /// Loads the model onto a device that is open already.
+    pub fn open_on(&self, opened: &Opened) -> Result<ScoreModel> {
         let file = shipped::open(&self.model)?;
-        let opened = device::open(self.device).await?;
         eprintln!("{} on {} ({})", file.card.name, opened.name, opened.reason.trim_end_matches('.'));
         file.score_model(&opened.device)
     }

@@ -56,6 +56,18 @@ impl Dataset {
         }
     }
 
+    /// What its images show, for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Mnist => "MNIST digits",
+            Self::FashionMnist => "Fashion-MNIST articles",
+            Self::Cifar10 => "CIFAR-10 photographs",
+            Self::Celeba => "CelebA faces",
+            Self::Folder | Self::Npz => "Own images",
+            Self::Synthetic => "Synthetic digits",
+        }
+    }
+
     /// Under which terms the images may be used, as far as their authors say; `None` for the user's own files.
     pub fn licence(self) -> Option<&'static str> {
         match self {

@@ -48,6 +48,9 @@ pub struct Run<'a> {
     pub pause: Option<Pause<'a>>,
     /// The model's count when the run started; samplers set it.
     pub first_nfe: usize,
+    /// Parts of a longer job that are done, and that come after the current one: progress is reported
+    /// over all of them, previews are shown in the last.
+    pub parts: [usize; 2],
 }
 
 impl std::fmt::Debug for Run<'_> {
@@ -72,7 +75,9 @@ impl<'a> Run<'a> {
         mean_coeff: f64,
         sigma: f64,
     ) -> Result<()> {
-        if self.preview_every > 0 && step.is_multiple_of(self.preview_every) && self.on_event.is_some() {
+        let [before, after] = self.parts;
+        let previews = self.preview_every > 0 && self.on_event.is_some() && after == 0;
+        if previews && step.is_multiple_of(self.preview_every) {
             let preview = visible(model, x.clone() / mean_coeff, sigma);
             let (images, shape) = (read(preview).await?, x.dims());
             self.emit(Event::Preview(Preview { images, shape }));
@@ -80,7 +85,11 @@ impl<'a> Run<'a> {
             let [_, c, h, w] = x.dims();
             read(x.clone().slice([0..1, c - 1..c, h - 1..h, w - 1..w])).await?;
         }
-        self.emit(Event::Progress { step, n_steps, nfe: model.nfe() - self.first_nfe });
+        self.emit(Event::Progress {
+            step: before * n_steps + step,
+            n_steps: (before + 1 + after) * n_steps,
+            nfe: model.nfe() - self.first_nfe,
+        });
         if let Some(pause) = &self.pause {
             pause().await;
         }

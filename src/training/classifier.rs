@@ -157,7 +157,7 @@ pub async fn train_classifier(
         accuracy.push(Accuracy { sigma, correct });
     }
 
-    let card = card(config, images, run::training(config.steps, config.batch, seconds, opened), accuracy.clone());
+    let card = card(config, images, run::training("scorefield train --preset mnist-classifier", config.steps, config.batch, seconds, opened), accuracy.clone());
     let bytes = weights::to_bytes(&classifier, &card, Precision::F16)?;
     let model = folder.join(format!("{}.safetensors", config.name));
     files::write_atomic(&model, |file| file.write_all(&bytes))?;

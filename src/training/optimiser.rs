@@ -81,3 +81,108 @@ impl ModuleMapper for Blend {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::layers::{Init, Linear};
+    use burn::tensor::Device;
+
+    const ROWS: usize = 3;
+
+    /// A layer and its gradients of `sum(x·W + b)` for `x` of one row.
+    fn layer_and_gradients(x: [f32; ROWS]) -> (Linear, GradientsParams) {
+        let device = Device::flex().autodiff();
+        let layer = Linear::new(ROWS, 2, &mut Init::new(1, &device));
+        let x = Tensor::<1>::from_floats(x, &device).reshape([1, ROWS]);
+        let gradients = layer.forward(x).sum().backward();
+        (layer.clone(), GradientsParams::from_grads(gradients, &layer))
+    }
+
+    /// All values of a module's gradients or weights, in order.
+    #[derive(Default)]
+    struct All<'a>(Option<&'a GradientsParams>, Vec<f32>);
+
+    impl ModuleVisitor for All<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let tensor = match self.0 {
+                Some(gradients) => gradients.get::<D>(param.id).unwrap(),
+                None => param.val(),
+            };
+            self.1.extend(tensor.into_data().try_to_vec::<f32>().unwrap());
+        }
+    }
+
+    fn all<M: Module>(module: &M, gradients: Option<&GradientsParams>) -> Vec<f32> {
+        let mut all = All(gradients, vec![]);
+        module.visit(&mut all);
+        all.1
+    }
+
+    /// The gradient of each column of `W` is `x`, that of `b` is one: norm² = 2·(1 + 4 + 4) + 2 = 20.
+    #[test]
+    fn clipping_scales_all_gradients_by_the_global_norm() {
+        let norm = 20.0_f32.sqrt();
+        for limit in [1e-3, 0.5, 4.0, 4.5, 1e6] {
+            let (layer, mut gradients) = layer_and_gradients([1.0, -2.0, 2.0]);
+            let before = all(&layer, Some(&gradients));
+            let norm_sq = clip_by_global_norm(&layer, &mut gradients, limit);
+            assert_eq!(norm_sq.into_data().try_to_vec::<f32>().unwrap(), [20.0]);
+            let after = all(&layer, Some(&gradients));
+            let factor = (limit as f32 / norm).min(1.0);
+            for (a, b) in after.iter().zip(&before) {
+                assert!((a - b * factor).abs() < 1e-6 * b.abs(), "{limit}: {after:?}");
+            }
+            let found = after.iter().map(|g| g * g).sum::<f32>().sqrt();
+            assert!((found - norm.min(limit as f32)).abs() < 1e-5 * found);
+            if limit > 4.48 {
+                assert_eq!(after, before, "a gradient below the limit keeps its bits");
+            }
+        }
+        let (layer, mut gradients) = layer_and_gradients([f32::NAN, 0.0, 0.0]);
+        let norm_sq = clip_by_global_norm(&layer, &mut gradients, 1.0).into_data().try_to_vec::<f32>().unwrap();
+        assert!(norm_sq[0].is_nan(), "a NaN is reported");
+    }
+
+    #[test]
+    fn the_average_is_rate_of_itself_and_the_rest_of_the_module() {
+        let (module, _) = layer_and_gradients([1.0; ROWS]);
+        struct Shift;
+        impl ModuleMapper for Shift {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                param.map(|old| old + 1.0)
+            }
+        }
+        let average = module.clone().map(&mut Shift).valid();
+        let (new, old) = (all(&module.valid(), None), all(&average, None));
+        for rate in [0.0, 0.1, 0.9, 0.999] {
+            let found = all(&update_average(average.clone(), &module, rate), None);
+            for ((found, old), new) in found.iter().zip(&old).zip(&new) {
+                let expected = rate * f64::from(*old) + (1.0 - rate) * f64::from(*new);
+                assert!((f64::from(*found) - expected).abs() < 1e-6);
+            }
+        }
+        assert_eq!(all(&update_average(average, &module, 0.0), None), new);
+    }
+
+    /// Adam's first step is `-rate·sign(gradient)`, whatever the gradient's size (bias correction), and a
+    /// constant gradient repeats it.
+    #[test]
+    fn adam_corrects_its_bias() {
+        for x in [[1.0, -2.0, 2.0], [1e-3, -5e-3, 1e-2]] {
+            let (mut layer, gradients) = layer_and_gradients(x);
+            let signs: Vec<f32> = all(&layer, Some(&gradients)).into_iter().map(f32::signum).collect();
+            let mut optimiser = adam();
+            for _ in 0..3 {
+                let before = all(&layer, None);
+                let device = Device::flex().autodiff();
+                let input = Tensor::<1>::from_floats(x, &device).reshape([1, ROWS]);
+                let gradients = GradientsParams::from_grads(layer.forward(input).sum().backward(), &layer);
+                layer = optimiser.step(0.01, layer, gradients);
+                for ((after, before), sign) in all(&layer, None).iter().zip(&before).zip(&signs) {
+                    assert!((after - before + 0.01 * sign).abs() < 1e-6, "{after} after {before}");
+                }
+            }
+        }
+    }
+}

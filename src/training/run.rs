@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::checkpoint::{self, Checkpoint, State};
 use super::report::{LossLog, LossRow, draw_loss_curve};
-use super::{Batches, Problem, TrainConfig, Trainer};
+use super::{Batches, Problem, SdeChoice, TrainConfig, Trainer};
 use crate::cancel::CancelToken;
 use crate::data::ImageSet;
 use crate::device::Opened;
@@ -168,7 +168,7 @@ fn card(config: &TrainConfig, images: &ImageSet, trainer: &Trainer, opened: &Ope
     ModelCard {
         format: FORMAT,
         name: config.name.clone(),
-        title: config.name.clone(),
+        title: title(config),
         architecture: Architecture::Unet {
             config: config.network.clone(),
             preconditioning: problem.preconditioning,
@@ -181,23 +181,45 @@ fn card(config: &TrainConfig, images: &ImageSet, trainer: &Trainer, opened: &Ope
         width,
         dataset: images.name.clone(),
         dataset_licence: images.licence.clone(),
-        training: training(trainer.step_count(), config.batch, seconds, opened),
+        training: training(&command(config), trainer.step_count(), config.batch, seconds, opened),
         quality: vec![],
         accuracy: vec![],
     }
 }
 
-/// How this process trained a model, for its card.
-pub(super) fn training(steps: usize, batch: usize, seconds: f64, opened: &Opened) -> Training {
-    let command: Vec<String> = std::iter::once("scorefield".into()).chain(std::env::args().skip(1)).collect();
+/// How a model was trained, for its card.
+pub(super) fn training(command: &str, steps: usize, batch: usize, seconds: f64, opened: &Opened) -> Training {
     Training {
         steps,
         batch,
         hours: seconds / 3600.0,
         device: opened.name.clone(),
         revision: revision(),
-        command: command.join(" "),
+        command: command.into(),
     }
+}
+
+/// The command that repeats a run: a preset if it is one, else its saved configuration.
+fn command(config: &TrainConfig) -> String {
+    let preset = TrainConfig::preset(&config.name).ok().filter(|preset| {
+        let mut same = preset.clone();
+        (same.steps, same.data.data_dir) = (config.steps, config.data.data_dir.clone());
+        same == *config
+    });
+    match preset {
+        Some(preset) if preset.steps == config.steps => format!("scorefield train --preset {}", config.name),
+        Some(_) => format!("scorefield train --preset {} --steps {}", config.name, config.steps),
+        None => "scorefield train --config config.toml".into(),
+    }
+}
+
+/// One line for people.
+fn title(config: &TrainConfig) -> String {
+    let diffusion = match config.sde {
+        SdeChoice::Ve { .. } => "variance exploding",
+        SdeChoice::Vp(_) => "variance preserving",
+    };
+    format!("{}, {diffusion}", config.data.dataset.title())
 }
 
 /// The program's version and, inside a git checkout, its commit.

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use wasm_bindgen::JsValue;
 
 use crate::device::DeviceChoice;
-use crate::sampler::{Endpoint, OptionInfo, Sampler, SamplerInfo};
+use crate::interpolate::Endpoint;
+use crate::rng::Noise;
+use crate::sampler::{OptionInfo, Sampler, SamplerInfo};
 use crate::{Error, Result};
 
 /// Greatest number of images of one request: a typing mistake must not fill the device's memory.
@@ -108,12 +110,12 @@ impl RequestEnd {
             Err(Error::config(format!("endpoint {name}"), problem, fix))
         };
         match (self.seed, self.pixels) {
-            (Some(seed), None) => Ok(Endpoint::Seed { seed, index: self.index }),
+            (Some(seed), None) => Ok(Endpoint::Seed(Noise::new(seed).at(self.index))),
             (None, Some(pixels)) if pixels.len() != dim => {
                 wrong(format!("has {} pixel values", pixels.len()))
             }
             (None, Some(pixels)) if !pixels.iter().all(|v| v.is_finite()) => wrong("has a NaN pixel".into()),
-            (None, Some(pixels)) => Ok(Endpoint::Image(pixels)),
+            (None, Some(pixels)) => Ok(Endpoint::Pixels(pixels)),
             _ => wrong("does not have exactly one of seed and pixels".into()),
         }
     }

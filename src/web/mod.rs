@@ -18,7 +18,8 @@ use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
 use crate::model::ScoreModel;
 use crate::rng::Noise;
-use crate::sampler::{Event, Run, Sampler, Solution, Tolerance, interpolate};
+use crate::interpolate::interpolate;
+use crate::sampler::{Event, Run, Sampler, Solution, Tolerance};
 use crate::weights::ModelFile;
 use crate::{Error, Result};
 
@@ -142,8 +143,8 @@ impl Session {
             };
             let tolerance = Tolerance { rtol: ode.rtol, atol: ode.atol, max_steps: ode.max_steps };
             let (model, mut run) = self.begin(&request.model, on_event)?;
-            let ends = [request.a.read("a", model.dim())?, request.b.read("b", model.dim())?];
-            let solution = interpolate(&model, ends, request.frames, tolerance, &mut run).await?;
+            let (a, b) = (request.a.read("a", model.dim())?, request.b.read("b", model.dim())?);
+            let solution = interpolate(&model, &a, &b, request.frames, tolerance, &mut run).await?;
             finish(solution, started).await
         };
         between.await.map_err(|e| self.failure(&e))
@@ -164,7 +165,9 @@ impl Session {
         let model = model
             .ok_or_else(|| Error::config("model", format!("`{name}` is not loaded"), "call load first"))?;
         let started = now();
-        let turns = Rc::new(Turns::new());
+        let turns = Turns::new()
+            .map_err(|_| Error::device("in use", "offers no message channel", "use a current browser"))?;
+        let turns = Rc::new(turns);
         let mut run = Run::default();
         run.on_event = Some(Box::new(move |event| {
             let event = match event {

@@ -3,28 +3,12 @@
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
+use web_sys::{MessageChannel, MessagePort, WorkerGlobalScope};
 
-#[wasm_bindgen]
-extern "C" {
-    type MessageChannel;
-    #[wasm_bindgen(constructor)]
-    fn new() -> MessageChannel;
-    #[wasm_bindgen(method, getter)]
-    fn port1(this: &MessageChannel) -> MessagePort;
-    #[wasm_bindgen(method, getter)]
-    fn port2(this: &MessageChannel) -> MessagePort;
-
-    type MessagePort;
-    #[wasm_bindgen(method, setter)]
-    fn set_onmessage(this: &MessagePort, handler: Option<&js_sys::Function>);
-    #[wasm_bindgen(method, js_name = postMessage)]
-    fn post_message(this: &MessagePort, message: &JsValue);
-    #[wasm_bindgen(method)]
-    fn close(this: &MessagePort);
-
-    /// Milliseconds on a clock that never goes back.
-    #[wasm_bindgen(js_namespace = performance)]
-    pub fn now() -> f64;
+/// Milliseconds on a clock that never goes back; 0 outside a worker.
+pub fn now() -> f64 {
+    let scope = js_sys::global().dyn_into::<WorkerGlobalScope>().ok();
+    scope.and_then(|scope| scope.performance()).map_or(0.0, |clock| clock.now())
 }
 
 /// Gives the event loop turns, so that a `cancel` message can arrive between two steps.
@@ -39,16 +23,17 @@ pub struct Turns {
 
 impl Turns {
     /// Opens the channel.
-    pub fn new() -> Self {
-        let channel = MessageChannel::new();
-        Self { sender: channel.port1(), receiver: channel.port2() }
+    pub fn new() -> Result<Self, JsValue> {
+        let channel = MessageChannel::new()?;
+        Ok(Self { sender: channel.port1(), receiver: channel.port2() })
     }
 
     /// Resolves after the messages that wait now have been handled.
     pub async fn next(&self) {
         let promise = Promise::new(&mut |resolve, _| {
             self.receiver.set_onmessage(Some(&resolve));
-            self.sender.post_message(&JsValue::NULL);
+            // A message of null can always be cloned.
+            let _ = self.sender.post_message(&JsValue::NULL);
         });
         // The promise has no way to reject.
         let _ = JsFuture::from(promise).await;

@@ -117,8 +117,9 @@ impl ModelCard {
     /// The diffusion in a few characters.
     pub fn diffusion(&self) -> String {
         match self.sde {
-            AnySde::Ve(VeSde { sigma_min, sigma_max }) => format!("VE, sigma {sigma_min} to {sigma_max:.1}"),
-            AnySde::Vp(vp) => format!("VP, beta {} to {}", vp.beta_min, vp.beta_max),
+            Some(AnySde::Ve(VeSde { sigma_min, sigma_max })) => format!("VE, sigma {sigma_min} to {sigma_max:.1}"),
+            Some(AnySde::Vp(vp)) => format!("VP, beta {} to {}", vp.beta_min, vp.beta_max),
+            None => "classifier".into(),
         }
     }
 

@@ -39,6 +39,7 @@ pub struct ModelFile {
     /// What the file says about itself, validated.
     pub card: ModelCard,
     weights: HashMap<String, params::Values>,
+    precision: Precision,
 }
 
 /// Serialises `network` and `card`. Reads the weights back from the device: native only.
@@ -47,35 +48,48 @@ pub struct ModelFile {
 /// [`Error::Weights`] if a weight is not finite or cannot be represented in `precision`.
 #[cfg(not(target_family = "wasm"))]
 pub fn to_bytes<M: burn::module::Module>(network: &M, card: &ModelCard, precision: Precision) -> Result<Vec<u8>> {
-    let failed = |problem: String| Error::weights(&card.name, problem, "train again with a lower learning rate");
-    let mut encoded = Vec::new();
-    for (name, values) in params::collect(network)? {
-        let (dtype, bytes) = match precision {
-            Precision::F32 => (Dtype::F32, bytemuck::cast_slice(&values.data).to_vec()),
-            Precision::F16 => {
-                let half: Vec<half::f16> = values.data.iter().map(|v| half::f16::from_f32(*v)).collect();
-                if half.iter().any(|v| !v.is_finite()) {
-                    return Err(failed(format!("{name} does not fit half precision")));
-                }
-                (Dtype::F16, bytemuck::cast_slice(&half).to_vec())
-            }
-        };
-        if values.data.iter().any(|v| !v.is_finite()) {
-            return Err(failed(format!("{name} holds a NaN or an infinity")));
-        }
-        encoded.push((name, dtype, values.shape, bytes));
-    }
-    let views = encoded
-        .iter()
-        .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| failed(e.to_string()))?;
-    let card_json = serde_json::to_string(card).map_err(|e| failed(e.to_string()))?;
-    let metadata = HashMap::from([(CARD_KEY.to_string(), card_json)]);
-    safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
+    let weights = params::collect(network)?.into_iter().collect();
+    ModelFile { card: card.clone(), weights, precision }.to_bytes()
 }
 
 impl ModelFile {
+    /// The file's content, in the precision in which it was read.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if a weight is not finite or cannot be represented in that precision.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let failed =
+            |problem: String| Error::weights(&self.card.name, problem, "train again with a lower learning rate");
+        let mut names: Vec<&String> = self.weights.keys().collect();
+        names.sort();
+        let mut encoded = Vec::new();
+        for name in names {
+            let params::Values { shape, data } = &self.weights[name];
+            let (dtype, bytes) = match self.precision {
+                Precision::F32 => (Dtype::F32, bytemuck::cast_slice(data).to_vec()),
+                Precision::F16 => {
+                    let half: Vec<half::f16> = data.iter().map(|v| half::f16::from_f32(*v)).collect();
+                    if half.iter().any(|v| !v.is_finite()) {
+                        return Err(failed(format!("{name} does not fit half precision")));
+                    }
+                    (Dtype::F16, bytemuck::cast_slice(&half).to_vec())
+                }
+            };
+            if data.iter().any(|v| !v.is_finite()) {
+                return Err(failed(format!("{name} holds a NaN or an infinity")));
+            }
+            encoded.push((name, dtype, shape, bytes));
+        }
+        let views = encoded
+            .iter()
+            .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, (*shape).clone(), bytes)?)))
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+            .map_err(|e| failed(e.to_string()))?;
+        let card = serde_json::to_string(&self.card).map_err(|e| failed(e.to_string()))?;
+        let metadata = HashMap::from([(CARD_KEY.to_string(), card)]);
+        safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
+    }
+
     /// Reads and checks a file's content; `name` is what errors call it.
     ///
     /// # Errors
@@ -94,10 +108,11 @@ impl ModelFile {
             serde_json::from_str(card).map_err(|e| damaged(format!("its model card is invalid ({e})")))?;
         card.validate(name)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
-        let mut weights = HashMap::new();
+        let (mut weights, mut precision) = (HashMap::new(), Precision::F16);
         for (tensor, view) in tensors.iter() {
             let data = match view.dtype() {
                 Dtype::F32 => {
+                    precision = Precision::F32;
                     view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
                 }
                 Dtype::F16 => view
@@ -112,7 +127,7 @@ impl ModelFile {
             }
             weights.insert(tensor.to_string(), params::Values { shape: view.shape().to_vec(), data });
         }
-        Ok(Self { card, weights })
+        Ok(Self { card, weights, precision })
     }
 
     /// The score model of the file, on `device`.

@@ -2,8 +2,42 @@
 
 use std::path::Path;
 
-use super::ModelFile;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{ModelCard, ModelFile};
 use crate::{Error, Result};
+
+/// What the page's manifest says of a shipped model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    /// Name on the command line and in links.
+    pub name: &'static str,
+    /// One line for people.
+    pub title: String,
+    /// File beside the manifest.
+    pub file: String,
+    /// Its length.
+    pub bytes: usize,
+    /// Its SHA-256, in hex.
+    pub sha256: String,
+    /// The card inside it.
+    pub card: ModelCard,
+}
+
+/// All shipped models; as JSON this is `web/models/manifest.json`.
+///
+/// # Errors
+/// [`Error::Weights`] if a file that was compiled in is damaged.
+pub fn manifest() -> Result<Vec<Entry>> {
+    let entry = |(name, bytes): &(&'static str, &[u8])| {
+        let card = ModelFile::parse(name, bytes)?.card;
+        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let file = format!("{name}.safetensors");
+        Ok(Entry { name, title: card.title.clone(), file, bytes: bytes.len(), sha256, card })
+    };
+    SHIPPED.iter().map(entry).collect()
+}
 
 /// Name and file of every shipped model, in the order in which they are listed.
 const SHIPPED: &[(&str, &[u8])] = &[
@@ -11,7 +45,7 @@ const SHIPPED: &[(&str, &[u8])] = &[
     ("mnist-ve", include_bytes!("../../web/models/mnist-ve.safetensors")),
 ];
 
-/// Names of the shipped score models.
+/// Names of the shipped models.
 pub fn names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }
@@ -36,4 +70,22 @@ pub fn open(model: &str) -> Result<ModelFile> {
     }
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e, "name a readable .safetensors file"))?;
     ModelFile::parse(model, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_gets_the_manifest_of_the_compiled_in_files() {
+        let served: serde_json::Value = serde_json::from_str(include_str!("../../web/models/manifest.json")).unwrap();
+        let fix = "run `scorefield models --json > web/models/manifest.json`";
+        assert_eq!(served, serde_json::json!(manifest().unwrap()), "{fix}");
+    }
+
+    #[test]
+    fn an_unknown_model_is_answered_with_the_known_ones() {
+        let message = open("mnist-vq").unwrap_err().to_string();
+        assert!(names().all(|name| message.contains(name)), "{message}");
+    }
 }

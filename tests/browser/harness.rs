@@ -1,14 +1,13 @@
-//! A built page, a server for it and a Chromium that looks at it.
+//! A Chromium that does as a test says and remembers what its console saw.
 //!
-//! Chromium is spoken to in its DevTools protocol, over the pipe it offers on descriptors 3 and 4
+//! It is spoken to in its DevTools protocol, over the pipe it offers on descriptors 3 and 4
 //! (`--remote-debugging-pipe`): JSON texts, each ended by a zero byte. So there is no port to find, no
 //! WebSocket, no driver program, and the browser ends when the test does, however the test ends.
 //! Workers are attached to before their first line runs, so none of their errors is missed.
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
@@ -24,106 +23,17 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::site::INSECURE_HOST;
+
 /// How long a script may take unless a test says otherwise: a software GPU is slow.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Serves a folder below `/some/where/` of a free port on the loopback interface, until dropped.
-pub struct Site {
-    address: SocketAddr,
-    open: Arc<Mutex<bool>>,
-}
-
-impl Site {
-    const PREFIX: &str = "/some/where/";
-
-    pub fn serve(folder: impl Into<PathBuf>) -> Self {
-        Self::serve_altered(folder, |_, bytes| bytes)
-    }
-
-    /// Serves each file as `alter(path below the folder, its bytes)` says: for broken and missing (empty) files.
-    pub fn serve_altered(
-        folder: impl Into<PathBuf>,
-        alter: impl Fn(&str, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
-    ) -> Self {
-        let folder = folder.into();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on the loopback interface");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let open = Arc::new(Mutex::new(true));
-        let still_open = open.clone();
-        thread::spawn(move || {
-            thread::scope(|scope| {
-                for stream in listener.incoming().flatten() {
-                    if !*still_open.lock().expect("unpoisoned") {
-                        break;
-                    }
-                    // The browser may hang up at any time, which is its right.
-                    scope.spawn(|| answer(stream, &folder, &alter).ok());
-                }
-            });
-        });
-        Self { address, open }
-    }
-
-    /// The address of a file; `""` is the page itself.
-    pub fn url(&self, path: &str) -> String {
-        format!("http://{}{}{path}", self.address, Self::PREFIX)
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        *self.open.lock().expect("unpoisoned") = false;
-        // Wakes the accepting thread, which then sees that it is over.
-        TcpStream::connect(self.address).ok();
-    }
-}
-
-fn answer(stream: TcpStream, folder: &Path, alter: &impl Fn(&str, Vec<u8>) -> Vec<u8>) -> std::io::Result<()> {
-    let mut request = BufReader::new(&stream);
-    let mut first = String::new();
-    request.read_line(&mut first)?;
-    let mut header = String::from("-");
-    while !header.trim().is_empty() {
-        header.clear();
-        request.read_line(&mut header)?;
-    }
-
-    let target = first.split(' ').nth(1).unwrap_or("");
-    let path = target.split('?').next().unwrap_or("");
-    let file = match path.strip_prefix(Site::PREFIX) {
-        Some("") => Some("index.html"),
-        Some(inside) if !inside.split('/').any(|part| part == "..") => Some(inside),
-        _ => None,
-    };
-    let body = file.and_then(|file| Some(alter(file, fs::read(folder.join(file)).ok()?)));
-    let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
-    let body = body.unwrap_or_default();
-    let mime = match Path::new(path).extension().and_then(|extension| extension.to_str()) {
-        None | Some("html") => "text/html; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("wasm") => "application/wasm",
-        Some("json") => "application/json",
-        Some("png") => "image/png",
-        Some("svg") => "image/svg+xml",
-        Some(_) => "application/octet-stream",
-    };
-    let mut stream = &stream;
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: {mime}\r\nContent-Length: {}\r\n\
-         Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-        body.len()
-    )?;
-    stream.write_all(&body)
-}
 
 /// What the browser has for a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gpu {
     /// SwiftShader: WebGPU in software, the same on every machine.
     Software,
-    /// No WebGPU, as on a browser or a machine that has none.
+    /// `requestAdapter` answers `null`, as on a machine without a usable GPU.
     None,
 }
 
@@ -167,15 +77,19 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-dev-shm-usage",
-            // No other host is there, even where the machine is on a network.
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ]);
+        // No other host is there, even where the machine is on a network.
+        command.arg(format!(
+            "--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        ));
         match gpu {
             Gpu::Software => command.args(["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]),
-            Gpu::None => command.arg("--disable-features=WebGPU"),
+            Gpu::None => command.arg("--disable-gpu"),
         };
         let mut process = command
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            // Or it leaves a folder in /tmp behind.
+            .env("TMPDIR", profile.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -233,7 +147,21 @@ impl Browser {
     pub fn open(&mut self, url: &str) {
         let went = self.call("Page.navigate", json!({"url": url}));
         assert!(went["errorText"].is_null(), "{url}: {}", went["errorText"]);
-        self.eval("document.readyState == 'complete' || await new Promise(done => addEventListener('load', done))");
+        let document = &went["loaderId"];
+        if !document.is_null() {
+            self.until(PATIENCE, url, |browser| {
+                browser.call("Page.getFrameTree", json!({}))["frameTree"]["frame"]["loaderId"] == *document
+            });
+        }
+        self.wait_for("document.readyState == 'complete'", PATIENCE);
+    }
+
+    /// Loads the page anew, as a visitor who follows a link to it; what it stored is still there.
+    #[track_caller]
+    pub fn reopen(&mut self) {
+        let url = self.eval("location.href");
+        self.open("about:blank");
+        self.open(url.as_str().expect("an address"));
     }
 
     /// The value of a script that may use `await`; panics with what it threw.
@@ -256,10 +184,15 @@ impl Browser {
     /// Waits until an expression is true.
     #[track_caller]
     pub fn wait_for(&mut self, condition: &str, patience: Duration) {
+        self.until(patience, condition, |browser| browser.eval(condition) == true);
+    }
+
+    #[track_caller]
+    fn until(&mut self, patience: Duration, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
         let end = Instant::now() + patience;
-        while self.eval(condition) != true {
+        while !done(self) {
             let console = self.console();
-            assert!(Instant::now() < end, "not within {patience:?}: {condition}\nthe console says {console:#?}");
+            assert!(Instant::now() < end, "not in {patience:?}: {what}\nthe console says {console:#?}");
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -276,10 +209,17 @@ impl Browser {
     /// Presses and releases a key as the visitor would; `code` is its number in `KeyboardEvent.keyCode`.
     #[track_caller]
     pub fn press(&mut self, key: &str, code: u32) {
-        let text = if key == "Enter" { "\r" } else if key.chars().count() == 1 { key } else { "" };
+        let text = if key == "Enter" {
+            "\r"
+        } else if key.chars().count() == 1 {
+            key
+        } else {
+            ""
+        };
         for kind in ["keyDown", "keyUp"] {
             let text = if kind == "keyDown" { text } else { "" };
-            let event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+            let event =
+                json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
             self.call("Input.dispatchKeyEvent", event);
         }
     }
@@ -306,7 +246,8 @@ impl Browser {
     #[track_caller]
     pub fn assert_console_clean(&mut self) {
         let messages = std::mem::take(&mut *self.console.lock().expect("unpoisoned"));
-        let complaint = |message: &&Message| ["error", "exception", "assert", "crash"].contains(&&*message.level);
+        let complaint =
+            |message: &&Message| ["error", "exception", "assert", "crash"].contains(&&*message.level);
         let complaints: Vec<_> = messages.iter().filter(complaint).collect();
         assert!(complaints.is_empty(), "the console has errors: {complaints:#?}");
     }
@@ -371,7 +312,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(self, mut output: impl BufRead + Read) {
+    fn run(self, mut output: impl BufRead) {
         let mut workers = Vec::new();
         let mut text = Vec::new();
         while output.read_until(0, &mut text).is_ok_and(|length| length > 0) {
@@ -421,16 +362,18 @@ impl Reader {
     }
 }
 
-/// Whether an address is neither this machine's nor without a host (`data:`, `blob:`).
+/// Whether an address names a host (`data:` and `blob:` do not) that is not ours.
 fn is_elsewhere(url: &Value) -> bool {
-    let url = url.as_str().unwrap_or("");
-    url.split_once("://").is_some_and(|(scheme, rest)| !scheme.contains(':') && !rest.starts_with("127.0.0.1:"))
+    let host = url.as_str().unwrap_or("").split_once("://").filter(|(scheme, _)| !scheme.contains(':'));
+    host.is_some_and(|(_, host)| !host.starts_with("127.0.0.1:") && !host.starts_with(INSECURE_HOST))
 }
 
 /// One argument of a console call, as text.
 fn word(argument: &Value) -> String {
     match (&argument["value"], &argument["description"], argument) {
-        (Value::String(text), _, _) | (Value::Null, Value::String(text), _) | (_, _, Value::String(text)) => text.clone(),
+        (Value::String(text), _, _) | (Value::Null, Value::String(text), _) | (_, _, Value::String(text)) => {
+            text.clone()
+        }
         (Value::Null, _, _) => String::new(),
         (value, _, _) => value.to_string(),
     }

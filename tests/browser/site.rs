@@ -1,0 +1,126 @@
+//! The built page, and a server for it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+/// Our own server under a name that browsers do not trust as they trust the loopback address.
+pub const INSECURE_HOST: &str = "insecure.test";
+
+/// The folder of the built page, where there is one.
+pub fn dist() -> Option<PathBuf> {
+    std::env::var_os("SCOREFIELD_DIST").map(PathBuf::from)
+}
+
+/// Serves a folder below `/some/where/` of a free port on the loopback interface, until dropped.
+pub struct Site {
+    address: SocketAddr,
+    closed: Arc<AtomicBool>,
+}
+
+impl Site {
+    const PREFIX: &str = "/some/where/";
+
+    /// Serves the built page.
+    pub fn of_page() -> Self {
+        Self::serve(dist().expect("a built page, or this test is ignored"))
+    }
+
+    pub fn serve(folder: impl Into<PathBuf>) -> Self {
+        Self::serve_altered(folder, |_, bytes| Some(bytes))
+    }
+
+    /// Serves each file as `alter(path below the folder, its bytes)` says: broken, late, or (`None`) not at all.
+    pub fn serve_altered(
+        folder: impl Into<PathBuf>,
+        alter: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        let folder = folder.into();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on the loopback interface");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let closed = Arc::<AtomicBool>::default();
+        let over = closed.clone();
+        thread::spawn(move || {
+            thread::scope(|scope| {
+                for stream in listener.incoming().flatten() {
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    // The browser may hang up at any time, which is its right.
+                    scope.spawn(|| answer(stream, &folder, &alter).ok());
+                }
+            });
+        });
+        Self { address, closed }
+    }
+
+    /// The address of a file; `""` is the page itself.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{}{path}", self.address, Self::PREFIX)
+    }
+
+    /// The same, as from another machine without HTTPS: browsers then have no WebGPU, no `crypto.subtle`, no cache.
+    pub fn insecure_url(&self, path: &str) -> String {
+        format!("http://{INSECURE_HOST}:{}{}{path}", self.address.port(), Self::PREFIX)
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Relaxed);
+        // Wakes the accepting thread, which then sees that it is over.
+        TcpStream::connect(self.address).ok();
+    }
+}
+
+fn answer(
+    stream: TcpStream,
+    folder: &Path,
+    alter: &impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>,
+) -> std::io::Result<()> {
+    let mut request = BufReader::new(&stream);
+    let mut first = String::new();
+    request.read_line(&mut first)?;
+    let mut header = String::from("-");
+    while !header.trim().is_empty() {
+        header.clear();
+        request.read_line(&mut header)?;
+    }
+
+    let target = first.split(' ').nth(1).unwrap_or("");
+    let path = target.split('?').next().unwrap_or("");
+    let file = match path.strip_prefix(Site::PREFIX) {
+        Some("") => Some("index.html"),
+        Some(inside) if !inside.split('/').any(|part| part == "..") => Some(inside),
+        _ => None,
+    };
+    let body = file.and_then(|file| alter(file, fs::read(folder.join(file)).ok()?));
+    let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
+    let body = body.unwrap_or_default();
+    let mime = match Path::new(path).extension().and_then(|extension| extension.to_str()) {
+        None | Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("wasm") => "application/wasm",
+        Some("json") => "application/json",
+        Some("png") => "image/png",
+        Some("svg") => "image/svg+xml",
+        Some(_) => "application/octet-stream",
+    };
+    let mut stream = &stream;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {mime}\r\nContent-Length: {}\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+        body.len()
+    )?;
+    stream.write_all(&body)
+}

@@ -1,0 +1,118 @@
+//! What a network's output means: the views of a [`ScoreModel`] agree with each other and with the density.
+
+use burn::tensor::Tensor;
+use scorefield::analytic::GaussianMixture;
+use scorefield::model::{DataRange, Denoiser, Preconditioned, Preconditioning};
+use scorefield::sde::{AnySde, VeSde, VpSde};
+
+use crate::support::{analytic, cpu, lively_unet, relative_error, small_unet, tensor, trials, values};
+
+trials! {
+    cpu: [
+        the_score_is_the_gradient_of_the_log_density,
+        the_views_agree,
+        one_level_for_all_is_that_level_for_each,
+        ranges_are_inverted,
+        preconditioning_has_its_limits,
+    ],
+}
+
+fn sdes() -> [AnySde; 2] {
+    [AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 }), AnySde::Vp(VpSde::default())]
+}
+
+fn mixture() -> GaussianMixture {
+    let covariances = [vec![vec![0.05, 0.02], vec![0.02, 0.04]], vec![vec![0.04, -0.01], vec![-0.01, 0.06]]];
+    GaussianMixture::new(&[0.2, 0.8], &[vec![-1.0, -0.6], vec![0.8, 0.7]], &covariances).unwrap()
+}
+
+/// `x_t = mean_coeff·y` with `y` of the mixture plus noise `sigma`: its log density is that of `y` less
+/// `d·ln(mean_coeff)`, a constant.
+fn the_score_is_the_gradient_of_the_log_density() {
+    for sde in sdes() {
+        let (mixture, model) = (mixture(), analytic(&mixture(), sde));
+        for t in [0.05, 0.3, 0.6, 1.0] {
+            let ((mean_coeff, std), sigma) = (sde.marginal_prob(t), sde.sigma(t));
+            for z in [[0.3, -1.0], [-1.2, 0.4]] {
+                let x = z.map(|z| mean_coeff * 0.3 + std * z);
+                let score = values(model.score(tensor(&x.map(|v| v as f32), [1, 2, 1, 1], &cpu()), &[t]));
+                let h = 1e-5 * std;
+                for i in 0..2 {
+                    let at = |h: f64| {
+                        let mut moved = x;
+                        moved[i] += h;
+                        mixture.log_density(&moved.map(|v| v / mean_coeff), sigma)
+                    };
+                    let expected = (at(h) - at(-h)) / (2.0 * h);
+                    let error = (f64::from(score[i]) - expected).abs() * std;
+                    assert!(error < 1e-4, "{sde:?} t = {t}: {} instead of {expected}", score[i]);
+                }
+            }
+        }
+    }
+}
+
+fn the_views_agree() {
+    for sde in sdes() {
+        let model = analytic(&mixture(), sde);
+        let x = tensor(&[0.3, -0.4, 1.0, 0.9, -1.0, -0.2], [3, 2, 1, 1], &cpu());
+        let t = [0.1, 0.5, 0.9];
+        let before = model.nfe();
+        let [denoised, eps, score] = [
+            values(model.denoised(x.clone(), &t)),
+            values(model.eps(x.clone(), &t)),
+            values(model.score(x.clone(), &t)),
+        ];
+        assert_eq!(model.nfe() - before, 3);
+        let x = values(x);
+        for i in 0..6 {
+            let (mean_coeff, std) = sde.marginal_prob(t[i / 2]);
+            let rebuilt = mean_coeff * f64::from(denoised[i]) + std * f64::from(eps[i]);
+            assert!((rebuilt - f64::from(x[i])).abs() < 1e-5, "{sde:?}: x = mean_coeff·denoised + std·eps");
+            let from_score = -std * f64::from(score[i]);
+            assert!((from_score - f64::from(eps[i])).abs() < 1e-5, "{sde:?}: eps = -std·score");
+        }
+    }
+}
+
+fn one_level_for_all_is_that_level_for_each() {
+    for sde in sdes() {
+        let model = analytic(&mixture(), sde);
+        let x = tensor(&[0.3, -0.4, 1.0, 0.9, -1.0, -0.2], [3, 2, 1, 1], &cpu());
+        let one = values(model.score(x.clone(), &[0.4]));
+        assert_eq!(one, values(model.score(x, &[0.4; 3])), "{sde:?}");
+    }
+}
+
+fn ranges_are_inverted() {
+    for (range, black, white) in [
+        (DataRange::UNIT, 0.0, 1.0),
+        (DataRange::CENTRED, -1.0, 1.0),
+        (DataRange { low: -3.0, high: 5.0 }, -3.0, 5.0),
+    ] {
+        let pixels = tensor(&[0.0, 1.0, 0.25, -0.5, 1.5], [5], &cpu());
+        let encoded = range.encode(pixels.clone());
+        assert_eq!(values(encoded.clone())[..2], [black, white]);
+        let back = values(range.decode(encoded));
+        assert!(back.iter().zip(values(pixels)).all(|(a, b)| (a - b).abs() < 1e-6), "{range:?}: {back:?}");
+    }
+}
+
+/// At vanishing noise the denoised image is the image; at overwhelming noise it does not depend on `x`'s size.
+fn preconditioning_has_its_limits() {
+    let config = small_unet();
+    for sde in sdes() {
+        for preconditioning in [Preconditioning::Edm { sigma_data: 0.5 }, Preconditioning::Eps] {
+            let network = lively_unet(&config, 1, 5, &cpu());
+            let model = Preconditioned { network, preconditioning, sde };
+            let x: Tensor<4> = tensor(&(0..64).map(|i| (i % 7) as f32 / 7.0).collect::<Vec<_>>(), [1, 1, 8, 8], &cpu());
+            let clean = values(model.denoise(x.clone(), &[1e-4]));
+            assert!(relative_error(&clean, &values(x.clone())) < 1e-3, "{sde:?} {preconditioning:?}");
+        }
+        let network = lively_unet(&config, 1, 5, &cpu());
+        let model = Preconditioned { network, preconditioning: Preconditioning::Edm { sigma_data: 0.5 }, sde };
+        let z: Tensor<4> = tensor(&scorefield::rng::Noise::new(1).normal(0, 1, 64), [1, 1, 8, 8], &cpu());
+        let far = values(model.denoise(z * 1e4, &[1e4]));
+        assert!(far.iter().all(|v| v.abs() < 5.0), "{sde:?}: {far:?}");
+    }
+}

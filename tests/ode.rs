@@ -1,0 +1,296 @@
+//! The probability-flow ODE: how fast its solvers converge, that encoding and decoding are inverse to each
+//! other, and interpolation between codes.
+
+use burn::tensor::Tensor;
+use pollster::block_on;
+use scorefield::Error;
+use scorefield::analytic::GaussianMixture;
+use scorefield::interpolate::{Endpoint, interpolate, slerp};
+use scorefield::model::ScoreModel;
+use scorefield::rng::Noise;
+use scorefield::sampler::{Run, Sampler, Tolerance, decode, encode};
+use scorefield::sde::{AnySde, Sde, VeSde, VpSde};
+use serde_json::json;
+
+use crate::support::{analytic, cpu, figure, lively_model, log_log_slope, small_unet, tensor, trials, values};
+
+trials! {
+    cpu: [
+        heun_is_of_order_two,
+        the_adaptive_error_follows_the_tolerance,
+        a_gaussian_is_encoded_as_its_closed_form_says,
+        decoding_inverts_encoding_of_a_mixture,
+        decoding_inverts_encoding_of_a_network,
+        codes_of_data_are_normal,
+        decoding_the_prior_is_sampling,
+        a_code_does_not_depend_on_the_batch,
+        interpolation_ends_at_its_ends,
+        interpolation_refuses_what_it_cannot_do,
+    ],
+}
+
+fn sdes() -> [(AnySde, &'static str); 2] {
+    [
+        (AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 }), "VE"),
+        (AnySde::Vp(VpSde::default()), "VP"),
+    ]
+}
+
+const MEAN: [f64; 2] = [0.4, -0.3];
+/// Variances along the axes (0.6, 0.8) and (-0.8, 0.6).
+const VARIANCES: [f64; 2] = [0.5, 0.02];
+const AXES: [[f64; 2]; 2] = [[0.6, 0.8], [-0.8, 0.6]];
+
+fn gaussian() -> GaussianMixture {
+    let covariance = (0..2)
+        .map(|i| (0..2).map(|j| (0..2).map(|k| VARIANCES[k] * AXES[k][i] * AXES[k][j]).sum()).collect())
+        .collect();
+    GaussianMixture::new(&[1.0], &[MEAN.to_vec()], &[covariance]).unwrap()
+}
+
+fn mixture() -> GaussianMixture {
+    let covariances = [vec![vec![0.05, 0.02], vec![0.02, 0.04]], vec![vec![0.04, -0.01], vec![-0.01, 0.06]]];
+    GaussianMixture::new(&[0.2, 0.8], &[vec![-1.0, -0.6], vec![0.8, 0.7]], &covariances).unwrap()
+}
+
+/// Multiplies the part of `x - mean` along each axis by `factor` of its variance.
+///
+/// The flow of a Gaussian is `y(sigma) - mean ~ sqrt(variance + sigma²)` along each axis.
+fn stretch(x: &[f64], factor: impl Fn(f64) -> f64) -> Vec<f64> {
+    let mut out = MEAN.to_vec();
+    for (axis, variance) in AXES.iter().zip(VARIANCES) {
+        let along: f64 = (0..2).map(|i| axis[i] * (x[i] - MEAN[i])).sum();
+        (0..2).for_each(|i| out[i] += along * factor(variance) * axis[i]);
+    }
+    out
+}
+
+/// What an exact solver makes of the prior's `noise`: the flow from `t = 1` to the last time, and from
+/// there the denoising step, whose factor is `variance/(variance + sigma²)`.
+fn exact_samples(sde: &dyn Sde, noise: Noise, n: usize) -> Vec<f64> {
+    let (first, last) = (sde.sigma(1.0), sde.sigma(sde.sampling_eps()));
+    let scale = sde.prior_std() / sde.marginal_prob(1.0).0;
+    let prior = noise.normal(0, n, 2);
+    let factor = |v: f64| ((v + last * last) / (v + first * first)).sqrt() * v / (v + last * last);
+    prior
+        .chunks_exact(2)
+        .flat_map(|z| stretch(&[f64::from(z[0]) * scale, f64::from(z[1]) * scale], factor))
+        .collect()
+}
+
+fn rms(found: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let sum: f64 = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
+    (sum / found.len() as f64).sqrt()
+}
+
+fn sample(model: &ScoreModel, name: &str, options: serde_json::Value, n: usize) -> (Vec<f32>, usize) {
+    let sampler = Sampler::with_options(name, options.as_object().unwrap()).unwrap();
+    let solution = block_on(sampler.sample(model, &Noise::new(5), n, &mut Run::default())).unwrap();
+    (values(solution.images), solution.nfe)
+}
+
+fn heun_is_of_order_two() {
+    for (sde, name) in sdes() {
+        let exact = exact_samples(&*sde, Noise::new(5), 64);
+        let model = analytic(&gaussian(), sde);
+        let errors: Vec<(f64, f64)> = [24, 48, 96, 192]
+            .map(|n_steps| (n_steps as f64, rms(&sample(&model, "heun", json!({"n_steps": n_steps}), 64).0, &exact)))
+            .to_vec();
+        let order = -log_log_slope(&errors);
+        figure(format_args!("heun, {name}: order {order:.3}, errors {errors:.1e?}"));
+        assert!((order - 2.0).abs() < 0.3, "{name}: order {order}, errors {errors:?}");
+        assert!(errors[3].1 < 1e-3, "{name}: {errors:?}");
+    }
+}
+
+fn the_adaptive_error_follows_the_tolerance() {
+    for (sde, name) in sdes() {
+        let exact = exact_samples(&*sde, Noise::new(5), 64);
+        let model = analytic(&gaussian(), sde);
+        let mut last = f64::INFINITY;
+        for tolerance in [1e-2, 1e-3, 1e-4, 1e-5] {
+            let (found, nfe) = sample(&model, "ode", json!({"rtol": tolerance, "atol": tolerance}), 64);
+            let error = rms(&found, &exact);
+            figure(format_args!("ode, {name}: tolerance {tolerance:e}, error {error:.1e}, {nfe} evaluations"));
+            // Errors of a step shrink with the state on the way down; rounding sets a floor of a few 1e-6.
+            assert!(error < tolerance + 1e-5, "{name}: error {error} at tolerance {tolerance}");
+            assert!(error < 0.7 * last + 1e-5, "{name}: error {error} after {last}");
+            last = error;
+        }
+    }
+}
+
+fn a_gaussian_is_encoded_as_its_closed_form_says() {
+    let images = [0.9, 0.1, -0.4, -0.9, 0.4, -0.3, 1.5, 1.0];
+    let pixels: Vec<f32> = images.iter().map(|v| *v as f32).collect();
+    for (sde, name) in sdes() {
+        let model = analytic(&gaussian(), sde);
+        let (first, last) = (sde.sigma(sde.sampling_eps()), sde.sigma(1.0));
+        let mean_coeff = sde.marginal_prob(1.0).0;
+        let exact: Vec<f64> = images
+            .chunks_exact(2)
+            .flat_map(|x| stretch(x, |v| ((v + last * last) / (v + first * first)).sqrt()))
+            .map(|v| v * mean_coeff)
+            .collect();
+        let tolerance = Tolerance { rtol: 1e-5, atol: 1e-5, ..Tolerance::default() };
+        let codes = encode(&model, tensor(&pixels, [4, 2, 1, 1], &cpu()), tolerance, &mut Run::default());
+        let error = rms(&values(block_on(codes).unwrap()), &exact) / sde.prior_std();
+        figure(format_args!("encoding, {name}: error {error:.1e} of the prior's deviation"));
+        assert!(error < 1e-4, "{name}: error {error}");
+    }
+}
+
+/// The largest difference between images and what their codes decode to.
+fn round_trip(model: &ScoreModel, images: &Tensor<4>, tolerance: f64) -> f64 {
+    let tolerance = Tolerance { rtol: tolerance, atol: tolerance, ..Tolerance::default() };
+    let there_and_back = async {
+        let codes = encode(model, images.clone(), tolerance, &mut Run::default()).await?;
+        decode(model, codes, tolerance, false, &mut Run::default()).await
+    };
+    let back = values(block_on(there_and_back).unwrap());
+    values(images.clone()).iter().zip(back).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max)
+}
+
+fn decoding_inverts_encoding_of_a_mixture() {
+    // Near each mean, in the tails, and on the divide between the two, where the flow is most sensitive.
+    let images = [-1.0, -0.6, 0.8, 0.7, 1.3, 0.0, -1.5, 0.3, -0.2, 0.1, 0.6, 0.65];
+    for (sde, name) in sdes() {
+        let model = analytic(&mixture(), sde);
+        let images = tensor(&images, [6, 2, 1, 1], &cpu());
+        let (coarse, fine) = (round_trip(&model, &images, 1e-3), round_trip(&model, &images, 1e-5));
+        figure(format_args!("round trip of a mixture, {name}: {coarse:.1e} at 1e-3, {fine:.1e} at 1e-5"));
+        assert!(coarse < 2e-2 && fine < 5e-4, "{name}: {coarse} at 1e-3, {fine} at 1e-5");
+    }
+}
+
+fn decoding_inverts_encoding_of_a_network() {
+    let images = tensor(&Noise::new(8).uniform(0, 2, 63), [2, 1, 7, 9], &cpu());
+    for (sde, name) in sdes() {
+        let model = lively_model(&small_unet(), sde, [1, 7, 9], &cpu());
+        let error = round_trip(&model, &images, 1e-4);
+        figure(format_args!("round trip of a U-Net, {name}: {error:.1e} at 1e-4"));
+        assert!(error < 5e-3, "{name}: {error}");
+    }
+}
+
+/// Codes of samples of the data have the prior's mean and covariance, within five standard errors.
+fn codes_of_data_are_normal() {
+    let n = 2048;
+    let noise = Noise::new(21);
+    let [z, u] = [noise.normal(0, n, 2), noise.uniform(1, n, 1)];
+    // Cholesky factors of the mixture's covariances.
+    let factors = [[0.05_f64.sqrt(), 0.02 / 0.05_f64.sqrt()], [0.04_f64.sqrt(), -0.01 / 0.04_f64.sqrt()]];
+    let parts = [([-1.0, -0.6], 0.04), ([0.8, 0.7], 0.06)];
+    let data: Vec<f32> = z
+        .chunks_exact(2)
+        .zip(u)
+        .flat_map(|(z, u)| {
+            let k = usize::from(u >= 0.2);
+            let ([a, b], (mean, variance)) = (factors[k], parts[k]);
+            let (z0, z1) = (f64::from(z[0]), f64::from(z[1]));
+            [(mean[0] + a * z0) as f32, (mean[1] + b * z0 + (variance - b * b).sqrt() * z1) as f32]
+        })
+        .collect();
+    for (sde, name) in sdes() {
+        let model = analytic(&mixture(), sde);
+        let codes = encode(&model, tensor(&data, [n, 2, 1, 1], &cpu()), Tolerance::default(), &mut Run::default());
+        let codes: Vec<f64> =
+            values(block_on(codes).unwrap()).into_iter().map(|v| f64::from(v) / sde.prior_std()).collect();
+        let mean = |f: &dyn Fn(&[f64]) -> f64| codes.chunks_exact(2).map(f).sum::<f64>() / n as f64;
+        let (bound, off) = (5.0 / (n as f64).sqrt(), 0.03);
+        // VE keeps the data's mean, 0.44/50, and adds its variance, 0.6/2500; 0.03 covers these and the solver.
+        for i in 0..2 {
+            assert!(mean(&|x| x[i]).abs() < bound + off, "{name}: mean {}", mean(&|x| x[i]));
+            let variance = mean(&|x| x[i] * x[i]);
+            assert!((variance - 1.0).abs() < bound * 2.0_f64.sqrt() + off, "{name}: variance {variance}");
+            // The fourth moment tells a normal from any other two-humped distribution; its variance is 96.
+            let fourth = mean(&|x| x[i].powi(4));
+            assert!((fourth - 3.0).abs() < bound * 96.0_f64.sqrt() + off, "{name}: fourth moment {fourth}");
+        }
+        assert!(mean(&|x| x[0] * x[1]).abs() < bound + off, "{name}");
+    }
+}
+
+fn decoding_the_prior_is_sampling() {
+    for (sde, name) in sdes() {
+        let model = analytic(&mixture(), sde);
+        let (samples, _) = sample(&model, "ode", json!({"rtol": 1e-3, "atol": 1e-3}), 5);
+        let prior = tensor(&Noise::new(5).normal(0, 5, 2), [5, 2, 1, 1], &cpu()) * sde.prior_std();
+        let decoded = decode(&model, prior, Tolerance::default(), true, &mut Run::default());
+        assert_eq!(values(block_on(decoded).unwrap()), samples, "{name}");
+    }
+}
+
+/// Exact for the mixture. A network's dense layers round differently for one row than for several, which
+/// the tolerance of the solver hides.
+fn a_code_does_not_depend_on_the_batch() {
+    for (sde, name) in sdes() {
+        let encoded = |model: &ScoreModel, pixels: &[f32], n: usize| {
+            let [c, h, w] = model.shape;
+            let images = tensor(pixels, [n, c, h, w], &cpu());
+            values(block_on(encode(model, images, Tolerance::default(), &mut Run::default())).unwrap())
+        };
+        let model = analytic(&mixture(), sde);
+        let pixels = [-1.0, -0.6, 0.8, 0.7, 1.3, 0.0, -1.5, 0.3];
+        let codes = encoded(&model, &pixels, 4);
+        for k in 0..4 {
+            assert_eq!(encoded(&model, &pixels[2 * k..2 * k + 2], 1), codes[2 * k..2 * k + 2], "{name}, {k}");
+        }
+
+        let model = lively_model(&small_unet(), sde, [1, 8, 8], &cpu());
+        let pixels = Noise::new(8).uniform(0, 3, 64);
+        let codes = encoded(&model, &pixels, 3);
+        for k in 0..3 {
+            let alone = encoded(&model, &pixels[64 * k..64 * (k + 1)], 1);
+            let worst = alone.iter().zip(&codes[64 * k..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let worst = f64::from(worst) / sde.prior_std();
+            figure(format_args!("code of a network alone and in a batch, {name}, {k}: difference {worst:.1e}"));
+            assert!(worst < 1e-4, "{name}, {k}: {worst}");
+        }
+    }
+}
+
+fn interpolation_ends_at_its_ends() {
+    let tolerance = Tolerance::default();
+    for (sde, name) in sdes() {
+        let model = analytic(&mixture(), sde);
+        let pixels = vec![0.7, 0.5];
+        let seed = Noise::new(5).at(3);
+        let (a, b) = (Endpoint::Pixels(pixels.clone()), Endpoint::Seed(seed));
+        let before = model.nfe();
+        let solution = block_on(interpolate(&model, &a, &b, 5, tolerance, &mut Run::default())).unwrap();
+        assert_eq!(solution.nfe, model.nfe() - before);
+        assert_eq!(solution.images.dims(), [5, 2, 1, 1]);
+        let frames = values(solution.images);
+
+        let decoded = |code: Tensor<4>| values(block_on(decode(&model, code, tolerance, true, &mut Run::default())).unwrap());
+        let code = block_on(encode(&model, tensor(&pixels, [1, 2, 1, 1], &cpu()), tolerance, &mut Run::default())).unwrap();
+        let prior = tensor(&seed.normal(0, 1, 2), [1, 2, 1, 1], &cpu()) * sde.prior_std();
+        assert_eq!(frames[..2], decoded(code.clone()), "{name}: the first frame");
+        assert_eq!(frames[8..], decoded(prior.clone()), "{name}: the last frame");
+        let middle = slerp(&values(code), &values(prior), 0.5);
+        assert_eq!(frames[4..6], decoded(tensor(&middle, [1, 2, 1, 1], &cpu())), "{name}: the middle frame");
+        // The image comes back, up to the solver and the last denoising.
+        let off = (frames[0] - pixels[0]).abs().max((frames[1] - pixels[1]).abs());
+        assert!(off < 2e-2, "{name}: {:?} instead of {pixels:?}", &frames[..2]);
+    }
+}
+
+fn interpolation_refuses_what_it_cannot_do() {
+    let model = analytic(&mixture(), sdes()[1].0);
+    let good = Endpoint::Seed(Noise::new(1));
+    for (end, frames) in [
+        (good.clone(), 1),
+        (good.clone(), 0),
+        (good.clone(), 1025),
+        (Endpoint::Pixels(vec![0.5; 3]), 4),
+        (Endpoint::Pixels(vec![]), 4),
+    ] {
+        let result = block_on(interpolate(&model, &good, &end, frames, Tolerance::default(), &mut Run::default()));
+        assert!(matches!(result, Err(Error::Config { .. })), "{end:?}, {frames}: {result:?}");
+    }
+    let nan = Endpoint::Pixels(vec![f32::NAN, 0.5]);
+    let result = block_on(interpolate(&model, &nan, &good, 3, Tolerance::default(), &mut Run::default()));
+    assert!(matches!(result, Err(Error::NonFinite { .. } | Error::Config { .. })), "{result:?}");
+}

@@ -1,0 +1,554 @@
+//! The fused operations against plain ones and against `f64` on the host, forward and backward, on both
+//! devices; and the network that is made of them.
+
+use burn::tensor::activation::silu;
+use burn::tensor::{Device, Tensor};
+use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
+use scorefield::network::UNetConfig;
+use scorefield::network::layers::{Embedding, depth_to_space, space_to_depth, upsample};
+use scorefield::ops::{GROUP_NORM_EPSILON, conv, conv_plain, group_norm, group_norm_silu};
+use scorefield::rng::{Domain, Noise};
+use scorefield::sde::{AnySde, VeSde, VpSde};
+
+use crate::support::{
+    cpu, figure, gpu, lively_unet, relative_error, small_unet, tensor, trials, values,
+};
+
+trials! {
+    cpu: [
+        convolution_equals_its_plain_twin,
+        convolution_equals_its_definition,
+        gradients_of_the_convolution_are_its_differences,
+        normalisation_equals_its_plain_twin,
+        normalisation_survives_extreme_input,
+        gradients_of_the_normalisation_are_its_differences,
+        gradients_flow_only_where_they_are_asked_for,
+        operations_do_not_depend_on_the_number_of_threads,
+        operations_take_views,
+        patches_and_upsampling_are_exact,
+        the_network_takes_any_image_size,
+        the_network_treats_every_image_alone,
+        the_network_is_the_same_while_training,
+        embeddings_follow_their_formulas,
+    ],
+    gpu: [
+        convolution_on_the_gpu_equals_the_cpu,
+        normalisation_on_the_gpu_equals_the_cpu,
+        the_network_on_the_gpu_equals_the_cpu,
+    ],
+}
+
+/// Relative to the largest value of the tensor; `f32` sums of up to a thousand terms stay far below.
+const BOUND: f64 = 1e-5;
+/// Other devices may sum in another order and fuse.
+const BOUND_GPU: f64 = 1e-4;
+
+fn normal(seed: u64, len: usize) -> Vec<f32> {
+    Noise::new(seed).domain(Domain::Probe).normal(0, 1, len)
+}
+
+/// One convolution to try.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    batch: usize,
+    size: [usize; 2],
+    channels: [usize; 2],
+    kernel: usize,
+    stride: usize,
+}
+
+impl Case {
+    fn inputs(&self) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let Self { batch, size: [h, w], channels: [c_in, c_out], kernel, .. } = *self;
+        (normal(1, batch * h * w * c_in), normal(2, kernel * kernel * c_in * c_out), normal(3, c_out))
+    }
+
+    fn output_size(&self) -> [usize; 2] {
+        self.size.map(|side| side.div_ceil(self.stride))
+    }
+
+    /// The value of `f` and the gradients of its product with a random tensor.
+    fn run(&self, device: &Device, f: Convolution) -> [Vec<f32>; 4] {
+        let Self { batch, size: [h, w], channels: [c_in, c_out], kernel, stride } = *self;
+        let (x, weight, bias) = self.inputs();
+        let device = device.clone().autodiff();
+        let x = tensor(&x, [batch, h, w, c_in], &device).require_grad();
+        let weight = tensor(&weight, [kernel * kernel * c_in, c_out], &device).require_grad();
+        let bias = tensor(&bias, [c_out], &device).require_grad();
+        let y = f(x.clone(), weight.clone(), bias.clone(), kernel, stride);
+        let [out_h, out_w] = self.output_size();
+        assert_eq!(y.dims(), [batch, out_h, out_w, c_out], "{self:?}");
+        let probe = tensor(&normal(4, batch * out_h * out_w * c_out), y.dims(), &device);
+        let gradients = (y.clone() * probe).sum().backward();
+        [
+            values(y.inner()),
+            values(x.grad(&gradients).unwrap()),
+            values(weight.grad(&gradients).unwrap()),
+            values(bias.grad(&gradients).unwrap()),
+        ]
+    }
+}
+
+type Convolution = fn(Tensor<4>, Tensor<2>, Tensor<1>, usize, usize) -> Tensor<4>;
+const PARTS: [&str; 4] = ["value", "gradient of x", "gradient of weight", "gradient of bias"];
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (batch, size, channels) in [
+        (1, [1, 1], [1, 1]),
+        (2, [1, 7], [3, 2]),
+        (1, [5, 1], [1, 4]),
+        (3, [4, 4], [8, 8]),
+        (1, [9, 6], [1, 16]),
+        (9, [7, 7], [5, 3]),
+        (17, [3, 2], [2, 1]),
+        (2, [14, 14], [32, 64]),
+        (1, [27, 31], [4, 6]),
+    ] {
+        for (kernel, stride) in [(1, 1), (1, 2), (3, 1), (3, 2), (5, 1), (5, 3)] {
+            cases.push(Case { batch, size, channels, kernel, stride });
+        }
+    }
+    cases
+}
+
+fn convolution_equals_its_plain_twin() {
+    let mut worst = [0.0_f64; 4];
+    for case in cases() {
+        let (fused, plain) = (case.run(&cpu(), conv), case.run(&cpu(), conv_plain));
+        for (i, part) in PARTS.iter().enumerate() {
+            let error = relative_error(&fused[i], &plain[i]);
+            assert!(error < BOUND, "{case:?}: {part} is off by {error:e}");
+            worst[i] = worst[i].max(error);
+        }
+    }
+    figure(format_args!("convolution, fused against plain: {worst:.1e?}"));
+}
+
+/// The sum that defines it, in `f64`: the twins could share a mistake.
+fn convolve(case: &Case, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+    let Case { batch, size: [h, w], channels: [c_in, c_out], kernel, stride } = *case;
+    let [out_h, out_w] = case.output_size();
+    let mut y = Vec::new();
+    for b in 0..batch {
+        for (oy, ox) in (0..out_h).flat_map(|oy| (0..out_w).map(move |ox| (oy, ox))) {
+            for o in 0..c_out {
+                let mut sum = bias[o];
+                for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+                    let (iy, ix) = ((oy * stride + ky).wrapping_sub(kernel / 2), (ox * stride + kx).wrapping_sub(kernel / 2));
+                    if iy < h && ix < w {
+                        for i in 0..c_in {
+                            sum += x[((b * h + iy) * w + ix) * c_in + i]
+                                * weight[((ky * kernel + kx) * c_in + i) * c_out + o];
+                        }
+                    }
+                }
+                y.push(sum);
+            }
+        }
+    }
+    y
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(*v)).collect()
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|v| *v as f32).collect()
+}
+
+fn convolution_equals_its_definition() {
+    for case in cases() {
+        let (x, weight, bias) = case.inputs();
+        let expected = narrow(&convolve(&case, &wide(&x), &wide(&weight), &wide(&bias)));
+        for (name, f) in [("fused", conv as Convolution), ("plain", conv_plain)] {
+            let error = relative_error(&case.run(&cpu(), f)[0], &expected);
+            assert!(error < BOUND, "{case:?}: {name} is off by {error:e}");
+        }
+    }
+}
+
+/// Central differences of `f` at `at`, for every input value.
+fn differences(at: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f32> {
+    let h = 1e-4;
+    (0..at.len())
+        .map(|i| {
+            let moved = |h: f64| {
+                let mut at = at.to_vec();
+                at[i] += h;
+                f(&at)
+            };
+            ((moved(h) - moved(-h)) / (2.0 * h)) as f32
+        })
+        .collect()
+}
+
+fn dot(a: &[f64], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| a * f64::from(*b)).sum()
+}
+
+/// Differences of the `f64` definition: exact up to 1e-9 here, since a convolution is linear in each input.
+fn gradients_of_the_convolution_are_its_differences() {
+    for (kernel, stride) in [(1, 1), (1, 2), (3, 1), (3, 2)] {
+        let case = Case { batch: 2, size: [5, 4], channels: [3, 2], kernel, stride };
+        let (x, weight, bias) = case.inputs();
+        let (x, weight, bias) = (wide(&x), wide(&weight), wide(&bias));
+        let [_, dx, dweight, dbias] = case.run(&cpu(), conv);
+        let [out_h, out_w] = case.output_size();
+        let probe = normal(4, 2 * out_h * out_w * 2);
+        let expected = [
+            differences(&x, |x| dot(&convolve(&case, x, &weight, &bias), &probe)),
+            differences(&weight, |weight| dot(&convolve(&case, &x, weight, &bias), &probe)),
+            differences(&bias, |bias| dot(&convolve(&case, &x, &weight, bias), &probe)),
+        ];
+        for ((found, expected), part) in [dx, dweight, dbias].iter().zip(&expected).zip(&PARTS[1..]) {
+            let error = relative_error(found, expected);
+            assert!(error < BOUND, "{case:?}: {part} is off by {error:e}");
+        }
+    }
+}
+
+type Normalisation = fn(Tensor<4>, Tensor<1>, Tensor<1>, usize) -> Tensor<4>;
+
+fn plain_norm_silu(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
+    silu(group_norm(x, gamma, beta, groups))
+}
+
+/// `[b, h, w, c]` and the number of groups.
+fn norm_cases() -> Vec<([usize; 4], usize)> {
+    vec![
+        ([1, 2, 1, 1], 1),
+        ([1, 1, 1, 4], 1),
+        ([2, 3, 5, 4], 1),
+        ([2, 3, 5, 4], 2),
+        ([2, 3, 5, 4], 4),
+        ([3, 7, 1, 12], 3),
+        ([5, 4, 4, 20], 5),
+        ([1, 27, 31, 8], 2),
+        ([2, 14, 14, 96], 24),
+    ]
+}
+
+fn norm_inputs([b, h, w, c]: [usize; 4]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    // Off centre and of unequal size, so that mean and variance matter.
+    let x = normal(5, b * h * w * c).into_iter().enumerate().map(|(i, z)| 3.0 * z + 1.5 + (i % c) as f32);
+    (x.collect(), normal(6, c), normal(7, c))
+}
+
+fn run_norm(dims: [usize; 4], groups: usize, device: &Device, f: Normalisation) -> [Vec<f32>; 4] {
+    let (x, gamma, beta) = norm_inputs(dims);
+    let device = device.clone().autodiff();
+    let x = tensor(&x, dims, &device).require_grad();
+    let gamma = tensor(&gamma, [dims[3]], &device).require_grad();
+    let beta = tensor(&beta, [dims[3]], &device).require_grad();
+    let y = f(x.clone(), gamma.clone(), beta.clone(), groups);
+    assert_eq!(y.dims(), dims);
+    let probe = tensor(&normal(8, dims.iter().product()), dims, &device);
+    let gradients = (y.clone() * probe).sum().backward();
+    [
+        values(y.inner()),
+        values(x.grad(&gradients).unwrap()),
+        values(gamma.grad(&gradients).unwrap()),
+        values(beta.grad(&gradients).unwrap()),
+    ]
+}
+
+/// As [`relative_error`], for gradients that cancel to rounding noise: two values of a group normalise to
+/// plus and minus one whatever they are, so the true gradient of `x` is zero.
+fn norm_error(found: &[f32], expected: &[f32]) -> f64 {
+    let floor = expected.iter().map(|v| v.abs()).fold(0.0, f32::max).max(1e-2);
+    f64::from(found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / floor)
+}
+
+fn normalisation_equals_its_plain_twin() {
+    let mut worst = [0.0_f64; 4];
+    for (dims, groups) in norm_cases() {
+        let fused = run_norm(dims, groups, &cpu(), group_norm_silu);
+        let plain = run_norm(dims, groups, &cpu(), plain_norm_silu);
+        for (i, part) in PARTS.iter().enumerate() {
+            let error = norm_error(&fused[i], &plain[i]);
+            assert!(error < BOUND, "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}");
+            worst[i] = worst[i].max(error);
+        }
+    }
+    figure(format_args!("group norm and SiLU, fused against plain: {worst:.1e?}"));
+}
+
+/// A constant image has variance zero, a bright one loses digits, a large scale saturates the SiLU: all stay
+/// finite and near `f64`.
+fn normalisation_survives_extreme_input() {
+    let dims = [1, 4, 4, 8];
+    for (offset, spread, gain) in [(0.0, 0.0, 1.0), (5.0, 0.0, 1.0), (1e3, 1.0, 1.0), (0.0, 1e-4, 1.0), (0.0, 1e6, 1.0), (0.0, 1.0, 200.0)] {
+        let x: Vec<f32> = normal(9, 128).into_iter().map(|z| offset + spread * z).collect();
+        let (gamma, beta) = (vec![gain; 8], vec![0.3; 8]);
+        let expected = narrow(&normalise(dims, 2, &wide(&x), &wide(&gamma), &wide(&beta)));
+        for device in [cpu(), cpu().autodiff()] {
+            let x = tensor(&x, dims, &device).require_grad_if(&device);
+            let y = group_norm_silu(x.clone(), tensor(&gamma, [8], &device), tensor(&beta, [8], &device), 2);
+            let error = relative_error(&values(y.clone()), &expected);
+            // f32 holds 1000 + z to 3e-5 only.
+            let bound = if offset > 100.0 { 2e-4 } else { BOUND };
+            assert!(error < bound, "{offset} + {spread}·z, scale {gain}: off by {error:e}");
+            if x.is_require_grad() {
+                let gradient = values(x.grad(&y.sum().backward()).unwrap());
+                assert!(gradient.iter().all(|v| v.is_finite()), "{offset} + {spread}·z, scale {gain}");
+            }
+        }
+    }
+}
+
+trait RequireGradIf {
+    fn require_grad_if(self, device: &Device) -> Self;
+}
+
+impl RequireGradIf for Tensor<4> {
+    fn require_grad_if(self, device: &Device) -> Self {
+        if *device == device.clone().autodiff() { self.require_grad() } else { self }
+    }
+}
+
+/// The definition in `f64`.
+fn normalise([b, h, w, c]: [usize; 4], groups: usize, x: &[f64], gamma: &[f64], beta: &[f64]) -> Vec<f64> {
+    let mut y = vec![0.0; x.len()];
+    for (image, group) in (0..b).flat_map(|b| (0..groups).map(move |g| (b, g))) {
+        let channels = group * (c / groups)..(group + 1) * (c / groups);
+        let places: Vec<usize> =
+            (0..h * w).flat_map(|p| channels.clone().map(move |j| (image * h * w + p) * c + j)).collect();
+        let n = places.len() as f64;
+        let mean = places.iter().map(|i| x[*i]).sum::<f64>() / n;
+        let variance = places.iter().map(|i| (x[*i] - mean).powi(2)).sum::<f64>() / n;
+        for i in places {
+            let h = (x[i] - mean) / (variance + f64::from(GROUP_NORM_EPSILON)).sqrt() * gamma[i % c] + beta[i % c];
+            y[i] = h / (1.0 + (-h).exp());
+        }
+    }
+    y
+}
+
+/// Central differences of the `f64` definition with steps of 1e-4: off by 1e-8 of its third derivative.
+fn gradients_of_the_normalisation_are_its_differences() {
+    for (dims, groups) in [([2, 3, 2, 6], 1), ([2, 3, 2, 6], 2), ([1, 2, 2, 6], 3)] {
+        let (x, gamma, beta) = norm_inputs(dims);
+        let (x, gamma, beta) = (wide(&x), wide(&gamma), wide(&beta));
+        let probe = normal(8, dims.iter().product());
+        let [y, dx, dgamma, dbeta] = run_norm(dims, groups, &cpu(), group_norm_silu);
+        let expected = [
+            narrow(&normalise(dims, groups, &x, &gamma, &beta)),
+            differences(&x, |x| dot(&normalise(dims, groups, x, &gamma, &beta), &probe)),
+            differences(&gamma, |gamma| dot(&normalise(dims, groups, &x, gamma, &beta), &probe)),
+            differences(&beta, |beta| dot(&normalise(dims, groups, &x, &gamma, beta), &probe)),
+        ];
+        for ((found, expected), part) in [y, dx, dgamma, dbeta].iter().zip(&expected).zip(PARTS) {
+            let error = relative_error(found, expected);
+            assert!(error < BOUND, "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}");
+        }
+    }
+}
+
+/// Only some inputs tracked: the others have no gradient, and the tracked ones the same as before.
+fn gradients_flow_only_where_they_are_asked_for() {
+    let case = Case { batch: 2, size: [4, 4], channels: [4, 4], kernel: 3, stride: 1 };
+    let all = case.run(&cpu(), conv);
+    let (x, weight, bias) = case.inputs();
+    let device = cpu().autodiff();
+    let probe = tensor(&normal(4, 128), [2, 4, 4, 4], &device);
+    for tracked in 0..3 {
+        let mut x = tensor(&x, [2, 4, 4, 4], &device);
+        let mut weight = tensor(&weight, [36, 4], &device);
+        let mut bias = tensor(&bias, [4], &device);
+        match tracked {
+            0 => x = x.require_grad(),
+            1 => weight = weight.require_grad(),
+            _ => bias = bias.require_grad(),
+        }
+        let gradients = (conv(x.clone(), weight.clone(), bias.clone(), 3, 1) * probe.clone()).sum().backward();
+        let found = [x.grad(&gradients).map(values), weight.grad(&gradients).map(values), bias.grad(&gradients).map(values)];
+        for (i, found) in found.into_iter().enumerate() {
+            assert_eq!(found, (i == tracked).then(|| all[i + 1].clone()), "{} with {tracked} tracked", PARTS[i + 1]);
+        }
+    }
+}
+
+fn operations_do_not_depend_on_the_number_of_threads() {
+    let case = Case { batch: 21, size: [9, 9], channels: [8, 12], kernel: 3, stride: 1 };
+    let with_threads = |n: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+        pool.install(|| (case.run(&cpu(), conv), run_norm([21, 9, 9, 8], 2, &cpu(), group_norm_silu)))
+    };
+    assert!(with_threads(1) == with_threads(3), "one thread and three give different bits");
+}
+
+/// Inputs that are views of other memory: transposed, sliced, repeated.
+fn operations_take_views() {
+    let device = cpu();
+    let big = tensor(&normal(1, 2 * 6 * 8 * 10), [2, 6, 8, 10], &device);
+    let view = || big.clone().slice([0..2, 1..6, 2..7, 3..7]).swap_dims(1, 2);
+    let copy = || tensor(&values(view()), view().dims(), &device);
+    let weight = tensor(&normal(2, 4 * 36), [4, 36], &device).swap_dims(0, 1);
+    let weight_copy = tensor(&values(weight.clone()), [36, 4], &device);
+    let bias = tensor(&normal(3, 1), [1], &device).expand([4]);
+    let bias_copy = tensor(&values(bias.clone()), [4], &device);
+    let found = conv(view(), weight, bias.clone(), 3, 2);
+    assert_eq!(values(found), values(conv(copy(), weight_copy, bias_copy.clone(), 3, 2)));
+    let found = group_norm_silu(view(), bias.clone(), bias, 2);
+    assert_eq!(values(found), values(group_norm_silu(copy(), bias_copy.clone(), bias_copy, 2)));
+}
+
+fn patches_and_upsampling_are_exact() {
+    let x: Vec<f32> = (0..2 * 3 * 4 * 6).map(|i| i as f32).collect();
+    let image = tensor(&x, [2, 3, 4, 6], &cpu());
+    for p in [1, 2] {
+        let deep = space_to_depth(image.clone(), p);
+        assert_eq!(deep.dims(), [2, 4 / p, 6 / p, 3 * p * p]);
+        assert_eq!(values(depth_to_space(deep, p)), x);
+    }
+    // Patch (0, 1) of the first image: its channels are (c, y, x) in order.
+    let deep = values(space_to_depth(image.clone(), 2));
+    let expected = [2, 3, 8, 9, 26, 27, 32, 33, 50, 51, 56, 57].map(|i| i as f32);
+    assert_eq!(deep[12..24], expected);
+    let image = image.permute([0, 2, 3, 1]);
+    let big = values(upsample(image.clone()));
+    let small = values(image);
+    for (b, y, x, c) in [(0, 0, 0, 0), (0, 1, 1, 2), (1, 7, 11, 1), (1, 4, 3, 0)] {
+        assert_eq!(big[((b * 8 + y) * 12 + x) * 3 + c], small[((b * 4 + y / 2) * 6 + x / 2) * 3 + c]);
+    }
+}
+
+fn networks() -> Vec<(UNetConfig, [usize; 3])> {
+    let three_levels = UNetConfig { channels: 4, multipliers: vec![1, 2, 3], blocks: 2, patch: 1, ..small_unet() };
+    let positional = UNetConfig { embedding: Embedding::Positional, multipliers: vec![2], attention_levels: vec![0], ..small_unet() };
+    vec![
+        (small_unet(), [1, 8, 8]),
+        (small_unet(), [1, 27, 31]),
+        (three_levels, [3, 9, 5]),
+        (positional, [3, 1, 1]),
+    ]
+}
+
+fn the_network_takes_any_image_size() {
+    for (config, [c, h, w]) in networks() {
+        let network = lively_unet(&config, c, 1, &cpu());
+        let x = normal(2, 2 * c * h * w);
+        let found = network.forward(tensor(&x, [2, c, h, w], &cpu()), &[0.3], None);
+        assert_eq!(found.dims(), [2, c, h, w]);
+        let found = values(found);
+        let size = (found.iter().map(|v| v * v).sum::<f32>() / found.len() as f32).sqrt();
+        assert!(found.iter().all(|v| v.is_finite()) && size > 1e-2, "{config:?}: {size}");
+        // Padded by hand to the network's multiple, the inside is the same.
+        let multiple = config.patch << (config.multipliers.len() - 1);
+        let (tall, long) = (h.next_multiple_of(multiple), w.next_multiple_of(multiple));
+        let mut padded = vec![0.0; 2 * c * tall * long];
+        for (i, value) in x.iter().enumerate() {
+            padded[(i / (h * w) * tall + i / w % h) * long + i % w] = *value;
+        }
+        let whole = network.forward(tensor(&padded, [2, c, tall, long], &cpu()), &[0.3], None);
+        assert_eq!(values(whole.slice([0..2, 0..c, 0..h, 0..w])), found, "{config:?}");
+    }
+}
+
+/// Images at different noise levels in one batch equal each by itself. Dense layers round differently for
+/// one row than for several; with one level for all, nothing does.
+fn the_network_treats_every_image_alone() {
+    for (config, [c, h, w]) in networks() {
+        let network = lively_unet(&config, c, 1, &cpu());
+        let x = normal(2, 4 * c * h * w);
+        let image = |i: usize| tensor(&x[i * c * h * w..(i + 1) * c * h * w], [1, c, h, w], &cpu());
+        let levels = [-1.1, 0.0, 0.4, 1.2];
+        let all = values(network.forward(tensor(&x, [4, c, h, w], &cpu()), &levels, None));
+        let same = values(network.forward(tensor(&x, [4, c, h, w], &cpu()), &[0.4], None));
+        for i in 0..4 {
+            let alone = values(network.forward(image(i), &levels[i..=i], None));
+            let error = relative_error(&all[i * c * h * w..(i + 1) * c * h * w], &alone);
+            assert!(error < BOUND, "{config:?}, image {i}: off by {error:e}");
+            let alone = values(network.forward(image(i), &[0.4], None));
+            assert_eq!(same[i * c * h * w..(i + 1) * c * h * w], alone, "{config:?}, image {i}");
+        }
+    }
+}
+
+fn the_network_is_the_same_while_training() {
+    let device = cpu().autodiff();
+    for (config, [c, h, w]) in networks() {
+        let x = normal(2, 2 * c * h * w);
+        let plain = lively_unet(&config, c, 1, &cpu()).forward(tensor(&x, [2, c, h, w], &cpu()), &[0.1, 0.9], None);
+        let tracked = lively_unet(&config, c, 1, &device).forward(tensor(&x, [2, c, h, w], &device), &[0.1, 0.9], None);
+        assert_eq!(values(plain), values(tracked.inner()), "{config:?}");
+    }
+}
+
+fn embeddings_follow_their_formulas() {
+    let features = Embedding::Positional.features(&[999.0 * 0.25], 8);
+    for i in 0..4 {
+        let angle = 249.75 * 1e4_f64.powf(-(i as f64) / 3.0);
+        assert!((f64::from(features[i]) - angle.sin()).abs() < 1e-6);
+        assert!((f64::from(features[4 + i]) - angle.cos()).abs() < 1e-6);
+    }
+    let fourier = Embedding::Fourier { scale: 16.0 };
+    let (one, two) = (fourier.features(&[0.01], 64), fourier.features(&[0.02, 0.01], 64));
+    assert_eq!(one, two[64..], "a level's features do not depend on its neighbours");
+    for i in 0..32 {
+        let unit = one[i].hypot(one[32 + i]);
+        let double = 2.0 * one[i] * one[32 + i];
+        assert!((unit - 1.0).abs() < 1e-6 && (double - two[i]).abs() < 1e-5, "sin 2a = 2 sin a cos a");
+    }
+    // The frequencies are normal of deviation 16: at level 0.01/(2π·16) their sines are the frequencies.
+    let small = fourier.features(&[1e-5 / (std::f64::consts::TAU * 16.0)], 2000);
+    let variance: f64 = small[..1000].iter().map(|v| (f64::from(*v) * 1e5).powi(2)).sum::<f64>() / 1000.0;
+    assert!((variance - 1.0).abs() < 5.0 * (2.0_f64 / 1000.0).sqrt(), "{variance}");
+}
+
+fn convolution_on_the_gpu_equals_the_cpu() {
+    let mut worst = [0.0_f64; 4];
+    for (batch, size, channels, kernel, stride) in [
+        (1, [1, 1], [1, 1], 3, 1),
+        (2, [5, 7], [3, 4], 3, 1),
+        (2, [5, 7], [3, 4], 3, 2),
+        (3, [8, 8], [16, 32], 3, 1),
+        (3, [8, 8], [16, 8], 1, 1),
+        (1, [27, 31], [4, 6], 3, 2),
+    ] {
+        let case = Case { batch, size, channels, kernel, stride };
+        let (on_cpu, on_gpu) = (case.run(&cpu(), conv), case.run(&gpu(), conv));
+        for (i, part) in PARTS.iter().enumerate() {
+            let error = relative_error(&on_gpu[i], &on_cpu[i]);
+            assert!(error < BOUND_GPU, "{case:?}: {part} is off by {error:e}");
+            worst[i] = worst[i].max(error);
+        }
+    }
+    figure(format_args!("convolution, GPU against CPU: {worst:.1e?}"));
+}
+
+fn normalisation_on_the_gpu_equals_the_cpu() {
+    let mut worst = [0.0_f64; 4];
+    for (dims, groups) in [([2, 3, 5, 4], 1), ([2, 3, 5, 4], 4), ([3, 8, 8, 32], 8), ([1, 27, 31, 8], 2)] {
+        let on_cpu = run_norm(dims, groups, &cpu(), group_norm_silu);
+        let on_gpu = run_norm(dims, groups, &gpu(), group_norm_silu);
+        for (i, part) in PARTS.iter().enumerate() {
+            let error = norm_error(&on_gpu[i], &on_cpu[i]);
+            assert!(error < BOUND_GPU, "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}");
+            worst[i] = worst[i].max(error);
+        }
+    }
+    figure(format_args!("group norm and SiLU, GPU against CPU: {worst:.1e?}"));
+}
+
+fn the_network_on_the_gpu_equals_the_cpu() {
+    for (config, [c, h, w]) in networks() {
+        for (sde, preconditioning) in [
+            (AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 20.0 }), Preconditioning::Edm { sigma_data: 0.4 }),
+            (AnySde::Vp(VpSde::default()), Preconditioning::Eps),
+        ] {
+            let x = normal(2, 2 * c * h * w);
+            let [on_cpu, on_gpu] = [cpu(), gpu()].map(|device| {
+                let network = lively_unet(&config, c, 1, &device);
+                let model = Preconditioned { network, preconditioning, sde };
+                values(model.denoise(tensor(&x, [2, c, h, w], &device), &[0.2, 3.0]))
+            });
+            let error = relative_error(&on_gpu, &on_cpu);
+            figure(format_args!("U-Net {c}x{h}x{w}, GPU against CPU: {error:.1e}"));
+            assert!(error < BOUND_GPU, "{config:?}, {preconditioning:?}: off by {error:e}");
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Every sampler of the registry against distributions whose score is known exactly, so that what is
+//! judged is the sampler alone.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use burn::tensor::Tensor;
+use pollster::block_on;
+use scorefield::Error;
+use scorefield::analytic::GaussianMixture;
+use scorefield::cancel::CancelToken;
+use scorefield::model::{DataRange, Denoiser, ScoreModel};
+use scorefield::rng::Noise;
+use scorefield::sampler::{Event, Run, Sampler};
+use scorefield::sde::{AnySde, VeSde, VpSde};
+use serde_json::json;
+
+use crate::support::{analytic, cpu, figure, trials, values};
+
+trials! {
+    cpu: [
+        ald_finds_the_distribution,
+        pc_finds_the_distribution,
+        ode_finds_the_distribution,
+        heun_finds_the_distribution,
+        every_sampler_has_its_test,
+        the_corrector_with_its_default_size_fits_many_dimensions,
+        evaluations_are_counted_and_are_what_is_documented,
+        a_sample_alone_is_the_same_as_in_a_batch,
+        the_same_seed_gives_the_same_bits,
+        events_arrive_in_order,
+        cancelling_stops_within_a_step,
+        samples_that_are_not_finite_are_an_error,
+        options_out_of_range_are_refused,
+    ],
+}
+
+/// Sigma_max is 40 times the largest distance in the data, as technique 1 would not be needed for 2-D data
+/// but keeps the prior's missing mean below 1 % of the data's deviation.
+fn ve() -> AnySde {
+    AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 })
+}
+
+fn vp() -> AnySde {
+    AnySde::Vp(VpSde::default())
+}
+
+/// One component of the 2-D targets: weight, mean, covariance (xx, xy, yy).
+type Part = (f64, [f64; 2], [f64; 3]);
+
+const GAUSSIAN: &[Part] = &[(1.0, [0.4, -0.3], [0.30, 0.18, 0.20])];
+/// The means are 2.2 apart, ten deviations: every sample belongs to one component without doubt.
+const MIXTURE: &[Part] = &[(0.2, [-1.0, -0.6], [0.05, 0.02, 0.04]), (0.8, [0.8, 0.7], [0.04, -0.01, 0.06])];
+
+fn mixture(parts: &[Part]) -> GaussianMixture {
+    let weights: Vec<f64> = parts.iter().map(|part| part.0).collect();
+    let means: Vec<Vec<f64>> = parts.iter().map(|part| part.1.to_vec()).collect();
+    let covariances: Vec<_> = parts.iter().map(|(_, _, [a, b, c])| vec![vec![*a, *b], vec![*b, *c]]).collect();
+    GaussianMixture::new(&weights, &means, &covariances).unwrap()
+}
+
+fn named(name: &str, options: serde_json::Value) -> Sampler {
+    Sampler::with_options(name, options.as_object().unwrap()).unwrap()
+}
+
+fn draw(sampler: &Sampler, model: &ScoreModel, noise: Noise, n: usize) -> Vec<f32> {
+    let solution = block_on(sampler.sample(model, &noise, n, &mut Run::default())).unwrap();
+    values(solution.images)
+}
+
+/// Mean and standard error of some numbers.
+fn estimate(numbers: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let n = numbers.clone().count() as f64;
+    let mean = numbers.clone().sum::<f64>() / n;
+    let variance = numbers.map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (mean, (variance / n).sqrt())
+}
+
+/// Draws samples of both targets for both diffusions and compares weights, means and covariances.
+///
+/// An estimate may be off by five of its own standard errors, which chance exceeds once in a million, plus
+/// `bias`: what the method's finite steps may cost, for means and covariances in units of the component's
+/// deviations and variances, for weights as it stands.
+fn check(sampler: &Sampler, n: usize, bias: f64) {
+    for (sde, sde_name) in [(ve(), "VE"), (vp(), "VP")] {
+        for (parts, target) in [(GAUSSIAN, "Gaussian"), (MIXTURE, "mixture")] {
+            let what = format!("{} on the {sde_name} {target}", sampler.info().name);
+            let samples = draw(sampler, &analytic(&mixture(parts), sde), Noise::new(11), n);
+            let samples: Vec<[f64; 2]> =
+                samples.chunks_exact(2).map(|x| [f64::from(x[0]), f64::from(x[1])]).collect();
+            let nearest = |x: &[f64; 2]| {
+                let distance = |part: &Part| (x[0] - part.1[0]).hypot(x[1] - part.1[1]);
+                (0..parts.len()).min_by(|a, b| distance(&parts[*a]).total_cmp(&distance(&parts[*b]))).unwrap()
+            };
+            let mut worst = [0.0_f64; 3];
+            let mut compare = |kind: usize, (found, error): (f64, f64), expected: f64, scale: f64| {
+                let off = (found - expected).abs();
+                worst[kind] = worst[kind].max(off / scale);
+                assert!(
+                    off < 5.0 * error + bias * scale,
+                    "{what}: {} {found:.4} instead of {expected:.4}, standard error {error:.4}",
+                    ["weight", "mean", "covariance"][kind]
+                );
+            };
+            for (k, (weight, mean, [xx, xy, yy])) in parts.iter().enumerate() {
+                let of_k = || samples.iter().filter(|x| nearest(x) == k);
+                let share = estimate(samples.iter().map(|x| f64::from(u8::from(nearest(x) == k))));
+                compare(0, share, *weight, 1.0);
+                for (i, variance) in [xx, yy].into_iter().enumerate() {
+                    compare(1, estimate(of_k().map(|x| x[i])), mean[i], variance.sqrt());
+                }
+                for (i, j, covariance, scale) in
+                    [(0, 0, xx, *xx), (0, 1, xy, (xx * yy).sqrt()), (1, 1, yy, *yy)]
+                {
+                    let products = of_k().map(|x| (x[i] - mean[i]) * (x[j] - mean[j]));
+                    compare(2, estimate(products), *covariance, scale);
+                }
+            }
+            let [weight, mean, covariance] = worst;
+            figure(format_args!(
+                "{what}, {n} samples: weights off by {weight:.4}, means by {mean:.4} deviations, \
+                 covariances by {covariance:.4} (5 standard errors of a variance are {:.4})",
+                5.0 * (2.0 / (n as f64 * parts[0].0)).sqrt()
+            ));
+        }
+    }
+}
+
+fn ald_finds_the_distribution() {
+    check(&named("ald", json!({"n_steps": 200, "n_steps_each": 10})), 8192, 0.02);
+}
+
+/// The corrector's size is a ratio of two norms, which in two dimensions depends on where the sample is, and
+/// its stationary density is then `p·|score|²` instead of `p`: small corrections keep that out of this test.
+fn pc_finds_the_distribution() {
+    check(&named("pc", json!({"n_steps": 500, "corrector_snr": 0.01})), 8192, 0.02);
+    check(&named("pc", json!({"n_steps": 500, "n_corrector": 0})), 8192, 0.02);
+}
+
+fn ode_finds_the_distribution() {
+    check(&named("ode", json!({"rtol": 1e-4, "atol": 1e-4})), 8192, 0.01);
+}
+
+fn heun_finds_the_distribution() {
+    check(&named("heun", json!({"n_steps": 60})), 8192, 0.01);
+}
+
+/// A sampler added to the registry needs its line above.
+fn every_sampler_has_its_test() {
+    let tests = trials();
+    for sampler in Sampler::all() {
+        let name = format!("samplers::{}_finds_the_distribution", sampler.info().name);
+        assert!(tests.iter().any(|test| test.name() == name), "there is no {name}");
+    }
+}
+
+fn the_corrector_with_its_default_size_fits_many_dimensions() {
+    const D: usize = 48;
+    // Neighbours correlated by 0.7: variances along the axes from 0.05 to 1.6.
+    let covariance: Vec<Vec<f64>> = (0..D)
+        .map(|i: usize| (0..D).map(|j| 0.3 * 0.7_f64.powi(i.abs_diff(j) as i32)).collect())
+        .collect();
+    let target = GaussianMixture::new(&[1.0], &[vec![0.5; D]], &[covariance.clone()]).unwrap();
+    for (sde, name) in [(ve(), "VE"), (vp(), "VP")] {
+        let n = 256;
+        let samples = draw(&named("pc", json!({"n_steps": 250})), &analytic(&target, sde), Noise::new(3), n);
+        let at = |sample: usize, i: usize| f64::from(samples[sample * D + i]);
+        let all = || (0..n).flat_map(|sample| (0..D).map(move |i| (sample, i)));
+        // Averaged over the positions, which are alike; the standard error is that of independent samples.
+        let of_samples = |f: &dyn Fn(usize) -> f64| estimate((0..n).map(f).collect::<Vec<_>>().into_iter());
+        let mean = of_samples(&|s| (0..D).map(|i| at(s, i)).sum::<f64>() / D as f64);
+        let lag = |lag: usize| {
+            let product = |s: usize, i: usize| (at(s, i) - 0.5) * (at(s, i + lag) - 0.5);
+            of_samples(&|s| (0..D - lag).map(|i| product(s, i)).sum::<f64>() / (D - lag) as f64)
+        };
+        assert!(all().all(|(s, i)| at(s, i).is_finite()));
+        assert!((mean.0 - 0.5).abs() < 5.0 * mean.1 + 0.01, "{name}: mean {mean:?}");
+        for k in [0, 1, 5] {
+            let (found, error) = lag(k);
+            let expected = covariance[0][k];
+            figure(format_args!("pc, {name}, {D} dimensions: covariance at lag {k} {found:.4} ± {error:.4}, {expected:.4}"));
+            // The stationary density p·|score|² widens a Gaussian by the factor 1 + 2/d along the axis of its
+            // score; 3 % more for the finite steps.
+            let bias = (2.0 / D as f64 + 0.03) * 0.3;
+            assert!((found - expected).abs() < 5.0 * error + bias, "{name}, lag {k}: {found} instead of {expected}");
+        }
+    }
+}
+
+/// Counts what really reaches the denoiser.
+struct Counted {
+    inner: GaussianMixture,
+    calls: Rc<Cell<usize>>,
+}
+
+impl Denoiser for Counted {
+    fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
+        self.calls.set(self.calls.get() + 1);
+        self.inner.denoise(x, sigma)
+    }
+}
+
+fn evaluations_are_counted_and_are_what_is_documented() {
+    let calls = Rc::new(Cell::new(0));
+    let denoiser = Counted { inner: mixture(MIXTURE), calls: calls.clone() };
+    let model = ScoreModel::new(Box::new(denoiser), ve(), DataRange::UNIT, [2, 1, 1], &cpu());
+    let cases = [
+        (named("ald", json!({"n_steps": 7, "n_steps_each": 3})), Some(7 * 3 + 1)),
+        (named("pc", json!({"n_steps": 9, "n_corrector": 0})), Some(9 + 1)),
+        (named("pc", json!({"n_steps": 9, "n_corrector": 2})), Some(9 * 3 + 1)),
+        (named("heun", json!({"n_steps": 1})), Some(1)),
+        (named("heun", json!({"n_steps": 11})), Some(2 * 11 - 1)),
+        (named("ode", json!({})), None),
+    ];
+    for (sampler, documented) in cases {
+        let before = calls.get();
+        let last_step = Rc::new(Cell::new(0));
+        let steps = last_step.clone();
+        let mut run = Run::default();
+        run.on_event = Some(Box::new(move |event| {
+            if let Event::Progress { step, .. } = event {
+                steps.set(step);
+            }
+        }));
+        let solution = block_on(sampler.sample(&model, &Noise::new(1), 3, &mut run)).unwrap();
+        assert_eq!(solution.nfe, calls.get() - before, "{sampler:?}: counted and real evaluations");
+        // The adaptive one: the first slope, six for every attempted step, and the denoising.
+        let expected = documented.unwrap_or(1 + 6 * last_step.get() + 1);
+        assert_eq!(solution.nfe, expected, "{sampler:?}");
+    }
+    assert_eq!(model.nfe(), calls.get());
+}
+
+/// Exact on the CPU: no operation mixes samples, and none rounds differently for another batch size.
+fn a_sample_alone_is_the_same_as_in_a_batch() {
+    for sde in [ve(), vp()] {
+        let model = analytic(&mixture(MIXTURE), sde);
+        for sampler in Sampler::all() {
+            let noise = Noise::new(0x1234_5678_9abc);
+            let batch = draw(&sampler, &model, noise.at(40), 6);
+            for k in 0..6 {
+                let alone = draw(&sampler, &model, noise.at(40 + k as u32), 1);
+                assert_eq!(alone, batch[2 * k..2 * k + 2], "{sampler:?}, sample {k}");
+            }
+            let shard = draw(&sampler, &model, noise.at(42), 3);
+            assert_eq!(shard, batch[4..10], "{sampler:?}, samples 2 to 4");
+        }
+    }
+}
+
+fn the_same_seed_gives_the_same_bits() {
+    let model = analytic(&mixture(MIXTURE), vp());
+    for sampler in Sampler::all() {
+        let first = draw(&sampler, &model, Noise::new(1), 4);
+        assert_eq!(first, draw(&sampler, &model, Noise::new(1), 4), "{sampler:?}");
+        assert_ne!(first, draw(&sampler, &model, Noise::new(2), 4), "{sampler:?}");
+    }
+}
+
+fn events_arrive_in_order() {
+    let model = analytic(&mixture(MIXTURE), ve());
+    for sampler in Sampler::all() {
+        let events = Rc::new(RefCell::new(Vec::new()));
+        let pauses = Rc::new(Cell::new(0));
+        let (seen, paused) = (events.clone(), pauses.clone());
+        let mut run = Run { preview_every: 3, ..Run::default() };
+        run.on_event = Some(Box::new(move |event| seen.borrow_mut().push(event)));
+        run.pause = Some(Box::new(move || {
+            paused.set(paused.get() + 1);
+            Box::pin(async {})
+        }));
+        let solution = block_on(sampler.sample(&model, &Noise::new(1), 2, &mut run)).unwrap();
+
+        let (mut last_step, mut last_nfe, mut total, mut previews) = (0, 0, 0, 0);
+        for event in events.borrow().iter() {
+            match event {
+                Event::Progress { step, n_steps, nfe } => {
+                    assert_eq!(*step, last_step + 1, "{sampler:?}");
+                    assert!(step <= n_steps && *nfe > last_nfe && *nfe <= solution.nfe, "{sampler:?} {event:?}");
+                    (last_step, last_nfe, total) = (*step, *nfe, *n_steps);
+                }
+                Event::Preview(preview) => {
+                    previews += 1;
+                    assert_eq!(last_step + 1, 3 * previews, "{sampler:?}: a preview comes just before its step");
+                    assert_eq!((preview.shape, preview.images.len()), ([2, 2, 1, 1], 4), "{sampler:?}");
+                    // Mid-grey noise of a contrast below one, or the data itself.
+                    assert!(preview.images.iter().all(|v| (-6.0..6.0).contains(v)), "{sampler:?} {preview:?}");
+                }
+            }
+        }
+        assert_eq!((last_step, previews), (total, total / 3), "{sampler:?}");
+        assert_eq!(pauses.get(), last_step, "{sampler:?}: one pause for each step");
+    }
+}
+
+fn cancelling_stops_within_a_step() {
+    let model = analytic(&mixture(MIXTURE), vp());
+    for sampler in Sampler::all() {
+        for stop_at in [0, 1, 3] {
+            let cancel = CancelToken::default();
+            if stop_at == 0 {
+                cancel.cancel();
+            }
+            let (token, last) = (cancel.clone(), Rc::new(Cell::new(0)));
+            let seen = last.clone();
+            let mut run = Run { cancel, ..Run::default() };
+            run.on_event = Some(Box::new(move |event| {
+                if let Event::Progress { step, .. } = event {
+                    seen.set(step);
+                    if step == stop_at {
+                        token.cancel();
+                    }
+                }
+            }));
+            let result = block_on(sampler.sample(&model, &Noise::new(1), 2, &mut run));
+            let expected = stop_at.max(1);
+            assert!(
+                matches!(result, Err(Error::Cancelled { step }) if step == expected && last.get() == step),
+                "{sampler:?}: {result:?} after {}",
+                last.get()
+            );
+        }
+    }
+}
+
+/// A network gone wrong: NaN below a noise level.
+#[derive(Debug)]
+struct Broken;
+
+impl Denoiser for Broken {
+    fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
+        if sigma[0] < 0.5 { x * f64::NAN } else { x * 0.5 }
+    }
+}
+
+fn samples_that_are_not_finite_are_an_error() {
+    for sde in [ve(), vp()] {
+        let model = ScoreModel::new(Box::new(Broken), sde, DataRange::UNIT, [1, 2, 2], &cpu());
+        for sampler in Sampler::all() {
+            let result = block_on(sampler.sample(&model, &Noise::new(1), 2, &mut Run::default()));
+            assert!(matches!(result, Err(Error::NonFinite { .. })), "{sampler:?}: {result:?}");
+        }
+    }
+    let enough = named("ode", json!({"max_steps": 2}));
+    let result = block_on(enough.sample(&analytic(&mixture(MIXTURE), vp()), &Noise::new(1), 2, &mut Run::default()));
+    assert!(matches!(result, Err(Error::TooManySteps { max_steps: 2, .. })), "{result:?}");
+}
+
+fn options_out_of_range_are_refused() {
+    let model = analytic(&mixture(GAUSSIAN), vp());
+    for sampler in Sampler::all() {
+        let info = sampler.info();
+        for option in info.options {
+            let set = |value: serde_json::Value| {
+                let options = [(option.name.to_string(), value)].into_iter().collect();
+                Sampler::with_options(info.name, &options)
+            };
+            let whole = |value: f64| if option.integer { json!(value as i64) } else { json!(value) };
+            for good in [option.min, option.max] {
+                let chosen = set(whole(good)).unwrap();
+                let stored = serde_json::to_value(&chosen).unwrap();
+                assert_eq!(stored[option.name].as_f64(), Some(good), "{} {}", info.name, option.name);
+                assert_eq!(serde_json::from_value::<Sampler>(stored).unwrap(), chosen);
+            }
+            for bad in [whole(option.min - 1.0), whole(option.max + 1.0), json!(null), json!("1"), json!([1])] {
+                let message = set(bad.clone()).unwrap_err().to_string();
+                assert!(message.contains(option.name), "{bad}: {message}");
+                // What did not come through `with_options`, from a link for instance, is caught by `sample`.
+                let mut stored = serde_json::to_value(&sampler).unwrap();
+                stored[option.name] = bad;
+                if let Ok(unchecked) = serde_json::from_value::<Sampler>(stored) {
+                    let result = block_on(unchecked.sample(&model, &Noise::new(1), 1, &mut Run::default()));
+                    assert!(matches!(result, Err(Error::Config { .. })), "{unchecked:?}");
+                }
+            }
+        }
+        let unknown = [("n_stepz".to_string(), json!(3))].into_iter().collect();
+        assert!(Sampler::with_options(info.name, &unknown).is_err());
+    }
+    assert!(matches!(Sampler::named("rk45"), Err(Error::Config { .. })));
+}

@@ -1,0 +1,452 @@
+//! Training: bit for bit repeatable and resumable, the same on both devices, and honest when it fails.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use pollster::block_on;
+use scorefield::Error;
+use scorefield::cancel::CancelToken;
+use scorefield::data::{DataSource, Dataset, ImageSet};
+use scorefield::device::{DeviceChoice, Opened};
+use scorefield::network::layers::{Dropout, Embedding};
+use scorefield::network::UNetConfig;
+use scorefield::rng::Noise;
+use scorefield::training::checkpoint::{self, Checkpoint, State};
+use scorefield::training::run::{Outcome, RunFolder, train};
+use scorefield::training::{Batches, PreconditioningChoice, Problem, SdeChoice, TrainConfig, Trainer};
+use scorefield::weights::ModelFile;
+
+use crate::support::{cpu, figure, gpu, tensor, trials, values};
+
+trials! {
+    cpu: [
+        a_resumed_run_repeats_the_uninterrupted_one,
+        a_run_stopped_after_every_step_gives_the_same_model,
+        another_seed_gives_another_run,
+        the_loss_falls,
+        the_loss_is_that_of_its_definition,
+        a_run_that_blows_up_stops_and_keeps_its_checkpoint,
+        checkpoints_that_do_not_fit_are_refused,
+        damaged_checkpoints_are_refused,
+        what_cannot_be_trained_is_refused,
+        dropout_zeroes_its_share_and_keeps_the_mean,
+        the_gradient_norm_is_reported_before_clipping,
+        problems_are_measured,
+    ],
+    gpu: [
+        both_devices_have_the_same_losses,
+        a_resumed_run_on_the_gpu_repeats_the_uninterrupted_one,
+    ],
+}
+
+/// Discs of random place, size and brightness on black, 12x12.
+fn discs(n: usize, channels: usize) -> ImageSet {
+    let uniform = Noise::new(77).uniform(0, n, 4);
+    let pixels = uniform.chunks_exact(4).flat_map(|u| {
+        let (y, x, r, v) = (2.0 + 8.0 * u[0], 2.0 + 8.0 * u[1], 2.0 + 2.0 * u[2], 120.0 + 135.0 * u[3]);
+        (0..channels * 144).map(move |i| {
+            let (row, column) = ((i / 12 % 12) as f32, (i % 12) as f32);
+            if (row - y).hypot(column - x) < r { v as u8 } else { 0 }
+        })
+    });
+    ImageSet {
+        name: "discs".into(),
+        licence: "CC0-1.0".into(),
+        channels,
+        height: 12,
+        width: 12,
+        pixels: pixels.collect(),
+        labels: None,
+    }
+}
+
+/// Everything that can carry state from step to step is on: dropout, flips, a warm-up, an average, clipping.
+fn config() -> TrainConfig {
+    TrainConfig {
+        name: "tiny".into(),
+        steps: 12,
+        batch: 7,
+        learning_rate: 2e-3,
+        warmup: 3,
+        clip: 0.5,
+        ema: 0.9,
+        dropout: 0.1,
+        flip: true,
+        checkpoint_every: 5,
+        sample_every: 0,
+        data: DataSource::new(Dataset::Synthetic),
+        network: UNetConfig { channels: 8, multipliers: vec![1, 2], attention_levels: vec![1], ..UNetConfig::default() },
+        ..TrainConfig::default()
+    }
+}
+
+fn variants() -> Vec<TrainConfig> {
+    let ve = SdeChoice::Ve { sigma_min: 0.01, sigma_max: 0.0 };
+    let positional = UNetConfig { embedding: Embedding::Positional, ..config().network };
+    vec![
+        config(),
+        TrainConfig { sde: ve, preconditioning: PreconditioningChoice::Eps, network: positional, ..config() },
+    ]
+}
+
+fn trainer(config: &TrainConfig, images: &ImageSet, device: &Device) -> Trainer {
+    Trainer::new(config, Problem::measure(config, images), device)
+}
+
+/// `steps` further steps: their losses and gradient norms.
+fn steps(trainer: &mut Trainer, config: &TrainConfig, images: &ImageSet, steps: usize) -> Vec<(f64, f64)> {
+    let mut batches = Batches::new(images, config.seed, config.batch, config.flip);
+    (0..steps)
+        .map(|_| block_on(trainer.step(&mut batches)).unwrap())
+        .map(|report| (report.loss, report.gradient_norm))
+        .collect()
+}
+
+/// What the averaged weights make of noise: every one of them has a part in it.
+fn fingerprint(trainer: &Trainer) -> Vec<f32> {
+    let model = trainer.score_model();
+    let [c, h, w] = model.shape;
+    let x = tensor(&Noise::new(4).normal(0, 2, c * h * w), [2, c, h, w], model.device());
+    values(model.denoised(x, &[0.2, 0.6]))
+}
+
+fn state(config: &TrainConfig, trainer: &Trainer) -> State {
+    State { config: config.clone(), step: trainer.step_count(), seconds: 1.5 }
+}
+
+/// 6 + 6 steps through a file against 12 in one go; true if every bit is the same.
+fn resumes_exactly(config: &TrainConfig, device: &Device) -> bool {
+    let images = discs(40, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(checkpoint::FILE);
+
+    let mut whole = trainer(config, &images, device);
+    let losses = steps(&mut whole, config, &images, 12);
+
+    let mut first = trainer(config, &images, device);
+    let mut resumed_losses = steps(&mut first, config, &images, 6);
+    checkpoint::save(&path, &state(config, &first), &first).unwrap();
+    drop(first);
+    let checkpoint = Checkpoint::read(&path).unwrap();
+    assert_eq!((checkpoint.state.step, checkpoint.state.seconds), (6, 1.5));
+    assert_eq!(&checkpoint.state.config, config);
+    let mut second = trainer(config, &images, device);
+    checkpoint.restore(&mut second).unwrap();
+    assert_eq!(second.step_count(), 6);
+    resumed_losses.extend(steps(&mut second, config, &images, 6));
+
+    let same = losses == resumed_losses && fingerprint(&whole) == fingerprint(&second);
+    if !same {
+        eprintln!("in one go {losses:?}\nresumed   {resumed_losses:?}");
+    }
+    // If nothing moved, equality would say nothing.
+    assert!(losses[5..].windows(2).all(|pair| pair[0] != pair[1]));
+    same
+}
+
+fn a_resumed_run_repeats_the_uninterrupted_one() {
+    for config in variants() {
+        assert!(resumes_exactly(&config, &cpu()), "{config:?}");
+    }
+}
+
+fn a_resumed_run_on_the_gpu_repeats_the_uninterrupted_one() {
+    assert!(resumes_exactly(&config(), &gpu()));
+}
+
+fn opened() -> Opened {
+    Opened::cpu("a test")
+}
+
+fn run(config: &TrainConfig, folder: &Path, resume: bool, stop: bool) -> scorefield::Result<Outcome> {
+    let folder = RunFolder(folder.to_path_buf());
+    let resume = resume.then(|| Checkpoint::read(&folder.checkpoint()).unwrap());
+    let cancel = CancelToken::default();
+    if stop {
+        cancel.cancel();
+    }
+    block_on(train(config, &discs(40, 1), &opened(), &folder, resume, &cancel))
+}
+
+/// The weights of a model file, without its header, which tells the time that training took.
+fn weights_of(path: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[8 + header..].to_vec()
+}
+
+fn a_run_stopped_after_every_step_gives_the_same_model() {
+    let config = config();
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert_eq!(run(&config, whole.path(), false, false).unwrap(), Outcome::Finished);
+    for step in 1..=4 {
+        assert_eq!(run(&config, parts.path(), step > 1, true).unwrap(), Outcome::Stopped { step });
+        // What is there after an interruption is a whole model.
+        let model = std::fs::read(RunFolder(parts.path().into()).model(&config)).unwrap();
+        let file = ModelFile::parse("tiny", &model).unwrap();
+        assert_eq!(file.card.training.steps, step);
+        file.score_model(&cpu()).unwrap();
+    }
+    assert_eq!(run(&config, parts.path(), true, false).unwrap(), Outcome::Finished);
+    let model = |folder: &tempfile::TempDir| weights_of(&RunFolder(folder.path().into()).model(&config));
+    assert_eq!(model(&whole), model(&parts));
+    for folder in [&whole, &parts] {
+        let mut names: Vec<String> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["checkpoint.safetensors", "config.toml", "loss.csv", "loss.png", "tiny.safetensors"]);
+    }
+    // Resuming what is finished does nothing and says so.
+    assert_eq!(run(&config, parts.path(), true, false).unwrap(), Outcome::Finished);
+}
+
+fn another_seed_gives_another_run() {
+    let images = discs(40, 1);
+    let losses = |config: &TrainConfig| steps(&mut trainer(config, &images, &cpu()), config, &images, 3);
+    let base = losses(&config());
+    assert_eq!(base, losses(&config()), "the same seed repeats");
+    for other in [
+        TrainConfig { seed: 1, ..config() },
+        TrainConfig { dropout: 0.0, ..config() },
+        TrainConfig { flip: false, ..config() },
+    ] {
+        assert!(losses(&other) != base, "{other:?}");
+    }
+}
+
+fn the_loss_falls() {
+    let images = discs(60, 1);
+    for base in variants() {
+        let config = TrainConfig { steps: 120, batch: 16, dropout: 0.0, clip: 1.0, ..base };
+        let losses = steps(&mut trainer(&config, &images, &cpu()), &config, &images, config.steps);
+        let mean = |part: &[(f64, f64)]| part.iter().map(|(loss, _)| loss).sum::<f64>() / part.len() as f64;
+        let (early, late) = (mean(&losses[..10]), mean(&losses[100..]));
+        figure(format_args!("{:?}: loss {early:.3} at first, {late:.3} after 100 steps", config.preconditioning));
+        assert!(late < 0.75 * early, "{:?}: {early} to {late}", config.preconditioning);
+    }
+}
+
+/// A fresh network returns zero, so under EDM's preconditioning the first loss is known: the mean of
+/// `lambda/(std·sigma)²·|c_skip·x - x_0|²`.
+fn the_loss_is_that_of_its_definition() {
+    use scorefield::objective::Weighting;
+    let images = discs(40, 1);
+    for weighting in [Weighting::Std2, Weighting::Likelihood, Weighting::Edm] {
+        let mut config = config();
+        config.objective.weighting = weighting;
+        config.dropout = 0.0;
+        let problem = Problem::measure(&config, &images);
+        let found = steps(&mut trainer(&config, &images, &cpu()), &config, &images, 1)[0].0;
+
+        // By the definition: lambda·|score + z/std|², with the score of the fresh network.
+        let model = trainer(&config, &images, &cpu()).score_model();
+        let noise = Noise::new(config.seed).domain(scorefield::rng::Domain::Training);
+        let mut stream = noise.stream(2);
+        let uniform: Vec<f64> = (0..7).map(|_| stream.uniform()).collect();
+        let normal: Vec<f64> = (0..7).map(|_| stream.normal()).collect();
+        let t = config.objective.times(&*problem.sde, problem.sigma_data, &uniform, &normal);
+        let z = noise.normal(3, 1, 7 * 144);
+        let pixels = Batches::new(&images, config.seed, 7, config.flip).pixels(0);
+        let x0 = values(problem.range.encode(tensor(&pixels, [7, 1, 12, 12], &cpu())));
+        let mut expected = 0.0;
+        for (i, t) in t.iter().enumerate() {
+            let ((mean_coeff, std), part) = (problem.sde.marginal_prob(*t), i * 144..(i + 1) * 144);
+            let x: Vec<f32> = part.clone().map(|j| (mean_coeff * f64::from(x0[j]) + std * f64::from(z[j])) as f32).collect();
+            let score = values(model.score(tensor(&x, [1, 1, 12, 12], &cpu()), &[*t]));
+            let lambda = match weighting {
+                Weighting::Std2 => std * std,
+                Weighting::Likelihood => problem.sde.diffusion(*t).powi(2),
+                Weighting::Edm => std * std * (1.0 + (problem.sde.sigma(*t) / problem.sigma_data).powi(2)),
+            };
+            let squares = part.zip(score).map(|(j, s)| (f64::from(s) + f64::from(z[j]) / std).powi(2));
+            expected += lambda * squares.sum::<f64>() / 144.0 / 7.0;
+        }
+        assert!((found / expected - 1.0).abs() < 1e-4, "{weighting:?}: {found} instead of {expected}");
+    }
+}
+
+fn a_run_that_blows_up_stops_and_keeps_its_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = RunFolder(folder.path().into()).checkpoint();
+    let good = TrainConfig { steps: 4, ..config() };
+    run(&good, folder.path(), false, false).unwrap();
+    let before = std::fs::read(&path).unwrap();
+
+    let wild = TrainConfig { steps: 60, learning_rate: 1e30, checkpoint_every: 1000, ..config() };
+    let result = run(&wild, folder.path(), true, false);
+    let Err(Error::NonFinite { step, .. }) = result else { panic!("{result:?}") };
+    figure(format_args!("a learning rate of 1e30 from step 4 on stops at step {step}"));
+    assert!((4..10).contains(&step));
+    assert!(std::fs::read(&path).unwrap() == before, "the checkpoint was replaced");
+    let mut restored = trainer(&good, &discs(40, 1), &cpu());
+    Checkpoint::read(&path).unwrap().restore(&mut restored).unwrap();
+    assert!(fingerprint(&restored).iter().all(|v| v.is_finite()));
+
+    // With a checkpoint at every step, whatever it stops at, what is kept is finite.
+    let eager = TrainConfig { checkpoint_every: 1, ..wild };
+    let result = run(&eager, folder.path(), true, false);
+    assert!(matches!(result, Err(Error::NonFinite { .. } | Error::Weights { .. })), "{result:?}");
+    let mut restored = trainer(&good, &discs(40, 1), &cpu());
+    Checkpoint::read(&path).unwrap().restore(&mut restored).unwrap();
+    let found = fingerprint(&restored);
+    assert!(found.iter().all(|v| v.is_finite()), "the kept checkpoint gives {found:?}");
+}
+
+fn saved(config: &TrainConfig, path: &Path) {
+    let mut trainer = trainer(config, &discs(40, 1), &cpu());
+    steps(&mut trainer, config, &discs(40, 1), 2);
+    checkpoint::save(path, &state(config, &trainer), &trainer).unwrap();
+}
+
+/// From another network: never a panic, and never a silent half of one network in another.
+fn checkpoints_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(checkpoint::FILE);
+    saved(&config(), &path);
+    let network = config().network;
+    for other in [
+        UNetConfig { channels: 16, ..network.clone() },
+        UNetConfig { multipliers: vec![1], attention_levels: vec![], ..network.clone() },
+        UNetConfig { multipliers: vec![1, 2, 2], ..network.clone() },
+        UNetConfig { attention_levels: vec![], ..network.clone() },
+        UNetConfig { blocks: 2, ..network.clone() },
+        UNetConfig { patch: 1, ..network },
+    ] {
+        let other = TrainConfig { network: other, ..config() };
+        let mut trainer = trainer(&other, &discs(40, 1), &cpu());
+        let result = Checkpoint::read(&path).unwrap().restore(&mut trainer);
+        assert!(matches!(result, Err(Error::Weights { .. })), "{:?}: {result:?}", other.network);
+    }
+}
+
+fn damaged_checkpoints_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(checkpoint::FILE);
+    let missing = Checkpoint::read(&path);
+    assert!(matches!(missing, Err(Error::Io { .. })), "{missing:?}");
+    let config = TrainConfig {
+        network: UNetConfig { channels: 4, multipliers: vec![1], ..UNetConfig::default() },
+        ..config()
+    };
+    saved(&config, &path);
+    let good = std::fs::read(&path).unwrap();
+    let fresh = trainer(&config, &discs(40, 1), &cpu());
+    drop(fresh);
+    let attempt = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let mut trainer = trainer(&config, &discs(40, 1), &cpu());
+        Checkpoint::read(&path).and_then(|checkpoint| checkpoint.restore(&mut trainer))
+    };
+    attempt(&good).unwrap();
+    for cut in (0..good.len()).step_by(good.len() / 40 + 1) {
+        let result = attempt(&good[..cut]);
+        assert!(matches!(result, Err(Error::Data { .. } | Error::Weights { .. })), "cut at {cut}: {result:?}");
+    }
+    // One byte changed, most often in one of the headers: an error or a checkpoint, never a panic.
+    let mut random = Noise::new(1).stream(0);
+    let mut refused = 0;
+    for case in 0..200 {
+        let mut bytes = good.clone();
+        let at = if case % 2 == 0 { random.below(2000) } else { random.below(good.len()) };
+        bytes[at] ^= 1 << random.below(8);
+        refused += usize::from(attempt(&bytes).is_err());
+    }
+    figure(format_args!("{refused} of 200 checkpoints with a changed byte are refused"));
+    assert!(refused > 20);
+}
+
+fn what_cannot_be_trained_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let attempt = |config: &TrainConfig, images: &ImageSet| {
+        let folder = RunFolder(folder.path().join("run"));
+        block_on(train(config, images, &opened(), &folder, None, &CancelToken::default()))
+    };
+    let config = TrainConfig { steps: 1, ..config() };
+    for config in [
+        TrainConfig { learning_rate: f64::NAN, ..config.clone() },
+        TrainConfig { batch: 0, ..config.clone() },
+        TrainConfig { clip: 0.0, ..config.clone() },
+        TrainConfig { network: UNetConfig { channels: 6, ..config.network.clone() }, ..config.clone() },
+    ] {
+        let result = attempt(&config, &discs(4, 1));
+        assert!(matches!(result, Err(Error::Config { .. })), "{result:?}");
+    }
+    // No image, and images of which no card can be written: said before the first step, not after the last.
+    for images in [discs(0, 1), discs(4, 2)] {
+        let result = attempt(&config, &images);
+        assert!(matches!(result, Err(Error::Config { .. } | Error::Weights { .. })), "{result:?}");
+    }
+    // One image, and images without any contrast, are odd but possible.
+    let mut blank = discs(3, 1);
+    blank.pixels.fill(9);
+    for base in variants() {
+        for images in [discs(1, 1), blank.clone()] {
+            let config = TrainConfig { steps: 2, ..base.clone() };
+            assert_eq!(attempt(&config, &images).unwrap(), Outcome::Finished);
+        }
+    }
+}
+
+fn dropout_zeroes_its_share_and_keeps_the_mean() {
+    let n = 40_000;
+    let ones = || Tensor::<4>::ones([4, 10, 10, 100], &cpu());
+    for rate in [0.1, 0.5, 0.9] {
+        let dropped = values(Dropout::new(rate, 3, 5).apply(ones()));
+        let zeros = dropped.iter().filter(|v| **v == 0.0).count() as f64;
+        let error = (zeros / n as f64 - rate).abs();
+        assert!(error < 5.0 * (rate * (1.0 - rate) / n as f64).sqrt(), "rate {rate}: {zeros} of {n} are zero");
+        let keep = (1.0 / (1.0 - rate)) as f32;
+        assert!(dropped.iter().all(|v| *v == 0.0 || (*v - keep).abs() < 1e-5));
+        assert_eq!(dropped, values(Dropout::new(rate, 3, 5).apply(ones())), "a resumed step repeats its masks");
+        assert_ne!(dropped, values(Dropout::new(rate, 3, 6).apply(ones())), "another step has others");
+        assert_ne!(dropped, values(Dropout::new(rate, 4, 5).apply(ones())), "another seed has others");
+        let two = Dropout::new(rate, 3, 5);
+        two.apply(ones());
+        assert_ne!(dropped, values(two.apply(ones())), "another layer has others");
+    }
+    assert_eq!(values(Dropout::new(0.0, 3, 5).apply(ones())), values(ones()));
+}
+
+/// Clipping at a norm that is never reached changes nothing; what is reported does not depend on it.
+fn the_gradient_norm_is_reported_before_clipping() {
+    let images = discs(40, 1);
+    let first = |clip: f64| {
+        let config = TrainConfig { clip, ..config() };
+        steps(&mut trainer(&config, &images, &cpu()), &config, &images, 3)
+    };
+    let (free, high, low) = (first(1e9), first(1e6), first(1e-3));
+    assert_eq!(free, high);
+    assert_eq!(free[0], low[0], "the first step reports the same norm");
+    assert!(free[0].1 > 1e-3 && free[2] != low[2], "{free:?}, {low:?}");
+}
+
+fn problems_are_measured() {
+    let mut images = discs(10, 1);
+    images.pixels.fill(0);
+    images.pixels[..144].fill(255);
+    let vp = Problem::measure(&config(), &images);
+    // A tenth of the pixels is white: the deviation on [-1, 1] is 2·sqrt(.1·.9).
+    assert!((vp.sigma_data - 0.6).abs() < 1e-9, "{vp:?}");
+    let ve = Problem::measure(&variants()[1], &images);
+    assert!((ve.sigma_data - 0.3).abs() < 1e-9, "{ve:?}");
+    // Black and white differ by 1 in each of 144 pixels: technique 1 gives 12.
+    assert!((ve.sde.sigma(1.0) - 12.0).abs() < 1e-4, "{ve:?}");
+    assert_eq!((vp.range.low, ve.range.low, vp.shape), (-1.0, 0.0, [1, 12, 12]));
+}
+
+fn both_devices_have_the_same_losses() {
+    let images = discs(40, 1);
+    let config = config();
+    let [on_cpu, on_gpu] =
+        [cpu(), gpu()].map(|device| steps(&mut trainer(&config, &images, &device), &config, &images, 5));
+    for (step, (a, b)) in on_cpu.iter().zip(&on_gpu).enumerate() {
+        let off = [(a.0 / b.0 - 1.0).abs(), (a.1 / b.1 - 1.0).abs()];
+        figure(format_args!("step {step}: loss and gradient norm on the GPU differ by {off:.1e?}"));
+        // Adam divides by the gradient's own size, which makes rounding in small gradients count in full.
+        let bound = if step == 0 { 1e-4 } else { 2e-3 };
+        assert!(off.iter().all(|off| *off < bound), "step {step}: {a:?} and {b:?}");
+    }
+    assert_eq!(Opened::cpu("").kind, DeviceChoice::Cpu);
+}
