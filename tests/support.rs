@@ -68,6 +68,11 @@ pub fn figure(text: std::fmt::Arguments<'_>) {
     }
 }
 
+/// Numbers for [`figure`].
+pub fn brief(numbers: &[f64]) -> String {
+    numbers.iter().map(|v| format!("{v:.1e}")).collect::<Vec<_>>().join(", ")
+}
+
 /// The values of a tensor.
 pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_to_vec().expect("f32 values")

@@ -16,7 +16,7 @@ use scorefield::training::run::{Outcome, RunFolder, train};
 use scorefield::training::{Batches, PreconditioningChoice, Problem, SdeChoice, TrainConfig, Trainer};
 use scorefield::weights::ModelFile;
 
-use crate::support::{cpu, figure, gpu, tensor, trials, values};
+use crate::support::{brief, cpu, figure, gpu, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -443,7 +443,7 @@ fn both_devices_have_the_same_losses() {
         [cpu(), gpu()].map(|device| steps(&mut trainer(&config, &images, &device), &config, &images, 5));
     for (step, (a, b)) in on_cpu.iter().zip(&on_gpu).enumerate() {
         let off = [(a.0 / b.0 - 1.0).abs(), (a.1 / b.1 - 1.0).abs()];
-        figure(format_args!("step {step}: loss and gradient norm on the GPU differ by {off:.1e?}"));
+        figure(format_args!("step {step}: loss and gradient norm on the GPU differ by {}", brief(&off)));
         // Adam divides by the gradient's own size, which makes rounding in small gradients count in full.
         let bound = if step == 0 { 1e-4 } else { 2e-3 };
         assert!(off.iter().all(|off| *off < bound), "step {step}: {a:?} and {b:?}");

@@ -1,11 +1,13 @@
 use std::path::PathBuf;
 
 use crate::cancel::CancelToken;
-use crate::data::Dataset;
+use crate::data::{DataSource, Dataset, Split};
 use crate::device::{self, DeviceChoice};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::run::{Outcome, RunFolder, train};
+use crate::training::classifier::{ClassifierTraining, train_classifier};
 use crate::training::{PRESETS, TrainConfig};
+use crate::weights::Accuracy;
 use crate::{Error, Result};
 
 /// `train`
@@ -20,7 +22,8 @@ pub struct Args {
     /// Fetch the data set first if it is not there (checksummed).
     #[arg(long)]
     download: bool,
-    /// Starting point of the configuration: mnist-ve, mnist-vp, fashion-mnist-vp, cifar10-vp, celeba-ve.
+    /// Starting point of the configuration: mnist-ve, mnist-vp, fashion-mnist-vp, cifar10-vp, celeba-ve;
+    /// or mnist-classifier, which trains the judge of digits.
     #[arg(long)]
     preset: Option<String>,
     /// Configuration file; every field is explained in its documentation, `--dry-run` prints one.
@@ -64,8 +67,11 @@ pub struct Args {
 impl Args {
     /// Trains.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        if self.preset.as_deref() == Some(CLASSIFIER) {
+            return self.run_classifier(cancel).await;
+        }
         let mut config = self.config()?;
-        let folder = RunFolder(self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&config.name)));
+        let folder = RunFolder(self.folder(&config.name));
         let resume = match self.resume {
             true => Some(Checkpoint::read(&folder.checkpoint())?),
             false => None,
@@ -79,9 +85,7 @@ impl Args {
         }
         config.validate()?;
         if self.dry_run {
-            let text = toml::to_string(&config).map_err(|e| Error::config("config", e.to_string(), "report this"))?;
-            print!("{text}");
-            return Ok(());
+            return print_toml(&config);
         }
         if resume.is_none() && folder.checkpoint().exists() {
             let problem = format!("{} already holds a run", folder.0.display());
@@ -111,6 +115,43 @@ impl Args {
         Ok(())
     }
 
+    /// Where the run's files go.
+    fn folder(&self, name: &str) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name))
+    }
+
+    /// Trains a classifier and prints its accuracy under noise.
+    async fn run_classifier(&self, cancel: &CancelToken) -> Result<()> {
+        if self.resume || self.flip {
+            return Err(Error::config("--resume, --flip", "are not for classifiers", "leave them out"));
+        }
+        let mut config = ClassifierTraining::default();
+        config.name = self.name.clone().unwrap_or(config.name);
+        config.steps = self.steps.unwrap_or(config.steps);
+        config.batch = self.batch.unwrap_or(config.batch);
+        config.seed = self.seed.unwrap_or(config.seed);
+        config.data.dataset = self.dataset.unwrap_or(config.data.dataset);
+        config.data.data_dir = self.data_dir.clone();
+        (config.data.crop, config.data.size) = (self.crop, self.size);
+        config.validate()?;
+        if self.dry_run {
+            return print_toml(&config);
+        }
+        if self.download {
+            config.data.download()?;
+        }
+        let images = config.data.load()?;
+        let test = DataSource { split: Split::Test, ..config.data.clone() }.load()?;
+        let opened = device::open(self.device).await?;
+        let folder = self.folder(&config.name);
+        let report = train_classifier(&config, &images, &test, &opened, &folder, cancel).await?;
+        for Accuracy { sigma, correct } in report.accuracy {
+            println!("noise {sigma:.2}: {:.2} % of the test images right", 100.0 * correct);
+        }
+        println!("{}", report.model.display());
+        Ok(())
+    }
+
     /// Preset or file, then the flags.
     fn config(&self) -> Result<TrainConfig> {
         let mut config = match (&self.config, &self.preset) {
@@ -134,6 +175,16 @@ impl Args {
         config.seed = self.seed.unwrap_or(config.seed);
         Ok(config)
     }
+}
+
+/// The preset that trains no score network.
+const CLASSIFIER: &str = "mnist-classifier";
+
+/// A configuration as `--config` takes it.
+fn print_toml(config: &impl serde::Serialize) -> Result<()> {
+    let text = toml::to_string(config).map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
+    print!("{text}");
+    Ok(())
 }
 
 /// The preset made for `dataset`, or the general one under its name.

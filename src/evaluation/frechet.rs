@@ -35,22 +35,24 @@ impl Gaussian {
     /// `|m1 - m2|² + tr(S1 + S2 - 2·(S1^½·S2·S1^½)^½)` (Dowson and Landau 1982, equation 16; Heusel et
     /// al. 2017 with Inception features as "FID").
     ///
-    /// `S1^½·S2·S1^½` is symmetric, unlike `S1·S2`, so its root exists and is real for singular
-    /// covariances too; eigenvalues that rounding pushes below zero count as zero. Estimated from `n`
-    /// images, the value is biased upwards by an amount that falls like `1/n`.
+    /// The trace of the last root is the sum of the singular values of `S1^½·S2^½`, which is how it is
+    /// computed: that stays exact for singular covariances, where the root of a rounded zero would not.
+    /// Estimated from `n` images, the value is biased upwards by an amount that falls like `1/n`.
     ///
     /// # Panics
     /// If the two have features of different width.
     pub fn distance(&self, other: &Self) -> f64 {
         let shift = (&self.mean - &other.mean).norm_squared();
-        let eigen = SymmetricEigen::new(self.covariance.clone());
-        let roots = eigen.eigenvalues.map(|v| v.max(0.0).sqrt());
-        let root = &eigen.eigenvectors * DMatrix::from_diagonal(&roots) * eigen.eigenvectors.transpose();
-        let product = &root * &other.covariance * &root;
-        let symmetric = (&product + product.transpose()) * 0.5;
-        let overlap: f64 = symmetric.symmetric_eigenvalues().iter().map(|v| v.max(0.0).sqrt()).sum();
+        let overlap = (root(&self.covariance) * root(&other.covariance)).singular_values().sum();
         shift + self.covariance.trace() + other.covariance.trace() - 2.0 * overlap
     }
+}
+
+/// The symmetric root of a covariance; eigenvalues that rounding pushes below zero count as zero.
+fn root(covariance: &DMatrix<f64>) -> DMatrix<f64> {
+    let SymmetricEigen { eigenvectors, eigenvalues } = SymmetricEigen::new(covariance.clone());
+    let roots = DMatrix::from_diagonal(&eigenvalues.map(|v| v.max(0.0).sqrt()));
+    &eigenvectors * roots * eigenvectors.transpose()
 }
 
 #[cfg(test)]

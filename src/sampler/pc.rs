@@ -9,7 +9,8 @@ use crate::{Result, schedule};
 /// Each of `n_steps` steps is a reverse-diffusion predictor followed by `n_corrector` Langevin
 /// corrector steps whose size makes the ratio of the norms of drift and noise `corrector_snr`, for
 /// each sample by itself (the reference code takes the batch's mean, so that neighbours change a
-/// picture). Ends with a denoising step (Tweedie). Costs `n_steps·(1 + n_corrector) + 1` NFE, counted.
+/// picture; see `corrector_step` for what that takes in few dimensions). Ends with a denoising step
+/// (Tweedie). Costs `n_steps·(1 + n_corrector) + 1` NFE, counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PredictorCorrector {
@@ -63,8 +64,7 @@ impl Method for PredictorCorrector {
             for _ in 0..self.n_corrector {
                 let score = model.score(x.clone(), &[t_next]);
                 let z = chain.noise();
-                // epsilon = 2·alpha·(snr·|z|/|score|)², alpha = a² (1 for VE, 1 - beta for VP)
-                let root = norm(z.clone()) / norm(score.clone()).clamp_min(1e-12) * (self.corrector_snr * a);
+                let root = corrector_step(&score, std_next) * (self.corrector_snr * a);
                 let epsilon = root.clone() * root.clone() * 2.0;
                 x = x + score * epsilon + z * root * 2.0;
             }
@@ -74,9 +74,21 @@ impl Method for PredictorCorrector {
     }
 }
 
-/// The Euclidean norm of each sample, `[n, 1, 1, 1]`.
-fn norm(x: Tensor<4>) -> Tensor<4> {
-    let [n, c, h, w] = x.dims();
-    let x = x.reshape([n, c * h * w]);
-    (x.clone() * x).sum_dim(1).sqrt().reshape([n, 1, 1, 1])
+/// Values of pure noise that are added, in thought, to a score before its norm is taken.
+const PRIOR_VALUES: f64 = 100.0;
+
+/// `|z|/|score|` of each sample, `[n, 1, 1, 1]`: the corrector's step is
+/// `epsilon = 2·alpha·(corrector_snr·|z|/|score|)²`, `alpha = a²` (1 for VE, 1 - beta for VP).
+///
+/// Langevin dynamics whose step depends on its own state and noise has another equilibrium than the
+/// density: with the plain norms of a sample it is `p·|score|²`, too wide by the factor `1 + 2/d` in `d`
+/// dimensions, with steps without bound where the score vanishes. So `|z|²` is its expectation `d`, and
+/// the norm of the score is taken as if it had [`PRIOR_VALUES`] more values of pure noise, of size
+/// `1/std`: nothing to an image, and in two dimensions what leaves the right density.
+fn corrector_step(score: &Tensor<4>, std: f64) -> Tensor<4> {
+    let [n, c, h, w] = score.dims();
+    let d = c * h * w;
+    let score = score.clone().reshape([n, d]);
+    let size = (score.clone() * score).sum_dim(1) + PRIOR_VALUES / (std * std);
+    (size / (d as f64 + PRIOR_VALUES)).sqrt().recip().reshape([n, 1, 1, 1])
 }
