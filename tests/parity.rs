@@ -284,28 +284,20 @@ fn normalisation_survives_extreme_input() {
         let x: Vec<f32> = normal(9, 128).into_iter().map(|z| offset + spread * z).collect();
         let (gamma, beta) = (vec![gain; 8], vec![0.3; 8]);
         let expected = narrow(&normalise(dims, 2, &wide(&x), &wide(&gamma), &wide(&beta)));
-        for device in [cpu(), cpu().autodiff()] {
-            let x = tensor(&x, dims, &device).require_grad_if(&device);
+        for tracked in [false, true] {
+            let device = if tracked { cpu().autodiff() } else { cpu() };
+            let x = tensor(&x, dims, &device);
+            let x = if tracked { x.require_grad() } else { x };
             let y = group_norm_silu(x.clone(), tensor(&gamma, [8], &device), tensor(&beta, [8], &device), 2);
             let error = relative_error(&values(y.clone()), &expected);
             // f32 holds 1000 + z to 3e-5 only.
             let bound = if offset > 100.0 { 2e-4 } else { BOUND };
             assert!(error < bound, "{offset} + {spread}·z, scale {gain}: off by {error:e}");
-            if x.is_require_grad() {
+            if tracked {
                 let gradient = values(x.grad(&y.sum().backward()).unwrap());
                 assert!(gradient.iter().all(|v| v.is_finite()), "{offset} + {spread}·z, scale {gain}");
             }
         }
-    }
-}
-
-trait RequireGradIf {
-    fn require_grad_if(self, device: &Device) -> Self;
-}
-
-impl RequireGradIf for Tensor<4> {
-    fn require_grad_if(self, device: &Device) -> Self {
-        if *device == device.clone().autodiff() { self.require_grad() } else { self }
     }
 }
 
@@ -468,13 +460,15 @@ fn the_network_treats_every_image_alone() {
     }
 }
 
+/// Up to the rounding of burn's own operations, which are not all written alike for both.
 fn the_network_is_the_same_while_training() {
     let device = cpu().autodiff();
     for (config, [c, h, w]) in networks() {
         let x = normal(2, 2 * c * h * w);
         let plain = lively_unet(&config, c, 1, &cpu()).forward(tensor(&x, [2, c, h, w], &cpu()), &[0.1, 0.9], None);
         let tracked = lively_unet(&config, c, 1, &device).forward(tensor(&x, [2, c, h, w], &device), &[0.1, 0.9], None);
-        assert_eq!(values(plain), values(tracked.inner()), "{config:?}");
+        let error = relative_error(&values(tracked.inner()), &values(plain));
+        assert!(error < BOUND, "{config:?}: off by {error:e}");
     }
 }
 

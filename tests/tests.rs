@@ -20,6 +20,10 @@ mod parity;
 mod training;
 // Model files: round trips, and files that lie.
 mod weights;
+// The program as a user meets it.
+mod cli;
+// The built page in a real browser.
+mod browser;
 
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
@@ -31,6 +35,8 @@ fn main() {
         parity::trials(),
         training::trials(),
         weights::trials(),
+        cli::trials(),
+        browser::trials(),
     ];
     if let Err(reason) = support::gpu_or_reason() {
         eprintln!("The tests marked `gpu` are ignored: {reason}");

@@ -359,7 +359,6 @@ fn absurd_networks_are_refused_before_they_are_built() {
         json!({"blocks": 0}),
         json!({"attention_levels": [1]}),
         json!({"attention_levels": [0]}),
-        json!({"embedding": {"kind": "positional", "more": 1}}),
         json!({"depth": 3}),
     ] {
         let bytes = with_card(|card| {
@@ -369,7 +368,13 @@ fn absurd_networks_are_refused_before_they_are_built() {
         });
         refused(&bytes, &config.to_string());
     }
-    // One number more than allowed in a list of millions.
+    // Attention over a million pixels would need 4 TB.
+    let bytes = with_card(|card| {
+        (card["height"], card["width"]) = (json!(1024), json!(1024));
+        (card["architecture"]["config"]["attention_levels"], card["architecture"]["config"]["patch"]) = (json!([0]), json!(1));
+    });
+    assert!(refused(&bytes, "attention over a million pixels").contains("attends"));
+    // A list of millions.
     let long = vec![0; 2_000_000];
     refused(&with_card(|card| card["architecture"]["config"]["attention_levels"] = json!(long)), "many levels");
     for change in [json!({"channels": 512}), json!({"features": 2048}), json!({"classes": 1000})] {

@@ -56,7 +56,8 @@ pub struct Args {
     /// Folder for checkpoint, model, loss and samples [default: runs/NAME].
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Go on from the checkpoint in the folder; of the other settings only steps and data-dir may change.
+    /// Go on from the checkpoint in the folder, with its settings or with those of --config; --steps and
+    /// --data-dir may change.
     #[arg(long)]
     resume: bool,
     /// Print the configuration and stop.
@@ -77,11 +78,7 @@ impl Args {
             false => None,
         };
         if let Some(checkpoint) = &resume {
-            config = TrainConfig {
-                steps: self.steps.unwrap_or(checkpoint.state.config.steps),
-                ..checkpoint.state.config.clone()
-            };
-            config.data.data_dir = self.data_dir.clone().or(config.data.data_dir);
+            config = self.resumed(&checkpoint.state.config)?;
         }
         config.validate()?;
         if self.dry_run {
@@ -113,6 +110,25 @@ impl Args {
             }
         }
         Ok(())
+    }
+
+    /// The configuration of a resumed run: the checkpoint's, or that of `--config` if it trains the same
+    /// model on the same images.
+    fn resumed(&self, saved: &TrainConfig) -> Result<TrainConfig> {
+        let mut config = match self.config {
+            Some(_) => self.config()?,
+            None => TrainConfig { steps: self.steps.unwrap_or(saved.steps), ..saved.clone() },
+        };
+        config.data.data_dir = self.data_dir.clone().or(config.data.data_dir);
+        let fixed = |c: &TrainConfig| {
+            let data = DataSource { data_dir: None, ..c.data.clone() };
+            (c.name.clone(), c.network.clone(), c.sde, c.preconditioning, data, c.seed)
+        };
+        if fixed(&config) != fixed(saved) {
+            let problem = "differs from the checkpoint in name, network, sde, preconditioning, data or seed";
+            return Err(Error::config("--config", problem, "start a new run with another --out"));
+        }
+        Ok(config)
     }
 
     /// Where the run's files go.

@@ -38,13 +38,14 @@ impl Gaussian {
     /// The trace of the last root is the sum of the singular values of `S1^½·S2^½`, which is how it is
     /// computed: that stays exact for singular covariances, where the root of a rounded zero would not.
     /// Estimated from `n` images, the value is biased upwards by an amount that falls like `1/n`.
+    /// Never below zero, which rounding could otherwise cause for equal sets.
     ///
     /// # Panics
     /// If the two have features of different width.
     pub fn distance(&self, other: &Self) -> f64 {
         let shift = (&self.mean - &other.mean).norm_squared();
         let overlap = (root(&self.covariance) * root(&other.covariance)).singular_values().sum();
-        shift + self.covariance.trace() + other.covariance.trace() - 2.0 * overlap
+        (shift + self.covariance.trace() + other.covariance.trace() - 2.0 * overlap).max(0.0)
     }
 }
 

@@ -73,6 +73,27 @@ impl UNetConfig {
         Ok(())
     }
 
+    /// Checks the sizes, and that no level attends over more pixels than fit into memory: it needs the
+    /// square of their number for every image of a batch.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the field and what it may be.
+    pub fn validate_for(&self, height: usize, width: usize) -> Result<()> {
+        const MOST_PIXELS: usize = 64 * 64;
+        self.validate()?;
+        let multiple = self.patch << (self.multipliers.len() - 1);
+        for &level in &self.attention_levels {
+            let side = |size: usize| size.next_multiple_of(multiple) / (self.patch << level);
+            let pixels = side(height) * side(width);
+            if pixels > MOST_PIXELS {
+                let problem = format!("has level {level}, which attends over {pixels} pixels");
+                let fix = format!("leave it to levels of at most {MOST_PIXELS}");
+                return Err(Error::config("network.attention_levels", problem, fix));
+            }
+        }
+        Ok(())
+    }
+
     /// Names and shapes of one large weight of every block on the way down: by them a file shows that
     /// it holds this network, without the network being built.
     pub fn main_weights(&self) -> Vec<(String, [usize; 2])> {

@@ -116,6 +116,6 @@ impl Sampler {
         let before = model.nfe();
         run.first_nfe = before;
         let x = self.walk(&mut Chain::new(model, *noise, n), run).await?;
-        Ok(Solution { images: run::finished(model, x).await?, nfe: model.nfe() - before })
+        Ok(Solution { images: run::finished(model, x, run.last_step).await?, nfe: model.nfe() - before })
     }
 }

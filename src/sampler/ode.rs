@@ -159,6 +159,11 @@ fn flow(model: &ScoreModel, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
         + scale(score, &each(t, |t| model.sde.probability_flow(t).score))
 }
 
+/// Largest change of the logarithm of the noise level in one step. A longer step can pass the data's
+/// own scale between two stages, where neither it nor its error estimate sees the bend: without this
+/// one sample in a hundred was off by 0.2 at a tolerance of 1e-3 (VP, a Gaussian).
+const LONGEST_STEP: f64 = 2.0;
+
 /// One step of size `h` per sample: the fifth-order result, the error estimate, and the slope there.
 fn dormand_prince(
     model: &ScoreModel,
@@ -203,10 +208,14 @@ async fn integrate(
     let mut slope = flow(model, x.clone(), &[from]);
     // First step: one that moves the state by about a hundredth of its size (Hairer et al. 1993, II.4).
     let (size, speed) = (rms(x.clone()).await?, rms(slope.clone()).await?);
+    let limited = |t: f64, h: f64| {
+        let reach = model.sde.time_of_sigma(model.sde.sigma(t) * (direction * LONGEST_STEP).exp());
+        direction * h.abs().min((reach - t).abs()).min((to - t).abs())
+    };
     let mut h: Vec<f64> = size
         .iter()
         .zip(&speed)
-        .map(|(size, speed)| direction * (0.01 * (size + atol) / (speed + 1e-30)).min((to - from).abs()))
+        .map(|(size, speed)| limited(from, 0.01 * (size + atol) / (speed + 1e-30)))
         .collect();
 
     for step in 1..=max_steps {
@@ -227,10 +236,10 @@ async fn integrate(
             h[i] *= if error[i].is_finite() { factor } else { 0.2 };
             if (to - t[i]) * direction <= 1e-12 {
                 (t[i], h[i]) = (to, 0.0);
-            } else if (t[i] + h[i] - to) * direction > 0.0 {
-                h[i] = to - t[i];
+                continue;
             }
-            if t[i] != to && h[i].abs() < 1e-12 {
+            h[i] = limited(t[i], h[i]);
+            if h[i].abs() < 1e-12 {
                 let fix = "raise rtol and atol, or use another model".into();
                 return Err(Error::NonFinite { what: "the ODE's state".into(), step, fix });
             }

@@ -51,6 +51,8 @@ pub struct Run<'a> {
     /// Parts of a longer job that are done, and that come after the current one: progress is reported
     /// over all of them, previews are shown in the last.
     pub parts: [usize; 2],
+    /// The last step that was reported.
+    pub last_step: usize,
 }
 
 impl std::fmt::Debug for Run<'_> {
@@ -66,7 +68,8 @@ impl<'a> Run<'a> {
     /// run stops within a step.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if the caller asked for it.
+    /// [`Error::Cancelled`] if the caller asked for it; [`Error::NonFinite`] if what was read back, a
+    /// preview or one value, is not finite.
     pub async fn step(
         &mut self,
         model: &ScoreModel,
@@ -80,11 +83,13 @@ impl<'a> Run<'a> {
         if previews && step.is_multiple_of(self.preview_every) {
             let preview = visible(model, x.clone() / mean_coeff, sigma);
             let (images, shape) = (read(preview).await?, x.dims());
+            check_finite(&images, step)?;
             self.emit(Event::Preview(Preview { images, shape }));
         } else {
             let [_, c, h, w] = x.dims();
-            read(x.clone().slice([0..1, c - 1..c, h - 1..h, w - 1..w])).await?;
+            check_finite(&read(x.clone().slice([0..1, c - 1..c, h - 1..h, w - 1..w])).await?, step)?;
         }
+        self.last_step = step;
         self.emit(Event::Progress {
             step: before * n_steps + step,
             n_steps: (before + 1 + after) * n_steps,
@@ -122,19 +127,25 @@ pub(crate) async fn read<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>> {
     data.try_to_vec().map_err(|e| lost(format!("returned values of another type ({e:?})")))
 }
 
-/// The finished samples as pixel values, if they are finite.
-pub(super) async fn finished(model: &ScoreModel, x: Tensor<4>) -> Result<Tensor<4>> {
+/// A walk that has gone wrong stops where it is noticed.
+fn check_finite(values: &[f32], step: usize) -> Result<()> {
+    match values.iter().all(|v| v.is_finite()) {
+        true => Ok(()),
+        false => Err(Error::NonFinite {
+            what: "the samples".into(),
+            step,
+            fix: "use more steps, a smaller step size or a smaller corrector_snr".into(),
+        }),
+    }
+}
+
+/// The finished samples of `steps` steps as pixel values, if they are finite.
+pub(super) async fn finished(model: &ScoreModel, x: Tensor<4>, steps: usize) -> Result<Tensor<4>> {
     let [n, c, h, w] = x.dims();
     let images = model.range.decode(x);
     let magnitude = read(images.clone().abs().reshape([n * c * h * w]).max()).await?;
     // NaN survives neither `max` reliably nor a comparison, so ask for the sum as well.
     let sum = read(images.clone().sum()).await?;
-    if magnitude.iter().chain(&sum).all(|v| v.is_finite()) {
-        return Ok(images);
-    }
-    Err(Error::NonFinite {
-        what: "the samples".into(),
-        step: 0,
-        fix: "use more steps, a smaller step size or a smaller corrector_snr".into(),
-    })
+    check_finite(&[magnitude, sum].concat(), steps)?;
+    Ok(images)
 }

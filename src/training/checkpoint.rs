@@ -6,6 +6,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::config::TrainConfig;
 use super::trainer::Trainer;
@@ -16,6 +17,7 @@ pub const FILE: &str = "checkpoint.safetensors";
 
 const PARTS: [&str; 3] = ["raw", "average", "optimiser"];
 const STATE_KEY: &str = "scorefield-training";
+const SUM_KEY: &str = "sha256";
 
 /// What a checkpoint says besides the weights. Random numbers need no entry: they are functions of
 /// the seed and the step.
@@ -43,9 +45,20 @@ pub fn save(path: &Path, state: &State, trainer: &Trainer) -> Result<()> {
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| failed(e.to_string()))?;
     let state = serde_json::to_string(state).map_err(|e| failed(e.to_string()))?;
-    let metadata = HashMap::from([(STATE_KEY.to_string(), state)]);
+    let sum = checksum(&state, &parts);
+    let metadata = HashMap::from([(STATE_KEY.to_string(), state), (SUM_KEY.to_string(), sum)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
     files::write_atomic(path, |file| file.write_all(&bytes))
+}
+
+/// SHA-256 of everything in the file. The parts are burn's own records, whose readers trust them.
+fn checksum(state: &str, parts: &[Vec<u8>; 3]) -> String {
+    let mut hasher = Sha256::new();
+    for part in [state.as_bytes()].into_iter().chain(parts.iter().map(Vec::as_slice)) {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A checkpoint read from disk, not yet in a trainer.
@@ -67,17 +80,19 @@ impl Checkpoint {
         let damaged = |problem: String| Error::data(path, problem, "remove it and start again without --resume");
         let whole = |e: safetensors::SafeTensorError| damaged(format!("is not a whole checkpoint ({e})"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(whole)?;
-        let state = header
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get(STATE_KEY))
-            .ok_or_else(|| damaged("is not a checkpoint of a training run".into()))?;
-        let state = serde_json::from_str(state).map_err(|e| damaged(format!("has an invalid header ({e})")))?;
+        let entry = |key: &str| header.metadata().as_ref().and_then(|metadata| metadata.get(key));
+        let (Some(state), Some(sum)) = (entry(STATE_KEY), entry(SUM_KEY)) else {
+            return Err(damaged("is not a checkpoint of a training run".into()));
+        };
         let tensors = SafeTensors::deserialize(&bytes).map_err(whole)?;
         let mut parts = [const { Vec::new() }; 3];
         for (name, part) in PARTS.iter().zip(&mut parts) {
             *part = tensors.tensor(name).map_err(whole)?.data().to_vec();
         }
+        if *sum != checksum(state, &parts) {
+            return Err(damaged("is damaged: its content does not have its checksum".into()));
+        }
+        let state = serde_json::from_str(state).map_err(|e| damaged(format!("has an invalid header ({e})")))?;
         Ok(Self { state, parts })
     }
 

@@ -307,3 +307,95 @@ fn deviation(images: &ImageSet) -> f64 {
     let mean = mean_of(&|x| x);
     mean_of(&|x| (x - mean).powi(2)).sqrt().max(1e-3)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::synthetic;
+
+    fn tiny() -> ClassifierTraining {
+        let network = ClassifierConfig { channels: 8, features: 8, ..ClassifierConfig::default() };
+        ClassifierTraining { steps: 2, batch: 8, network, ..ClassifierTraining::default() }
+    }
+
+    fn train(config: &ClassifierTraining, images: &ImageSet, folder: &Path, cancel: &CancelToken) -> Result<Report> {
+        let opened = Opened::cpu("");
+        pollster::block_on(train_classifier(config, images, images, &opened, folder, cancel))
+    }
+
+    #[test]
+    fn the_same_configuration_gives_the_same_weights() {
+        let images = synthetic::digits_like(40, 28, 0);
+        let weights = [(); 2].map(|()| {
+            let device = Device::flex();
+            let model = pollster::block_on(fit(&tiny(), &images, &device, &CancelToken::default())).unwrap();
+            model.forward(Tensor::ones([1, 1, 28, 28], &device), &[0.5]).logits.into_data()
+        });
+        assert_eq!(weights[0], weights[1]);
+    }
+
+    #[test]
+    fn a_run_leaves_a_model_that_can_be_opened_and_its_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let report = train(&tiny(), &synthetic::digits_like(40, 28, 0), folder.path(), &CancelToken::default()).unwrap();
+        assert_eq!(report.accuracy.len(), MEASURED.len());
+        let file = weights::ModelFile::parse("c", &std::fs::read(&report.model).unwrap()).unwrap();
+        assert_eq!((file.card.accuracy.clone(), file.card.sde), (report.accuracy, None));
+        file.classifier(&Device::flex()).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("config.toml")).unwrap();
+        assert_eq!(toml::from_str::<ClassifierTraining>(&text).unwrap(), tiny());
+    }
+
+    #[test]
+    fn a_stopped_run_leaves_no_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let cancel = CancelToken::default();
+        cancel.cancel();
+        let error = train(&tiny(), &synthetic::digits_like(40, 28, 0), folder.path(), &cancel).unwrap_err();
+        assert!(matches!(error, Error::Cancelled { step: 1 }), "{error}");
+        assert!(!folder.path().join("mnist-classifier.safetensors").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_learned_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = synthetic::digits_like(40, 28, 0);
+        let unlabelled = ImageSet { labels: None, ..images.clone() };
+        let two = ClassifierTraining { network: ClassifierConfig { classes: 2, ..tiny().network }, ..tiny() };
+        for (config, images, word) in [
+            (tiny(), &unlabelled, "no labels"),
+            (two, &images, "10 classes"),
+            (ClassifierTraining { batch: 0, ..tiny() }, &images, "batch"),
+            (ClassifierTraining { learning_rate: f64::NAN, ..tiny() }, &images, "learning_rate"),
+            (ClassifierTraining { name: "../up".into(), ..tiny() }, &images, "name"),
+        ] {
+            let message = train(&config, images, folder.path(), &CancelToken::default()).unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn shifting_moves_whole_images_and_brings_in_black() {
+        let image: Vec<f32> = (1..=12).map(|v| v as f32).collect();
+        let mut seen = std::collections::HashSet::new();
+        for draw in 0..200 {
+            let mut moved = image.clone();
+            shift(&mut moved, [3, 4], 1, 1, Noise::new(0).stream(draw));
+            let (dy, dx) = (-1..=1_isize)
+                .flat_map(|dy| (-1..=1_isize).map(move |dx| (dy, dx)))
+                .find(|(dy, dx)| {
+                    moved.iter().enumerate().all(|(i, value)| {
+                        let (y, x) = ((i / 4) as isize + dy, (i % 4) as isize + dx);
+                        let inside = (0..3).contains(&y) && (0..4).contains(&x);
+                        *value == if inside { image[(y * 4 + x) as usize] } else { 0.0 }
+                    })
+                })
+                .unwrap_or_else(|| panic!("{moved:?}"));
+            seen.insert((dy, dx));
+        }
+        assert_eq!(seen.len(), 9, "all directions occur");
+        let mut still = image.clone();
+        shift(&mut still, [3, 4], 1, 0, Noise::new(0).stream(0));
+        assert_eq!(still, image);
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::checkpoint::{self, Checkpoint, State};
-use super::report::{LossLog, LossRow, draw_loss_curve};
+use super::report::{LossLog, LossRow, draw_loss_curve, read_loss_log};
 use super::{Batches, Problem, SdeChoice, TrainConfig, Trainer};
 use crate::cancel::CancelToken;
 use crate::data::ImageSet;
@@ -70,6 +70,13 @@ pub async fn train(
     cancel: &CancelToken,
 ) -> Result<Outcome> {
     config.validate()?;
+    let [channels, height, width] = images.shape();
+    if images.is_empty() || ![1, 3].contains(&channels) || height.max(width) > 1024 {
+        let problem = format!("has {} images of {channels}x{height}x{width}", images.len());
+        let fix = "use images of 1 or 3 channels and at most 1024 pixels a side, one at least";
+        return Err(Error::config(format!("the data set {}", images.name), problem, fix));
+    }
+    config.network.validate_for(height, width)?;
     std::fs::create_dir_all(&folder.0)
         .map_err(|e| Error::io(&folder.0, e, "choose a folder that can be written with --out"))?;
     let text = toml::to_string(config).map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
@@ -94,7 +101,11 @@ pub async fn train(
         let card = card(config, images, trainer, opened, seconds);
         let model = weights::to_bytes(trainer.average(), &card, Precision::F16)?;
         files::write_atomic(folder.model(config), |file| file.write_all(&model))?;
-        draw_loss_curve(&folder.0.join("loss.csv"), &folder.0.join("loss.png"))
+        let csv = folder.0.join("loss.csv");
+        match read_loss_log(&csv)?.len() {
+            0 | 1 => Ok(()), // too early for a curve
+            _ => draw_loss_curve(&csv, &folder.0.join("loss.png")),
+        }
     };
 
     while trainer.step_count() < config.steps {

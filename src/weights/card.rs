@@ -166,7 +166,7 @@ impl ModelCard {
                 if let Preconditioning::Edm { sigma_data } = preconditioning {
                     positive("the preconditioning's sigma_data", *sigma_data)?;
                 }
-                config.validate()
+                config.validate_for(self.height, self.width)
             }
             Architecture::Classifier { config } => config.validate(),
         }

@@ -1,0 +1,203 @@
+//! The program as a user meets it: what it prints, what it writes, and what it says when something is wrong.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::trials;
+
+trials! {
+    cpu: [
+        a_sample_does_not_depend_on_its_neighbours,
+        interpolation_and_models_work_without_a_path,
+        wrong_usage_exits_with_2_and_names_what_is_allowed,
+        failures_exit_with_1_and_say_what_to_change,
+        nothing_half_written_is_left,
+        without_a_gpu_the_gpu_is_refused_and_auto_takes_the_cpu,
+        training_stops_on_request_and_goes_on,
+        a_run_is_not_overwritten,
+    ],
+}
+
+fn scorefield(folder: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scorefield"));
+    command.current_dir(folder).args(arguments.split_whitespace()).env_remove("SCOREFIELD_DATA");
+    command
+}
+
+fn run(folder: &Path, arguments: &str) -> Output {
+    scorefield(folder, arguments).output().expect("the program starts")
+}
+
+/// Runs what must succeed; returns its standard output.
+fn good(folder: &Path, arguments: &str) -> String {
+    let output = run(folder, arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments}: {stderr}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs what must fail with `code`, in one sentence that holds all `words`, without a panic.
+fn bad(folder: &Path, arguments: &str, code: i32, words: &[&str]) {
+    let output = run(folder, arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{arguments}: {stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "{arguments} does not say `{word}`: {stderr}");
+    }
+}
+
+/// Names of the files in a folder.
+fn files(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder").flatten();
+    let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn a_sample_does_not_depend_on_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let options = "sample --device cpu --sampler pc --steps 4 --seed 7";
+    good(at, &format!("{options} --count 5 --batch 3 --out all.npy"));
+    good(at, &format!("{options} --count 1 --first 4 --out one.npy"));
+    let bytes = |file: &str| std::fs::read(at.join(file)).unwrap();
+    let (all, one) = (bytes("all.npy"), bytes("one.npy"));
+    assert!(String::from_utf8_lossy(&all[..128]).contains("(5, 1, 28, 28)"));
+    let size = 28 * 28 * 4;
+    assert_eq!(all[all.len() - size..], one[one.len() - size..]);
+}
+
+fn interpolation_and_models_work_without_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    good(at, "sample --model mnist-ve --device cpu --sampler heun --steps 3 --count 2 --out two.png");
+    let said = good(at, "interpolate --device cpu --from seed:3 --to seed:4/1 --frames 3 --rtol 0.05 --atol 0.05 --json");
+    let summary: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(summary["shape"], serde_json::json!([3, 1, 28, 28]));
+    assert!(summary["nfe"].as_u64().unwrap() > 6);
+    assert_eq!(files(at), ["interpolation.png", "two.png"]);
+    let listed = good(at, "models");
+    assert!(["mnist-vp", "mnist-ve", "mnist-classifier"].iter().all(|name| listed.contains(name)), "{listed}");
+}
+
+fn wrong_usage_exits_with_2_and_names_what_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, words) in [
+        ("smaple", &["sample"][..]),
+        ("sample --sampler euler", &["ald", "pc", "ode", "heun"]),
+        ("sample --sampler pc --option snr=0.1", &["corrector_snr"]),
+        ("sample --sampler pc --option corrector_snr=high", &["NAME=NUMBER"]),
+        ("sample --sampler heun --steps 0", &["from 1 to 1000"]),
+        ("sample --count 0", &["--count", "1 to 1000000"]),
+        ("sample --device tpu", &["auto, gpu or cpu"]),
+        ("sample --out picture.jpg", &[".png or .npy"]),
+        ("interpolate --device cpu --from seed:x", &["seed:7"]),
+        ("interpolate --device cpu --frames 1", &["2 to 1024"]),
+        ("train --preset mnits", &["mnist-vp"]),
+        ("train --dataset minst", &["fashion-mnist"]),
+        ("train --batch 0 --dry-run", &["batch", "1 or more"]),
+    ] {
+        bad(folder.path(), arguments, 2, words);
+    }
+    assert_eq!(files(folder.path()), [""; 0]);
+}
+
+fn failures_exit_with_1_and_say_what_to_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("broken.safetensors"), b"\x10\0\0\0\0\0\0\0{\"__metadata__\":{").unwrap();
+    std::fs::write(at.join("words.txt"), "not a model").unwrap();
+    std::fs::write(at.join("bad.toml"), "stepz = 3").unwrap();
+    image::GrayImage::new(5, 7).save(at.join("small.png")).unwrap();
+    for (arguments, words) in [
+        ("sample --model mnist-vq", &["mnist-vp", ".safetensors"][..]),
+        ("sample --model broken.safetensors", &["broken.safetensors", "safetensors file"]),
+        ("sample --model words.txt", &["words.txt"]),
+        ("sample --model mnist-classifier --device cpu", &["classifier", "choose another model"]),
+        ("interpolate --device cpu --from small.png --to seed:1", &["small.png", "28"]),
+        ("interpolate --device cpu --from nowhere.png --to seed:1", &["nowhere.png"]),
+        ("train --dataset mnist --device cpu", &["mnist", "--download", "--data-dir"]),
+        ("train --config bad.toml", &["bad.toml", "stepz"]),
+        ("train --resume --out nothing", &["nothing", "--resume"]),
+        ("sample --device cpu --steps 2 --count 1 --out missing/grid.png", &["missing", "folder"]),
+    ] {
+        bad(at, arguments, 1, words);
+    }
+    assert_eq!(files(at), ["bad.toml", "broken.safetensors", "small.png", "words.txt"]);
+}
+
+fn nothing_half_written_is_left() {
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // A device that is always full, reached through a name with the ending of an array.
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("full.npy")).unwrap();
+    bad(folder.path(), "sample --device cpu --steps 2 --count 1 --out full.npy", 1, &["full.npy", "space"]);
+    assert_eq!(files(folder.path()), ["full.npy"]);
+}
+
+fn without_a_gpu_the_gpu_is_refused_and_auto_takes_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let hidden = |arguments: &str| {
+        let mut command = scorefield(folder.path(), arguments);
+        for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+            command.env(variable, "/nonexistent");
+        }
+        command.env("CUBECL_WGPU_DEFAULT_DEVICE", "DiscreteGpu(0)").output().expect("the program starts")
+    };
+    let arguments = "sample --steps 2 --count 1 --device";
+    let refused = hidden(&format!("{arguments} gpu"));
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("--device cpu") && !stderr.contains("panicked"), "{stderr}");
+    let auto = hidden(&format!("{arguments} auto"));
+    let stderr = String::from_utf8_lossy(&auto.stderr);
+    assert!(auto.status.success() && stderr.contains("CPU"), "{stderr}");
+}
+
+const TINY: &str = "train --dataset synthetic --batch 4 --device cpu --name tiny";
+
+fn training_stops_on_request_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut child = scorefield(at, &format!("{TINY} --steps 100000"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let log = at.join("runs/tiny/loss.csv");
+    let patience = Instant::now() + Duration::from_secs(120);
+    while std::fs::read_to_string(&log).map_or(0, |text| text.lines().count()) < 2 {
+        assert!(Instant::now() < patience, "no step was done in two minutes");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(interrupt.success());
+    let mut said = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "Ctrl-C saves and is no failure");
+    assert!(said.contains("stopped after step") && said.contains("--resume"), "{said}");
+
+    let step = said.split_whitespace().find_map(|word| word.trim_end_matches(';').parse::<usize>().ok());
+    let steps = step.expect("the step is named") + 2;
+    let model = good(at, &format!("{TINY} --resume --steps {steps}"));
+    assert_eq!(model.trim(), "runs/tiny/tiny.safetensors");
+    good(at, "sample --model runs/tiny/tiny.safetensors --device cpu --sampler heun --steps 2 --count 1");
+    let kept = files(&at.join("runs/tiny"));
+    for name in ["checkpoint.safetensors", "config.toml", "loss.csv", "loss.png", "tiny.safetensors"] {
+        assert!(kept.iter().any(|file| file == name), "{kept:?}");
+    }
+}
+
+fn a_run_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path(), &format!("{TINY} --steps 1"));
+    bad(folder.path(), &format!("{TINY} --steps 1"), 2, &["--resume", "another folder"]);
+    std::fs::write(folder.path().join("runs/tiny/checkpoint.safetensors"), "half a file").unwrap();
+    bad(folder.path(), &format!("{TINY} --resume --steps 2"), 1, &["checkpoint.safetensors", "not a whole checkpoint"]);
+}
