@@ -4,10 +4,10 @@ use crate::cancel::CancelToken;
 use crate::data::{DataSource, Dataset, Split};
 use crate::device::{self, DeviceChoice};
 use crate::training::checkpoint::Checkpoint;
-use crate::training::run::{Outcome, RunFolder, train};
+use crate::training::run::{Outcome, RunFolder, Start, train};
 use crate::training::classifier::{ClassifierTraining, train_classifier};
 use crate::training::{PRESETS, TrainConfig};
-use crate::weights::Accuracy;
+use crate::weights::{Accuracy, shipped};
 use crate::{Error, Result};
 
 /// `train`
@@ -60,6 +60,9 @@ pub struct Args {
     /// --data-dir may change.
     #[arg(long)]
     resume: bool,
+    /// Start from the weights of this model (a shipped name or a file) of the same network.
+    #[arg(long, conflicts_with = "resume")]
+    init: Option<String>,
     /// Print the configuration and stop.
     #[arg(long)]
     dry_run: bool,
@@ -101,7 +104,12 @@ impl Args {
             opened.name,
             opened.reason.trim_end_matches('.')
         );
-        let outcome = train(&config, &images, &opened, &folder, resume, cancel).await?;
+        let start = match (resume, &self.init) {
+            (Some(checkpoint), _) => Start::Checkpoint(Box::new(checkpoint)),
+            (None, Some(model)) => Start::Model(Box::new(shipped::open(model)?)),
+            (None, None) => Start::Random,
+        };
+        let outcome = train(&config, &images, &opened, &folder, start, cancel).await?;
         let model = folder.model(&config);
         match outcome {
             Outcome::Finished => println!("{}", model.display()),
@@ -138,8 +146,8 @@ impl Args {
 
     /// Trains a classifier and prints its accuracy under noise.
     async fn run_classifier(&self, cancel: &CancelToken) -> Result<()> {
-        if self.resume || self.flip {
-            return Err(Error::config("--resume, --flip", "are not for classifiers", "leave them out"));
+        if self.resume || self.flip || self.init.is_some() {
+            return Err(Error::config("--resume, --flip, --init", "are not for classifiers", "leave them out"));
         }
         let mut config = ClassifierTraining::default();
         config.name = self.name.clone().unwrap_or(config.name);

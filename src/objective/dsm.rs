@@ -18,7 +18,7 @@ pub struct Dsm {
 
 impl Default for Dsm {
     fn default() -> Self {
-        Self { weighting: Weighting::Edm, times: TimeDistribution::LogNormal { mean: -0.5, std: 1.2 } }
+        Self { weighting: Weighting::Edm, times: TimeDistribution::LogNormal { mean: 0.3, std: 1.2 } }
     }
 }
 

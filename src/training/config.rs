@@ -83,7 +83,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             name: "mnist-vp".into(),
-            steps: 8000,
+            steps: 12_000,
             batch: 64,
             learning_rate: 1e-3,
             final_rate: 0.05,

@@ -15,7 +15,7 @@ use crate::device::Opened;
 use crate::picture::{Grid, save_png};
 use crate::rng::Noise;
 use crate::sampler::{Run, Sampler, read};
-use crate::weights::{self, Architecture, FORMAT, ModelCard, Precision, Training};
+use crate::weights::{self, Architecture, FORMAT, ModelCard, ModelFile, Precision, Training};
 use crate::{Error, Result, files};
 
 /// Rows of `loss.csv` are this many steps apart.
@@ -54,7 +54,18 @@ impl RunFolder {
     }
 }
 
-/// Trains until `config.steps` or until `cancel`, from the start or from `resume`.
+/// Where a run starts.
+#[derive(Debug)]
+pub enum Start {
+    /// From random weights.
+    Random,
+    /// From the weights of another model of the same network.
+    Model(Box<ModelFile>),
+    /// Where an earlier run stopped.
+    Checkpoint(Box<Checkpoint>),
+}
+
+/// Trains from `start` until `config.steps` or until `cancel`.
 ///
 /// Writes `config.toml`, `loss.csv`, `loss.png`, `samples-<step>.png`, the checkpoint and the model
 /// into `folder`, all atomically.
@@ -66,7 +77,7 @@ pub async fn train(
     images: &ImageSet,
     opened: &Opened,
     folder: &RunFolder,
-    resume: Option<Checkpoint>,
+    start: Start,
     cancel: &CancelToken,
 ) -> Result<Outcome> {
     config.validate()?;
@@ -84,12 +95,17 @@ pub async fn train(
 
     let problem = Problem::measure(config, images);
     let mut trainer = Trainer::new(config, problem, &opened.device);
-    let resumed = resume.as_ref().map(|checkpoint| (checkpoint.state.step, checkpoint.state.seconds));
-    if let Some(checkpoint) = resume {
-        checkpoint.restore(&mut trainer)?;
+    let mut before = 0.0;
+    let mut resumed_step = None;
+    match start {
+        Start::Random => {}
+        Start::Model(file) => trainer.start_from(*file)?,
+        Start::Checkpoint(checkpoint) => {
+            (before, resumed_step) = (checkpoint.state.seconds, Some(checkpoint.state.step as u64));
+            checkpoint.restore(&mut trainer)?;
+        }
     }
-    let mut log = LossLog::open(folder.0.join("loss.csv"), resumed.map(|(step, _)| step as u64))?;
-    let before = resumed.map_or(0.0, |(_, seconds)| seconds);
+    let mut log = LossLog::open(folder.0.join("loss.csv"), resumed_step)?;
     let started = Instant::now();
     let mut batches = Batches::new(images, config.seed, config.batch, config.flip);
     let mut meter = Meter::new(trainer.step_count());

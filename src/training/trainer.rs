@@ -14,6 +14,7 @@ use crate::network::layers::{Dropout, Init};
 use crate::rng::{Domain, Noise};
 use crate::schedule;
 use crate::sde::{AnySde, VeSde};
+use crate::weights::ModelFile;
 use crate::{Error, Result};
 
 /// What a run learns from its data before the first step.
@@ -99,6 +100,16 @@ impl Trainer {
             Preconditioned { network, preconditioning: problem.preconditioning, sde: problem.sde };
         let (config, optimiser) = (config.clone(), optimiser::adam());
         Self { config, problem, model, average, optimiser, step: 0, device: device.clone() }
+    }
+
+    /// Starts from the weights of a model file instead of random ones (fine-tuning).
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if they are the weights of another network.
+    pub fn start_from(&mut self, file: ModelFile) -> Result<()> {
+        self.model.network = file.fill(self.model.network.clone())?;
+        self.average = self.model.network.valid();
+        Ok(())
     }
 
     /// Steps done so far.

@@ -147,6 +147,14 @@ impl ModelFile {
         Ok(ScoreModel::new(Box::new(denoiser), sde, card.range, shape, device))
     }
 
+    /// `network` with the file's weights, to train on from them.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if they are the weights of another network.
+    pub fn fill<M: burn::module::Module>(self, network: M) -> Result<M> {
+        params::fill(&self.card.name, network, self.weights)
+    }
+
     /// The classifier of the file, on `device`.
     ///
     /// # Errors
