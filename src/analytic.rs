@@ -60,7 +60,9 @@ impl GaussianMixture {
         if means.iter().any(|mean| mean.len() != d) || !covariances.iter().all(square) {
             return refuse("mixes dimensions", "use d for every mean and d x d for every covariance");
         }
-        if !weights.iter().all(|w| w.is_finite() && *w > 0.0) || !means.iter().flatten().all(|m| m.is_finite()) {
+        if !weights.iter().all(|w| w.is_finite() && *w > 0.0)
+            || !means.iter().flatten().all(|m| m.is_finite())
+        {
             return refuse("has a weight or mean out of range", "use positive weights and finite means");
         }
         let total: f64 = weights.iter().sum();
@@ -69,7 +71,12 @@ impl GaussianMixture {
             let Some((axes, variances)) = principal_axes(covariance) else {
                 return refuse("has an invalid covariance", "make it symmetric and positive semidefinite");
             };
-            components.push(Component { log_weight: (weight / total).ln(), mean: mean.clone(), axes, variances });
+            components.push(Component {
+                log_weight: (weight / total).ln(),
+                mean: mean.clone(),
+                axes,
+                variances,
+            });
         }
         Ok(Self { components })
     }
@@ -85,7 +92,8 @@ impl GaussianMixture {
     /// If `x` does not have [`dim`](Self::dim) values.
     pub fn log_density(&self, x: &[f64], sigma: f64) -> f64 {
         assert_eq!(x.len(), self.dim());
-        let logs: Vec<f64> = self.components.iter().map(|component| component.log_density(x, sigma)).collect();
+        let logs: Vec<f64> =
+            self.components.iter().map(|component| component.log_density(x, sigma)).collect();
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         largest + logs.iter().map(|log| (log - largest).exp()).sum::<f64>().ln()
     }
@@ -152,7 +160,9 @@ fn principal_axes(matrix: &[Vec<f64>]) -> Option<(Vec<Vec<f64>>, Vec<f64>)> {
         return None;
     }
     let mut axes: Vec<Vec<f64>> = (0..d).map(|i| (0..d).map(|j| f64::from(i == j)).collect()).collect();
-    let off = |a: &[Vec<f64>]| (0..d).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| a[i][j].abs()).fold(0.0, f64::max);
+    let off = |a: &[Vec<f64>]| {
+        (0..d).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| a[i][j].abs()).fold(0.0, f64::max)
+    };
     while off(&a) > 1e-15 * size {
         for p in 0..d {
             for q in p + 1..d {
@@ -172,7 +182,10 @@ fn principal_axes(matrix: &[Vec<f64>]) -> Option<(Vec<Vec<f64>>, Vec<f64>)> {
         }
     }
     let variances: Vec<f64> = (0..d).map(|i| a[i][i]).collect();
-    variances.iter().all(|v| *v >= -1e-12 * size).then(|| (axes, variances.into_iter().map(|v| v.max(0.0)).collect()))
+    variances
+        .iter()
+        .all(|v| *v >= -1e-12 * size)
+        .then(|| (axes, variances.into_iter().map(|v| v.max(0.0)).collect()))
 }
 
 #[cfg(test)]
@@ -224,7 +237,10 @@ mod tests {
                     mixture.log_density(&moved, sigma)
                 };
                 let expected = x[i] + sigma * sigma * (at(1e-5) - at(-1e-5)) / 2e-5;
-                assert!((f64::from(denoised[i]) - expected).abs() < 1e-5, "{denoised:?} at {x:?}, {expected}");
+                assert!(
+                    (f64::from(denoised[i]) - expected).abs() < 1e-5,
+                    "{denoised:?} at {x:?}, {expected}"
+                );
             }
         }
     }
@@ -232,10 +248,13 @@ mod tests {
     #[test]
     fn the_density_integrates_to_one() {
         let covariances = [vec![vec![0.3, 0.2], vec![0.2, 0.4]], vec![vec![0.0; 2]; 2]];
-        let mixture = GaussianMixture::new(&[0.3, 0.7], &[vec![1.0, 0.0], vec![-1.0, 1.0]], &covariances).unwrap();
+        let mixture =
+            GaussianMixture::new(&[0.3, 0.7], &[vec![1.0, 0.0], vec![-1.0, 1.0]], &covariances).unwrap();
         let grid = || (-80..=80).map(|i| f64::from(i) * 0.1);
-        let integral: f64 =
-            grid().flat_map(|a| grid().map(move |b| [a, b])).map(|x| mixture.log_density(&x, 0.5).exp()).sum();
+        let integral: f64 = grid()
+            .flat_map(|a| grid().map(move |b| [a, b]))
+            .map(|x| mixture.log_density(&x, 0.5).exp())
+            .sum();
         assert!((integral * 0.01 - 1.0).abs() < 1e-9, "{integral}");
     }
 

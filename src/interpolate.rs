@@ -64,9 +64,8 @@ pub async fn interpolate(
             run.parts = [run.parts[0] + 1, run.parts[1] - 1];
         }
     }
-    let between: Vec<f32> = (0..frames)
-        .flat_map(|i| slerp(&codes[0], &codes[1], i as f64 / (frames - 1) as f64))
-        .collect();
+    let between: Vec<f32> =
+        (0..frames).flat_map(|i| slerp(&codes[0], &codes[1], i as f64 / (frames - 1) as f64)).collect();
     let [c, h, w] = model.shape;
     let latents = Tensor::<1>::from_floats(between.as_slice(), model.device()).reshape([frames, c, h, w]);
     let images = decode(model, latents, tolerance, true, run).await?;

@@ -17,6 +17,7 @@ trials! {
         without_a_gpu_the_gpu_is_refused_and_auto_takes_the_cpu,
         training_stops_on_request_and_goes_on,
         a_run_is_not_overwritten,
+        training_starts_from_a_shipped_model,
     ],
 }
 
@@ -74,13 +75,19 @@ fn interpolation_and_models_work_without_a_path() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     good(at, "sample --model mnist-ve --device cpu --sampler heun --steps 3 --count 2 --out two.png");
-    let said = good(at, "interpolate --device cpu --from seed:3 --to seed:4/1 --frames 3 --rtol 0.05 --atol 0.05 --json");
+    let said = good(
+        at,
+        "interpolate --device cpu --from seed:3 --to seed:4/1 --frames 3 --rtol 0.05 --atol 0.05 --json",
+    );
     let summary: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(summary["shape"], serde_json::json!([3, 1, 28, 28]));
     assert!(summary["nfe"].as_u64().unwrap() > 6);
     assert_eq!(files(at), ["interpolation.png", "two.png"]);
     let listed = good(at, "models");
-    assert!(["mnist-vp", "mnist-ve", "mnist-classifier"].iter().all(|name| listed.contains(name)), "{listed}");
+    assert!(
+        ["mnist-vp", "mnist-ve", "mnist-classifier"].iter().all(|name| listed.contains(name)),
+        "{listed}"
+    );
 }
 
 fn wrong_usage_exits_with_2_and_names_what_is_allowed() {
@@ -199,5 +206,22 @@ fn a_run_is_not_overwritten() {
     good(folder.path(), &format!("{TINY} --steps 1"));
     bad(folder.path(), &format!("{TINY} --steps 1"), 2, &["--resume", "another folder"]);
     std::fs::write(folder.path().join("runs/tiny/checkpoint.safetensors"), "half a file").unwrap();
-    bad(folder.path(), &format!("{TINY} --resume --steps 2"), 1, &["checkpoint.safetensors", "not a whole checkpoint"]);
+    bad(
+        folder.path(),
+        &format!("{TINY} --resume --steps 2"),
+        1,
+        &["checkpoint.safetensors", "not a whole checkpoint"],
+    );
+}
+
+/// Fine-tuning by a step of learning rate 1e-3/300 changes each of Adam's weights by about 3e-6: far from random
+/// weights, whose first loss is above 1, and not nothing.
+fn training_starts_from_a_shipped_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    good(at, &format!("{TINY} --steps 1 --init mnist-vp"));
+    let log = std::fs::read_to_string(at.join("runs/tiny/loss.csv")).unwrap();
+    let loss: f64 = log.lines().nth(1).unwrap().split(',').nth(1).unwrap().parse().unwrap();
+    assert!(loss < 0.6, "{log}");
+    bad(at, &format!("{TINY} --steps 1 --init mnist-classifier --out other"), 1, &["mnist-classifier"]);
 }

@@ -135,7 +135,10 @@ fn convolve(case: &Case, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
             for o in 0..c_out {
                 let mut sum = bias[o];
                 for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
-                    let (iy, ix) = ((oy * stride + ky).wrapping_sub(kernel / 2), (ox * stride + kx).wrapping_sub(kernel / 2));
+                    let (iy, ix) = (
+                        (oy * stride + ky).wrapping_sub(kernel / 2),
+                        (ox * stride + kx).wrapping_sub(kernel / 2),
+                    );
                     if iy < h && ix < w {
                         for i in 0..c_in {
                             sum += x[((b * h + iy) * w + ix) * c_in + i]
@@ -269,7 +272,10 @@ fn normalisation_equals_its_plain_twin() {
         let plain = run_norm(dims, groups, &cpu(), plain_norm_silu);
         for (i, part) in PARTS.iter().enumerate() {
             let error = norm_error(&fused[i], &plain[i]);
-            assert!(error < BOUND, "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}");
+            assert!(
+                error < BOUND,
+                "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}"
+            );
             worst[i] = worst[i].max(error);
         }
     }
@@ -280,7 +286,14 @@ fn normalisation_equals_its_plain_twin() {
 /// finite and near `f64`.
 fn normalisation_survives_extreme_input() {
     let dims = [1, 4, 4, 8];
-    for (offset, spread, gain) in [(0.0, 0.0, 1.0), (5.0, 0.0, 1.0), (1e3, 1.0, 1.0), (0.0, 1e-4, 1.0), (0.0, 1e6, 1.0), (0.0, 1.0, 200.0)] {
+    for (offset, spread, gain) in [
+        (0.0, 0.0, 1.0),
+        (5.0, 0.0, 1.0),
+        (1e3, 1.0, 1.0),
+        (0.0, 1e-4, 1.0),
+        (0.0, 1e6, 1.0),
+        (0.0, 1.0, 200.0),
+    ] {
         let x: Vec<f32> = normal(9, 128).into_iter().map(|z| offset + spread * z).collect();
         let (gamma, beta) = (vec![gain; 8], vec![0.3; 8]);
         let expected = narrow(&normalise(dims, 2, &wide(&x), &wide(&gamma), &wide(&beta)));
@@ -312,7 +325,8 @@ fn normalise([b, h, w, c]: [usize; 4], groups: usize, x: &[f64], gamma: &[f64], 
         let mean = places.iter().map(|i| x[*i]).sum::<f64>() / n;
         let variance = places.iter().map(|i| (x[*i] - mean).powi(2)).sum::<f64>() / n;
         for i in places {
-            let h = (x[i] - mean) / (variance + f64::from(GROUP_NORM_EPSILON)).sqrt() * gamma[i % c] + beta[i % c];
+            let h = (x[i] - mean) / (variance + f64::from(GROUP_NORM_EPSILON)).sqrt() * gamma[i % c]
+                + beta[i % c];
             y[i] = h / (1.0 + (-h).exp());
         }
     }
@@ -334,7 +348,10 @@ fn gradients_of_the_normalisation_are_its_differences() {
         ];
         for ((found, expected), part) in [y, dx, dgamma, dbeta].iter().zip(&expected).zip(PARTS) {
             let error = relative_error(found, expected);
-            assert!(error < BOUND, "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}");
+            assert!(
+                error < BOUND,
+                "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}"
+            );
         }
     }
 }
@@ -355,10 +372,20 @@ fn gradients_flow_only_where_they_are_asked_for() {
             1 => weight = weight.require_grad(),
             _ => bias = bias.require_grad(),
         }
-        let gradients = (conv(x.clone(), weight.clone(), bias.clone(), 3, 1) * probe.clone()).sum().backward();
-        let found = [x.grad(&gradients).map(values), weight.grad(&gradients).map(values), bias.grad(&gradients).map(values)];
+        let gradients =
+            (conv(x.clone(), weight.clone(), bias.clone(), 3, 1) * probe.clone()).sum().backward();
+        let found = [
+            x.grad(&gradients).map(values),
+            weight.grad(&gradients).map(values),
+            bias.grad(&gradients).map(values),
+        ];
         for (i, found) in found.into_iter().enumerate() {
-            assert_eq!(found, (i == tracked).then(|| all[i + 1].clone()), "{} with {tracked} tracked", PARTS[i + 1]);
+            assert_eq!(
+                found,
+                (i == tracked).then(|| all[i + 1].clone()),
+                "{} with {tracked} tracked",
+                PARTS[i + 1]
+            );
         }
     }
 }
@@ -409,8 +436,14 @@ fn patches_and_upsampling_are_exact() {
 }
 
 fn networks() -> Vec<(UNetConfig, [usize; 3])> {
-    let three_levels = UNetConfig { channels: 4, multipliers: vec![1, 2, 3], blocks: 2, patch: 1, ..small_unet() };
-    let positional = UNetConfig { embedding: Embedding::Positional, multipliers: vec![2], attention_levels: vec![0], ..small_unet() };
+    let three_levels =
+        UNetConfig { channels: 4, multipliers: vec![1, 2, 3], blocks: 2, patch: 1, ..small_unet() };
+    let positional = UNetConfig {
+        embedding: Embedding::Positional,
+        multipliers: vec![2],
+        attention_levels: vec![0],
+        ..small_unet()
+    };
     vec![
         (small_unet(), [1, 8, 8]),
         (small_unet(), [1, 27, 31]),
@@ -465,8 +498,10 @@ fn the_network_is_the_same_while_training() {
     let device = cpu().autodiff();
     for (config, [c, h, w]) in networks() {
         let x = normal(2, 2 * c * h * w);
-        let plain = lively_unet(&config, c, 1, &cpu()).forward(tensor(&x, [2, c, h, w], &cpu()), &[0.1, 0.9], None);
-        let tracked = lively_unet(&config, c, 1, &device).forward(tensor(&x, [2, c, h, w], &device), &[0.1, 0.9], None);
+        let plain =
+            lively_unet(&config, c, 1, &cpu()).forward(tensor(&x, [2, c, h, w], &cpu()), &[0.1, 0.9], None);
+        let tracked =
+            lively_unet(&config, c, 1, &device).forward(tensor(&x, [2, c, h, w], &device), &[0.1, 0.9], None);
         let error = relative_error(&values(tracked.inner()), &values(plain));
         assert!(error < BOUND, "{config:?}: off by {error:e}");
     }
@@ -521,7 +556,10 @@ fn normalisation_on_the_gpu_equals_the_cpu() {
         let on_gpu = run_norm(dims, groups, &gpu(), group_norm_silu);
         for (i, part) in PARTS.iter().enumerate() {
             let error = norm_error(&on_gpu[i], &on_cpu[i]);
-            assert!(error < BOUND_GPU, "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}");
+            assert!(
+                error < BOUND_GPU,
+                "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}"
+            );
             worst[i] = worst[i].max(error);
         }
     }
@@ -531,7 +569,10 @@ fn normalisation_on_the_gpu_equals_the_cpu() {
 fn the_network_on_the_gpu_equals_the_cpu() {
     for (config, [c, h, w]) in networks() {
         for (sde, preconditioning) in [
-            (AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 20.0 }), Preconditioning::Edm { sigma_data: 0.4 }),
+            (
+                AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 20.0 }),
+                Preconditioning::Edm { sigma_data: 0.4 },
+            ),
             (AnySde::Vp(VpSde::default()), Preconditioning::Eps),
         ] {
             let x = normal(2, 2 * c * h * w);

@@ -57,7 +57,8 @@ const MIXTURE: &[Part] = &[(0.2, [-1.0, -0.6], [0.05, 0.02, 0.04]), (0.8, [0.8, 
 fn mixture(parts: &[Part]) -> GaussianMixture {
     let weights: Vec<f64> = parts.iter().map(|part| part.0).collect();
     let means: Vec<Vec<f64>> = parts.iter().map(|part| part.1.to_vec()).collect();
-    let covariances: Vec<_> = parts.iter().map(|(_, _, [a, b, c])| vec![vec![*a, *b], vec![*b, *c]]).collect();
+    let covariances: Vec<_> =
+        parts.iter().map(|(_, _, [a, b, c])| vec![vec![*a, *b], vec![*b, *c]]).collect();
     GaussianMixture::new(&weights, &means, &covariances).unwrap()
 }
 
@@ -175,7 +176,10 @@ fn ald_follows_its_own_recursion() {
                 error / variance,
                 expected / variance
             ));
-            assert!((found - expected).abs() < 5.0 * error, "{name}: {found} ± {error} instead of {expected}");
+            assert!(
+                (found - expected).abs() < 5.0 * error,
+                "{name}: {found} ± {error} instead of {expected}"
+            );
         }
     }
 }
@@ -192,9 +196,8 @@ fn every_sampler_has_its_test() {
 fn the_corrector_with_its_default_size_fits_many_dimensions() {
     const D: usize = 48;
     // Neighbours correlated by 0.7: variances along the axes from 0.05 to 1.6.
-    let covariance: Vec<Vec<f64>> = (0..D)
-        .map(|i: usize| (0..D).map(|j| 0.3 * 0.7_f64.powi(i.abs_diff(j) as i32)).collect())
-        .collect();
+    let covariance: Vec<Vec<f64>> =
+        (0..D).map(|i: usize| (0..D).map(|j| 0.3 * 0.7_f64.powi(i.abs_diff(j) as i32)).collect()).collect();
     let target = GaussianMixture::new(&[1.0], &[vec![0.5; D]], &[covariance.clone()]).unwrap();
     for (sde, name) in [(ve(), "VE"), (vp(), "VP")] {
         let n = 256;
@@ -213,10 +216,15 @@ fn the_corrector_with_its_default_size_fits_many_dimensions() {
         for k in [0, 1, 5] {
             let (found, error) = lag(k);
             let expected = covariance[0][k];
-            figure(format_args!("pc, {name}, {D} dimensions: covariance at lag {k} {found:.4} ± {error:.4}, {expected:.4}"));
+            figure(format_args!(
+                "pc, {name}, {D} dimensions: covariance at lag {k} {found:.4} ± {error:.4}, {expected:.4}"
+            ));
             // 1.5 % for the corrector's step, which depends on the state, and 2.5 % for the finite steps.
             let bias = 0.04 * 0.3;
-            assert!((found - expected).abs() < 5.0 * error + bias, "{name}, lag {k}: {found} instead of {expected}");
+            assert!(
+                (found - expected).abs() < 5.0 * error + bias,
+                "{name}, lag {k}: {found} instead of {expected}"
+            );
         }
     }
 }
@@ -310,15 +318,25 @@ fn events_arrive_in_order() {
             match event {
                 Event::Progress { step, n_steps, nfe } => {
                     assert_eq!(*step, last_step + 1, "{sampler:?}");
-                    assert!(step <= n_steps && *nfe > last_nfe && *nfe <= solution.nfe, "{sampler:?} {event:?}");
+                    assert!(
+                        step <= n_steps && *nfe > last_nfe && *nfe <= solution.nfe,
+                        "{sampler:?} {event:?}"
+                    );
                     (last_step, last_nfe, total) = (*step, *nfe, *n_steps);
                 }
                 Event::Preview(preview) => {
                     previews += 1;
-                    assert_eq!(last_step + 1, 3 * previews, "{sampler:?}: a preview comes just before its step");
+                    assert_eq!(
+                        last_step + 1,
+                        3 * previews,
+                        "{sampler:?}: a preview comes just before its step"
+                    );
                     assert_eq!((preview.shape, preview.images.len()), ([2, 2, 1, 1], 4), "{sampler:?}");
                     // Mid-grey noise of a contrast below one, or the data itself.
-                    assert!(preview.images.iter().all(|v| (-6.0..6.0).contains(v)), "{sampler:?} {preview:?}");
+                    assert!(
+                        preview.images.iter().all(|v| (-6.0..6.0).contains(v)),
+                        "{sampler:?} {preview:?}"
+                    );
                 }
             }
         }
@@ -377,7 +395,8 @@ fn samples_that_are_not_finite_are_an_error() {
         }
     }
     let enough = named("ode", json!({"max_steps": 2}));
-    let result = block_on(enough.sample(&analytic(&mixture(MIXTURE), vp()), &Noise::new(1), 2, &mut Run::default()));
+    let result =
+        block_on(enough.sample(&analytic(&mixture(MIXTURE), vp()), &Noise::new(1), 2, &mut Run::default()));
     assert!(matches!(result, Err(Error::TooManySteps { max_steps: 2, .. })), "{result:?}");
 }
 
@@ -397,7 +416,8 @@ fn options_out_of_range_are_refused() {
                 assert_eq!(stored[option.name].as_f64(), Some(good), "{} {}", info.name, option.name);
                 assert_eq!(serde_json::from_value::<Sampler>(stored).unwrap(), chosen);
             }
-            for bad in [whole(option.min - 1.0), whole(option.max + 1.0), json!(null), json!("1"), json!([1])] {
+            for bad in [whole(option.min - 1.0), whole(option.max + 1.0), json!(null), json!("1"), json!([1])]
+            {
                 let message = set(bad.clone()).unwrap_err().to_string();
                 assert!(message.contains(option.name), "{bad}: {message}");
                 // What did not come through `with_options`, from a link for instance, is caught by `sample`.

@@ -8,11 +8,11 @@ use scorefield::Error;
 use scorefield::cancel::CancelToken;
 use scorefield::data::{DataSource, Dataset, ImageSet};
 use scorefield::device::{DeviceChoice, Opened};
-use scorefield::network::layers::{Dropout, Embedding};
 use scorefield::network::UNetConfig;
+use scorefield::network::layers::{Dropout, Embedding};
 use scorefield::rng::Noise;
 use scorefield::training::checkpoint::{self, Checkpoint, State};
-use scorefield::training::run::{Outcome, RunFolder, Start, train};
+use scorefield::training::run::{Outcome, RunFolder, train};
 use scorefield::training::{Batches, PreconditioningChoice, Problem, SdeChoice, TrainConfig, Trainer};
 use scorefield::weights::ModelFile;
 
@@ -76,7 +76,12 @@ fn config() -> TrainConfig {
         checkpoint_every: 5,
         sample_every: 0,
         data: DataSource::new(Dataset::Synthetic),
-        network: UNetConfig { channels: 8, multipliers: vec![1, 2], attention_levels: vec![1], ..UNetConfig::default() },
+        network: UNetConfig {
+            channels: 8,
+            multipliers: vec![1, 2],
+            attention_levels: vec![1],
+            ..UNetConfig::default()
+        },
         ..TrainConfig::default()
     }
 }
@@ -161,15 +166,12 @@ fn opened() -> Opened {
 
 fn run(config: &TrainConfig, folder: &Path, resume: bool, stop: bool) -> scorefield::Result<Outcome> {
     let folder = RunFolder(folder.to_path_buf());
-    let start = match resume {
-        true => Start::Checkpoint(Box::new(Checkpoint::read(&folder.checkpoint()).unwrap())),
-        false => Start::Random,
-    };
+    let resume = resume.then(|| Checkpoint::read(&folder.checkpoint()).unwrap());
     let cancel = CancelToken::default();
     if stop {
         cancel.cancel();
     }
-    block_on(train(config, &discs(40, 1), &opened(), &folder, start, &cancel))
+    block_on(train(config, &discs(40, 1), &opened(), &folder, resume, &cancel))
 }
 
 /// The weights of a model file, without its header, which tells the time that training took.
@@ -200,7 +202,11 @@ fn a_run_stopped_after_every_step_gives_the_same_model() {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        assert_eq!(names, ["checkpoint.safetensors", "config.toml", "loss.csv", "tiny.safetensors"], "no curve of one row");
+        assert_eq!(
+            names,
+            ["checkpoint.safetensors", "config.toml", "loss.csv", "tiny.safetensors"],
+            "no curve of one row"
+        );
     }
     // Resuming what is finished does nothing and says so.
     assert_eq!(run(&config, parts.path(), true, false).unwrap(), Outcome::Finished);
@@ -212,12 +218,14 @@ fn a_run_can_start_from_a_model() {
     let config = TrainConfig { steps: 3, ..config() };
     run(&config, first.path(), false, false).unwrap();
     let model = |folder: &tempfile::TempDir| {
-        ModelFile::parse("tiny", &std::fs::read(RunFolder(folder.path().into()).model(&config)).unwrap()).unwrap()
+        ModelFile::parse("tiny", &std::fs::read(RunFolder(folder.path().into()).model(&config)).unwrap())
+            .unwrap()
     };
     let begin = |config: &TrainConfig| {
         let folder = RunFolder(second.path().into());
-        let start = Start::Model(Box::new(model(&first)));
-        block_on(train(config, &discs(40, 1), &opened(), &folder, start, &CancelToken::default()))
+        let init = RunFolder(first.path().into()).model(config).display().to_string();
+        let config = TrainConfig { init: Some(init), ..config.clone() };
+        block_on(train(&config, &discs(40, 1), &opened(), &folder, None, &CancelToken::default()))
     };
     begin(&TrainConfig { steps: 1, learning_rate: 1e-12, ..config.clone() }).unwrap();
     let x = || tensor(&Noise::new(4).normal(0, 1, 144), [1, 1, 12, 12], &cpu());
@@ -248,7 +256,10 @@ fn the_loss_falls() {
         let losses = steps(&mut trainer(&config, &images, &cpu()), &config, &images, config.steps);
         let mean = |part: &[(f64, f64)]| part.iter().map(|(loss, _)| loss).sum::<f64>() / part.len() as f64;
         let (early, late) = (mean(&losses[..10]), mean(&losses[100..]));
-        figure(format_args!("{:?}: loss {early:.3} at first, {late:.3} after 100 steps", config.preconditioning));
+        figure(format_args!(
+            "{:?}: loss {early:.3} at first, {late:.3} after 100 steps",
+            config.preconditioning
+        ));
         assert!(late < 0.75 * early, "{:?}: {early} to {late}", config.preconditioning);
     }
 }
@@ -278,7 +289,10 @@ fn the_loss_is_that_of_its_definition() {
         let mut expected = 0.0;
         for (i, t) in t.iter().enumerate() {
             let ((mean_coeff, std), part) = (problem.sde.marginal_prob(*t), i * 144..(i + 1) * 144);
-            let x: Vec<f32> = part.clone().map(|j| (mean_coeff * f64::from(x0[j]) + std * f64::from(z[j])) as f32).collect();
+            let x: Vec<f32> = part
+                .clone()
+                .map(|j| (mean_coeff * f64::from(x0[j]) + std * f64::from(z[j])) as f32)
+                .collect();
             let score = values(model.score(tensor(&x, [1, 1, 12, 12], &cpu()), &[*t]));
             let lambda = match weighting {
                 Weighting::Std2 => std * std,
@@ -365,7 +379,10 @@ fn damaged_checkpoints_are_refused() {
     attempt(&good).unwrap();
     for cut in (0..good.len()).step_by(good.len() / 40 + 1) {
         let result = attempt(&good[..cut]);
-        assert!(matches!(result, Err(Error::Data { .. } | Error::Weights { .. })), "cut at {cut}: {result:?}");
+        assert!(
+            matches!(result, Err(Error::Data { .. } | Error::Weights { .. })),
+            "cut at {cut}: {result:?}"
+        );
     }
     // One byte changed, most often in one of the headers: an error or a checkpoint, never a panic.
     let mut random = Noise::new(1).stream(0);
@@ -383,7 +400,7 @@ fn what_cannot_be_trained_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let attempt = |config: &TrainConfig, images: &ImageSet| {
         let folder = RunFolder(folder.path().join("run"));
-        block_on(train(config, images, &opened(), &folder, Start::Random, &CancelToken::default()))
+        block_on(train(config, images, &opened(), &folder, None, &CancelToken::default()))
     };
     let config = TrainConfig { steps: 1, ..config() };
     for config in [
@@ -418,10 +435,17 @@ fn dropout_zeroes_its_share_and_keeps_the_mean() {
         let dropped = values(Dropout::new(rate, 3, 5).apply(ones()));
         let zeros = dropped.iter().filter(|v| **v == 0.0).count() as f64;
         let error = (zeros / n as f64 - rate).abs();
-        assert!(error < 5.0 * (rate * (1.0 - rate) / n as f64).sqrt(), "rate {rate}: {zeros} of {n} are zero");
+        assert!(
+            error < 5.0 * (rate * (1.0 - rate) / n as f64).sqrt(),
+            "rate {rate}: {zeros} of {n} are zero"
+        );
         let keep = (1.0 / (1.0 - rate)) as f32;
         assert!(dropped.iter().all(|v| *v == 0.0 || (*v - keep).abs() < 1e-5));
-        assert_eq!(dropped, values(Dropout::new(rate, 3, 5).apply(ones())), "a resumed step repeats its masks");
+        assert_eq!(
+            dropped,
+            values(Dropout::new(rate, 3, 5).apply(ones())),
+            "a resumed step repeats its masks"
+        );
         assert_ne!(dropped, values(Dropout::new(rate, 3, 6).apply(ones())), "another step has others");
         assert_ne!(dropped, values(Dropout::new(rate, 4, 5).apply(ones())), "another seed has others");
         let two = Dropout::new(rate, 3, 5);

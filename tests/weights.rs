@@ -109,7 +109,8 @@ fn files_in_f16_are_within_half_precision() {
     let config = small_unet();
     let (single, half) = (file(&config, Precision::F32), file(&config, Precision::F16));
     assert!(half.len() < single.len() * 6 / 10, "{} and {} bytes", half.len(), single.len());
-    let (single, half) = (SafeTensors::deserialize(&single).unwrap(), SafeTensors::deserialize(&half).unwrap());
+    let (single, half) =
+        (SafeTensors::deserialize(&single).unwrap(), SafeTensors::deserialize(&half).unwrap());
     assert_eq!(single.len(), half.len());
     let mut worst = 0.0_f64;
     for (name, exact) in single.tensors() {
@@ -225,7 +226,9 @@ fn lying_headers_are_refused() {
     let good = file(&tiny(), Precision::F16);
     let (header, data) = opened(&good);
     let started = Instant::now();
-    for length in [u64::MAX, u64::MAX - 7, 1 << 62, 1 << 40, 100_000_001, good.len() as u64, good.len() as u64 - 7] {
+    for length in
+        [u64::MAX, u64::MAX - 7, 1 << 62, 1 << 40, 100_000_001, good.len() as u64, good.len() as u64 - 7]
+    {
         let mut bytes = good.clone();
         bytes[..8].copy_from_slice(&length.to_le_bytes());
         refused(&bytes, &format!("a header of {length} bytes"));
@@ -256,7 +259,9 @@ fn lying_headers_are_refused() {
         refused(&with(name, entry.clone()), &entry.to_string());
         refused(&with("another", entry.clone()), &format!("another tensor {entry}"));
     }
-    for bytes in [vec![], vec![0; 8], raw(&json!({}), 0), raw(&json!([]), 0), raw(&json!(3), 8), vec![b'{'; 4096]] {
+    for bytes in
+        [vec![], vec![0; 8], raw(&json!({}), 0), raw(&json!([]), 0), raw(&json!(3), 8), vec![b'{'; 4096]]
+    {
         refused(&bytes, "not a model at all");
     }
     // Deeper than any reader's stack.
@@ -268,16 +273,18 @@ fn lying_headers_are_refused() {
 }
 
 /// Writes the tensors of a good file, changed, with its card.
-fn rewritten(change: impl Fn(&str, Dtype, Vec<usize>, Vec<u8>) -> Option<(String, Dtype, Vec<usize>, Vec<u8>)>) -> Vec<u8> {
+fn rewritten(
+    change: impl Fn(&str, Dtype, Vec<usize>, Vec<u8>) -> Option<(String, Dtype, Vec<usize>, Vec<u8>)>,
+) -> Vec<u8> {
     let good = file(&tiny(), Precision::F32);
     let tensors = SafeTensors::deserialize(&good).unwrap();
     let changed: Vec<_> = tensors
         .iter()
         .filter_map(|(name, view)| change(name, view.dtype(), view.shape().to_vec(), view.data().to_vec()))
         .collect();
-    let views = changed
-        .iter()
-        .map(|(name, dtype, shape, data)| (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap()));
+    let views = changed.iter().map(|(name, dtype, shape, data)| {
+        (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
     let (_, header) = SafeTensors::read_metadata(&good).unwrap();
     safetensors::serialize(views, header.metadata().clone()).unwrap()
 }
@@ -289,9 +296,8 @@ fn weights_that_do_not_fit_are_refused() {
         SafeTensors::deserialize(&tensors).unwrap().names().into_iter().map(String::from).collect();
     for target in &names {
         let is_it = |name: &str| name == target;
-        let missing = rewritten(|name, dtype, shape, data| {
-            (!is_it(name)).then(|| (name.into(), dtype, shape, data))
-        });
+        let missing =
+            rewritten(|name, dtype, shape, data| (!is_it(name)).then(|| (name.into(), dtype, shape, data)));
         assert!(refused(&missing, &format!("without {target}")).contains(target.as_str()));
         let renamed = rewritten(|name, dtype, shape, data| {
             Some((if is_it(name) { "stranger".into() } else { name.into() }, dtype, shape, data))
@@ -331,7 +337,8 @@ fn weights_that_do_not_fit_are_refused() {
 /// A good file whose card `change` has changed.
 fn with_card(change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let (mut header, data) = opened(&file(&tiny(), Precision::F16));
-    let mut card: Value = serde_json::from_str(header["__metadata__"]["scorefield"].as_str().unwrap()).unwrap();
+    let mut card: Value =
+        serde_json::from_str(header["__metadata__"]["scorefield"].as_str().unwrap()).unwrap();
     change(&mut card);
     header["__metadata__"]["scorefield"] = json!(card.to_string());
     let mut bytes = raw(&header, 0);
@@ -371,12 +378,16 @@ fn absurd_networks_are_refused_before_they_are_built() {
     // Attention over a million pixels would need 4 TB.
     let bytes = with_card(|card| {
         (card["height"], card["width"]) = (json!(1024), json!(1024));
-        (card["architecture"]["config"]["attention_levels"], card["architecture"]["config"]["patch"]) = (json!([0]), json!(1));
+        (card["architecture"]["config"]["attention_levels"], card["architecture"]["config"]["patch"]) =
+            (json!([0]), json!(1));
     });
     assert!(refused(&bytes, "attention over a million pixels").contains("attends"));
     // A list of millions.
     let long = vec![0; 2_000_000];
-    refused(&with_card(|card| card["architecture"]["config"]["attention_levels"] = json!(long)), "many levels");
+    refused(
+        &with_card(|card| card["architecture"]["config"]["attention_levels"] = json!(long)),
+        "many levels",
+    );
     for change in [json!({"channels": 512}), json!({"features": 2048}), json!({"classes": 1000})] {
         let bytes = with_card(|card| {
             card["architecture"] = json!({"kind": "classifier", "config": change});

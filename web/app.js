@@ -202,7 +202,9 @@ async function start(device) {
 }
 
 async function fetchDigits() {
-  const { height, width, index, label, pixels } = await (await fetch('digits.json')).json();
+  const response = await fetch('digits.json');
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  const { height, width, index, label, pixels } = await response.json();
   const bytes = Uint8ClampedArray.from(atob(pixels), (char) => char.charCodeAt(0));
   const size = height * width;
   return label.map((digit, i) => ({

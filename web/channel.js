@@ -43,7 +43,7 @@ export class Channel {
     this.#worker.onmessage = ({ data }) => this.#receive(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      this.#broke(new ScorefieldError('crash', event.message || `${url.pathname} could not be loaded`));
+      this.#broke(new ScorefieldError('crash', event.message || `The worker (${url.pathname}) could not be loaded.`));
     };
   }
 

@@ -30,15 +30,33 @@ export async function chooseDevice(wanted, because) {
   return { kind: 'gpu', name, reason: wanted === 'gpu' ? 'You chose the GPU.' : 'WebGPU is available.' };
 }
 
+let trouble = ''; // the browser's words for what happened to the GPU
+
+/**
+ * What happened to the GPU, in the browser's words rather than in wgpu's `message` of many lines, which comes a
+ * moment earlier.
+ */
+export async function gpuTrouble(message) {
+  for (let tries = 0; !trouble && tries < 10; tries++) await new Promise((resolve) => setTimeout(resolve, 50));
+  return trouble || message.split('\n')[0];
+}
+
 /** Calls `onFailure(message)` when a GPU device opened in this worker is lost or a command on it is invalid. */
 export function watchGpu(onFailure) {
   if (!self.GPUAdapter) return;
   // wgpu opens the device inside wasm and only logs its errors, after which results are silently wrong.
   const requestDevice = GPUAdapter.prototype.requestDevice;
+  const fail = (message) => {
+    trouble ||= message;
+    onFailure(message);
+  };
   GPUAdapter.prototype.requestDevice = async function (...args) {
-    const device = await requestDevice.apply(this, args);
-    device.lost.then(({ message }) => onFailure(message || 'the GPU was lost'));
-    device.addEventListener('uncapturederror', ({ error }) => onFailure(error.message.split('\n')[0]));
+    const device = await requestDevice.apply(this, args).catch((error) => {
+      trouble ||= error.message; // the caller reports it
+      throw error;
+    });
+    device.lost.then(({ message }) => fail(message || 'the GPU was lost'));
+    device.addEventListener('uncapturederror', ({ error }) => fail(error.message.split('\n')[0]));
     self.scorefieldGpu = device; // a handle for developer tools and tests: scorefieldGpu.destroy() loses it
     return device;
   };

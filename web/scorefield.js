@@ -107,7 +107,12 @@ export class Engine {
     engine.#base = baseUrl ? new URL(baseUrl, location.href) : new URL('./', import.meta.url);
     engine.#hooks = { onDownload: onProgress, onDevice };
     engine.models = await fetchManifest(engine.#base);
-    await engine.#start(device, '');
+    try {
+      await engine.#start(device, '');
+    } catch (error) {
+      engine.dispose(); // or the worker would stay
+      throw error;
+    }
     return engine;
   }
 

@@ -1,7 +1,7 @@
 // The module worker that owns the wasm module and the GPU. channel.js lists the messages.
 
 import { ScorefieldError } from './channel.js';
-import { chooseDevice, watchGpu } from './device.js';
+import { chooseDevice, gpuTrouble, watchGpu } from './device.js';
 import { fetchWeights, forgetWeights, keepWeights, readAll } from './weights.js';
 
 const base = new URL('./', import.meta.url);
@@ -80,7 +80,8 @@ self.onmessage = async ({ data: { id, type, ...rest } }) => {
     postMessage({ id, type: 'result', value }, transferable(value));
   } catch (error) {
     const code = error.code ?? 'crash'; // every error that Rust returns has a code; a trap has none
-    const message = code === 'crash' && panic ? panic : String(error.message ?? error);
+    let message = code === 'crash' && panic ? panic : String(error.message ?? error);
+    if (code === 'device') message = await gpuTrouble(message);
     postMessage({ id, type: 'error', code, message });
   }
 };

@@ -53,7 +53,11 @@ impl Args {
             return Err(Error::config("--count, --batch", "are too small", "use at least 2 and 1"));
         }
         if self.save && shipped::bytes(&self.model.model).is_some() {
-            return Err(Error::config("--save", "cannot change a shipped model", "give --model the path of a file"));
+            return Err(Error::config(
+                "--save",
+                "cannot change a shipped model",
+                "give --model the path of a file",
+            ));
         }
         let classifier = shipped::open(&self.classifier)?;
         let source = DataSource { data_dir: self.data_dir.clone(), ..DataSource::new(self.dataset) };

@@ -56,7 +56,11 @@ fn endpoint(text: &str, shape: [usize; 3], fit: Fit) -> Result<Endpoint> {
     let (seed, index) = numbers.split_once('/').unwrap_or((numbers, "0"));
     match (seed.parse(), index.parse()) {
         (Ok(seed), Ok(index)) => Ok(Endpoint::Seed(Noise::new(seed).at(index))),
-        _ => Err(Error::config("endpoint", format!("`{text}` cannot be read"), "write it as seed:7 or seed:7/3")),
+        _ => Err(Error::config(
+            "endpoint",
+            format!("`{text}` cannot be read"),
+            "write it as seed:7 or seed:7/3",
+        )),
     }
 }
 

@@ -104,12 +104,23 @@ impl Output {
     pub fn new(path: &Path) -> Result<Self> {
         match path.extension().and_then(|e| e.to_str()) {
             Some("png" | "npy") => Ok(Self { path: path.into(), started: Instant::now() }),
-            _ => Err(Error::config("--out", format!("{} has an unknown ending", path.display()), "use .png or .npy")),
+            _ => Err(Error::config(
+                "--out",
+                format!("{} has an unknown ending", path.display()),
+                "use .png or .npy",
+            )),
         }
     }
 
     /// Writes `images` `[n, c, h, w]` as a PNG grid, or unclipped as `.npy`, and sums up.
-    pub fn write(self, images: &[f32], shape: [usize; 4], columns: Option<usize>, nfe: usize, json: bool) -> Result<()> {
+    pub fn write(
+        self,
+        images: &[f32],
+        shape: [usize; 4],
+        columns: Option<usize>,
+        nfe: usize,
+        json: bool,
+    ) -> Result<()> {
         let seconds = self.started.elapsed().as_secs_f64();
         if self.path.extension().is_some_and(|e| e == "npy") {
             save_npy(&self.path, &shape, images)?;
@@ -120,7 +131,10 @@ impl Output {
         let [n, ..] = shape;
         if json {
             let file = self.path.display().to_string();
-            println!("{}", serde_json::json!({ "file": file, "shape": shape, "nfe": nfe, "seconds": seconds }));
+            println!(
+                "{}",
+                serde_json::json!({ "file": file, "shape": shape, "nfe": nfe, "seconds": seconds })
+            );
         } else {
             let speed = n as f64 / seconds;
             println!("{}: {n} images, {nfe} NFE, {seconds:.1} s, {speed:.1} images/s", self.path.display());

@@ -4,10 +4,10 @@ use crate::cancel::CancelToken;
 use crate::data::{DataSource, Dataset, Split};
 use crate::device::{self, DeviceChoice};
 use crate::training::checkpoint::Checkpoint;
-use crate::training::run::{Outcome, RunFolder, Start, train};
 use crate::training::classifier::{ClassifierTraining, train_classifier};
+use crate::training::run::{Outcome, RunFolder, train};
 use crate::training::{PRESETS, TrainConfig};
-use crate::weights::{Accuracy, shipped};
+use crate::weights::Accuracy;
 use crate::{Error, Result};
 
 /// `train`
@@ -89,7 +89,11 @@ impl Args {
         }
         if resume.is_none() && folder.checkpoint().exists() {
             let problem = format!("{} already holds a run", folder.0.display());
-            return Err(Error::config("--out", problem, "add --resume to go on with it, or choose another folder"));
+            return Err(Error::config(
+                "--out",
+                problem,
+                "add --resume to go on with it, or choose another folder",
+            ));
         }
         if self.download {
             config.data.download()?;
@@ -104,12 +108,7 @@ impl Args {
             opened.name,
             opened.reason.trim_end_matches('.')
         );
-        let start = match (resume, &self.init) {
-            (Some(checkpoint), _) => Start::Checkpoint(Box::new(checkpoint)),
-            (None, Some(model)) => Start::Model(Box::new(shipped::open(model)?)),
-            (None, None) => Start::Random,
-        };
-        let outcome = train(&config, &images, &opened, &folder, start, cancel).await?;
+        let outcome = train(&config, &images, &opened, &folder, resume, cancel).await?;
         let model = folder.model(&config);
         match outcome {
             Outcome::Finished => println!("{}", model.display()),
@@ -147,7 +146,11 @@ impl Args {
     /// Trains a classifier and prints its accuracy under noise.
     async fn run_classifier(&self, cancel: &CancelToken) -> Result<()> {
         if self.resume || self.flip || self.init.is_some() {
-            return Err(Error::config("--resume, --flip, --init", "are not for classifiers", "leave them out"));
+            return Err(Error::config(
+                "--resume, --flip, --init",
+                "are not for classifiers",
+                "leave them out",
+            ));
         }
         let mut config = ClassifierTraining::default();
         config.name = self.name.clone().unwrap_or(config.name);
@@ -180,8 +183,10 @@ impl Args {
     fn config(&self) -> Result<TrainConfig> {
         let mut config = match (&self.config, &self.preset) {
             (Some(path), _) => {
-                let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e, "name a readable TOML file"))?;
-                toml::from_str(&text).map_err(|e| Error::data(path, e.to_string().trim_end(), "correct the file"))?
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| Error::io(path, e, "name a readable TOML file"))?;
+                toml::from_str(&text)
+                    .map_err(|e| Error::data(path, e.to_string().trim_end(), "correct the file"))?
             }
             (None, Some(name)) => TrainConfig::preset(name)?,
             (None, None) => default_for(self.dataset.unwrap_or_default()),
@@ -194,6 +199,7 @@ impl Args {
         config.data.size = self.size.or(config.data.size);
         config.flip |= self.flip;
         config.name = self.name.clone().unwrap_or(config.name);
+        config.init = self.init.clone().or(config.init);
         config.steps = self.steps.unwrap_or(config.steps);
         config.batch = self.batch.unwrap_or(config.batch);
         config.seed = self.seed.unwrap_or(config.seed);
@@ -206,7 +212,8 @@ const CLASSIFIER: &str = "mnist-classifier";
 
 /// A configuration as `--config` takes it.
 fn print_toml(config: &impl serde::Serialize) -> Result<()> {
-    let text = toml::to_string(config).map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
+    let text = toml::to_string(config)
+        .map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
     print!("{text}");
     Ok(())
 }

@@ -17,7 +17,11 @@ impl Gaussian {
     pub fn fit(features: &[f32], width: usize) -> Result<Self> {
         let n = features.len() / width.max(1);
         if n < 2 {
-            return Err(Error::config("a Fréchet distance", format!("needs more than {n} images"), "use 2 or more"));
+            return Err(Error::config(
+                "a Fréchet distance",
+                format!("needs more than {n} images"),
+                "use 2 or more",
+            ));
         }
         if !features.iter().all(|v| v.is_finite()) {
             let fix = "check the images and the classifier's file".into();
@@ -63,7 +67,10 @@ mod tests {
 
     fn gaussian(mean: &[f64], covariance: &[f64]) -> Gaussian {
         let d = mean.len();
-        Gaussian { mean: DVector::from_row_slice(mean), covariance: DMatrix::from_row_slice(d, d, covariance) }
+        Gaussian {
+            mean: DVector::from_row_slice(mean),
+            covariance: DMatrix::from_row_slice(d, d, covariance),
+        }
     }
 
     fn assert_distance(a: &Gaussian, b: &Gaussian, expected: f64) {
@@ -75,7 +82,8 @@ mod tests {
     #[test]
     fn equal_sets_are_at_no_distance_and_shifted_ones_at_that_of_their_means() {
         let features = Noise::new(1).normal(0, 50, 6);
-        let moved: Vec<f32> = features.iter().enumerate().map(|(i, v)| v + [0.0, 2.0][usize::from(i % 6 == 1)]).collect();
+        let moved: Vec<f32> =
+            features.iter().enumerate().map(|(i, v)| v + [0.0, 2.0][usize::from(i % 6 == 1)]).collect();
         let (a, b) = (Gaussian::fit(&features, 6).unwrap(), Gaussian::fit(&moved, 6).unwrap());
         assert_distance(&a, &a, 0.0);
         assert!((a.distance(&b) - 4.0).abs() < 1e-5);
@@ -98,7 +106,8 @@ mod tests {
     /// Any two 2x2 covariances: `tr (A·B)^½ = sqrt(tr AB + 2·sqrt(det AB))`.
     #[test]
     fn covariances_that_do_not_commute_have_a_closed_form_in_the_plane() {
-        let (a, b) = (gaussian(&[0.0; 2], &[2.0, 0.9, 0.9, 1.0]), gaussian(&[0.0; 2], &[1.0, -0.5, -0.5, 3.0]));
+        let (a, b) =
+            (gaussian(&[0.0; 2], &[2.0, 0.9, 0.9, 1.0]), gaussian(&[0.0; 2], &[1.0, -0.5, -0.5, 3.0]));
         let product = &a.covariance * &b.covariance;
         let root = (product.trace() + 2.0 * product.determinant().sqrt()).sqrt();
         assert_distance(&a, &b, 3.0 + 4.0 - 2.0 * root);

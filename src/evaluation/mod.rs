@@ -67,7 +67,8 @@ impl Judge {
     /// If `images` is not a whole number of images of the classifier's size.
     pub async fn verdicts(&self, images: &[f32]) -> Result<Verdicts> {
         let [c, h, w] = self.shape;
-        let images = Tensor::<1>::from_floats(images, &self.device).reshape([images.len() / (c * h * w), c, h, w]);
+        let images =
+            Tensor::<1>::from_floats(images, &self.device).reshape([images.len() / (c * h * w), c, h, w]);
         judge(&self.classifier, images).await
     }
 
@@ -180,7 +181,8 @@ mod tests {
         let (images, test_images) = (synthetic::digits_like(200, 28, 0), synthetic::digits_like(100, 28, 1));
         let network = ClassifierConfig { channels: 8, features: 8, ..ClassifierConfig::default() };
         let config = ClassifierTraining { steps: 3, batch: 16, network, ..ClassifierTraining::default() };
-        let report = train_classifier(&config, &images, &test_images, &device, folder, &Default::default()).await;
+        let report =
+            train_classifier(&config, &images, &test_images, &device, folder, &Default::default()).await;
         let bytes = std::fs::read(report.unwrap().model).unwrap();
         let file = ModelFile::parse("classifier", &bytes).unwrap();
         Judge::new(file, &test_images, &device.device).await.unwrap()
@@ -211,7 +213,8 @@ mod tests {
             let draw = Draw { count: 5, batch: 5, seed: 1 };
             let error = judge.evaluate(&small, &sampler, draw, &mut Run::default()).await.unwrap_err();
             assert!(error.to_string().contains("[1, 8, 8]"), "{error}");
-            let error = judge.evaluate(&model, &sampler, Draw { count: 1, ..draw }, &mut Run::default()).await;
+            let error =
+                judge.evaluate(&model, &sampler, Draw { count: 1, ..draw }, &mut Run::default()).await;
             assert!(error.unwrap_err().to_string().contains("at least 2"));
         });
     }
@@ -220,7 +223,8 @@ mod tests {
     fn a_classifier_of_random_weights_is_judged_without_a_file() {
         let device = Device::flex();
         let classifier = Classifier::new(&ClassifierConfig::default(), 1, &mut Init::new(0, &device));
-        let verdicts = pollster::block_on(judge(&classifier, Tensor::full([3, 1, 28, 28], 7.0, &device))).unwrap();
+        let verdicts =
+            pollster::block_on(judge(&classifier, Tensor::full([3, 1, 28, 28], 7.0, &device))).unwrap();
         let clipped = pollster::block_on(judge(&classifier, Tensor::ones([3, 1, 28, 28], &device))).unwrap();
         assert_eq!(verdicts, clipped, "values are clipped to [0, 1]");
         assert_eq!(verdicts.len(), 3);

@@ -33,7 +33,7 @@ pub async fn judge(classifier: &Classifier, images: Tensor<4>) -> Result<Verdict
     let [n, ..] = images.dims();
     let mut verdicts = Verdicts::default();
     for first in (0..n).step_by(BATCH) {
-        let images = images.clone().slice([first..n.min(first + BATCH)]).clamp(0.0, 1.0);
+        let images = images.clone().narrow(0, first, BATCH.min(n - first)).clamp(0.0, 1.0);
         let verdict = classifier.forward(images, &[0.0]);
         let ([_, classes], [_, width]) = (verdict.logits.dims(), verdict.features.dims());
         let probabilities = read(softmax(verdict.logits, 1)).await?;

@@ -35,11 +35,19 @@ impl ClassifierConfig {
         for (what, value, low, high) in fields.into_iter().chain([("features", self.features, 2, 2048)]) {
             if !(low..=high).contains(&value) {
                 let problem = format!("= {value} is out of range");
-                return Err(Error::config(format!("classifier.{what}"), problem, format!("choose {low} to {high}")));
+                return Err(Error::config(
+                    format!("classifier.{what}"),
+                    problem,
+                    format!("choose {low} to {high}"),
+                ));
             }
         }
         if !self.channels.is_multiple_of(4) {
-            return Err(Error::config("classifier.channels", "is not a multiple of 4", "choose a multiple of 4"));
+            return Err(Error::config(
+                "classifier.channels",
+                "is not a multiple of 4",
+                "choose a multiple of 4",
+            ));
         }
         Ok(())
     }

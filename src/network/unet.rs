@@ -68,7 +68,11 @@ impl UNetConfig {
             range("attention_levels", level, 0, self.multipliers.len() - 1)?;
         }
         if !self.channels.is_multiple_of(4) {
-            return Err(Error::config("network.channels", "is not a multiple of 4", "choose a multiple of 4"));
+            return Err(Error::config(
+                "network.channels",
+                "is not a multiple of 4",
+                "choose a multiple of 4",
+            ));
         }
         Ok(())
     }
@@ -168,11 +172,11 @@ impl UNet {
         let mut kept = vec![widths[0]];
         let mut width = widths[0];
         let mut down = Vec::new();
-        for level in 0..levels {
+        for (level, &level_width) in widths.iter().enumerate() {
             let mut stages = Vec::new();
             for _ in 0..config.blocks {
                 stages.push(stage(level, width, init));
-                width = widths[level];
+                width = level_width;
                 kept.push(width);
             }
             let resample = (level + 1 < levels).then(|| Conv::new(width, width, 3, 2, 1.0, init));

@@ -84,12 +84,13 @@ impl<C: CheckpointStrategy> ConvOps for Autodiff<Flex, C> {
         kernel: usize,
         stride: usize,
     ) -> FloatTensor<Self> {
-        let preparation = ConvBackward
-            .prepare::<C>([x.node(), weight.node(), bias.node()])
-            .compute_bound()
-            .stateful();
-        let (x, weight, bias) =
-            (x.primitive().to_contiguous(), weight.primitive().to_contiguous(), bias.primitive().to_contiguous());
+        let preparation =
+            ConvBackward.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful();
+        let (x, weight, bias) = (
+            x.primitive().to_contiguous(),
+            weight.primitive().to_contiguous(),
+            bias.primitive().to_contiguous(),
+        );
         let windows = Windows::new(&x, kernel, stride);
         let y = forward(&windows, &x, &weight, &bias);
         match preparation {

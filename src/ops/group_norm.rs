@@ -56,12 +56,7 @@ trait GroupNormOps: Backend {
 }
 
 impl GroupNormOps for Flex {
-    fn group_norm_silu_nhwc(
-        x: FlexTensor,
-        gamma: FlexTensor,
-        beta: FlexTensor,
-        groups: usize,
-    ) -> FlexTensor {
+    fn group_norm_silu_nhwc(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, groups: usize) -> FlexTensor {
         forward(&x.to_contiguous(), &gamma.to_contiguous(), &beta.to_contiguous(), groups)
     }
 }
@@ -73,12 +68,13 @@ impl<C: CheckpointStrategy> GroupNormOps for Autodiff<Flex, C> {
         beta: FloatTensor<Self>,
         groups: usize,
     ) -> FloatTensor<Self> {
-        let preparation = GroupNormBackward
-            .prepare::<C>([x.node(), gamma.node(), beta.node()])
-            .compute_bound()
-            .stateful();
-        let (x, gamma, beta) =
-            (x.primitive().to_contiguous(), gamma.primitive().to_contiguous(), beta.primitive().to_contiguous());
+        let preparation =
+            GroupNormBackward.prepare::<C>([x.node(), gamma.node(), beta.node()]).compute_bound().stateful();
+        let (x, gamma, beta) = (
+            x.primitive().to_contiguous(),
+            gamma.primitive().to_contiguous(),
+            beta.primitive().to_contiguous(),
+        );
         let y = forward(&x, &gamma, &beta, groups);
         match preparation {
             OpsKind::Tracked(tracked) => tracked.finish((x, gamma, beta, groups), y),
@@ -141,18 +137,16 @@ fn forward(x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, groups: usize)
     let mut y = vec![0.0; x.len()];
     cpu::for_each_chunk(&mut y, h * w * c, |i, y| {
         let image = &x[i * h * w * c..][..h * w * c];
-        let (mut scale, mut shift, mut mean) = (vec![0.0; c], vec![0.0; c], vec![0.0; c]);
+        let (mut scale, mut mean) = (vec![0.0; c], vec![0.0; c]);
         cpu::vectorised(
             #[inline(always)]
             || {
                 statistics(image, c, groups, &mut mean, &mut scale);
-                for j in 0..c {
-                    scale[j] *= gamma[j];
-                    shift[j] = beta[j] - mean[j] * scale[j];
-                }
+                scale.iter_mut().zip(gamma).for_each(|(s, g)| *s *= g);
                 for (y, x) in y.chunks_exact_mut(c).zip(image.chunks_exact(c)) {
-                    for (((y, x), a), b) in y.iter_mut().zip(x).zip(&scale).zip(&shift) {
-                        let h = a * x + b;
+                    // The mean goes first: a nearly constant image would lose its digits to a·x + b.
+                    for ((((y, x), m), a), b) in y.iter_mut().zip(x).zip(&mean).zip(&scale).zip(beta) {
+                        let h = (x - m) * a + b;
                         *y = h * cpu::sigmoid(h);
                     }
                 }
@@ -193,8 +187,7 @@ fn backward(
             || {
                 statistics(image, c, groups, &mut mean, &mut inverse_std);
                 // dx holds dh between the two loops.
-                for ((dx, dy), x) in
-                    dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)).zip(image.chunks_exact(c))
+                for ((dx, dy), x) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)).zip(image.chunks_exact(c))
                 {
                     for j in 0..c {
                         let n = (x[j] - mean[j]) * inverse_std[j];
@@ -228,9 +221,5 @@ fn backward(
         sums.extend_from_slice(&row[size..]);
     }
     let sums = cpu::sum_rows(&sums, 2 * c);
-    (
-        cpu::tensor(dx, shape),
-        cpu::tensor(sums[..c].to_vec(), [c]),
-        cpu::tensor(sums[c..].to_vec(), [c]),
-    )
+    (cpu::tensor(dx, shape), cpu::tensor(sums[..c].to_vec(), [c]), cpu::tensor(sums[c..].to_vec(), [c]))
 }

@@ -8,10 +8,10 @@ mod cpu;
 mod group_norm;
 pub mod noise;
 
-pub use cpu::gemm;
 pub use conv::{conv, conv_plain};
-pub use noise::takes_wgsl;
+pub use cpu::gemm;
 pub use group_norm::{EPSILON as GROUP_NORM_EPSILON, group_norm, group_norm_silu};
+pub use noise::takes_wgsl;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;

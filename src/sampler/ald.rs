@@ -48,8 +48,20 @@ impl Method for AnnealedLangevin {
         title: "Annealed Langevin",
         help: "Langevin steps at a falling sequence of noise levels (NCSN, 2019).",
         options: &[
-            OptionInfo::integer("n_steps", "Noise levels", "More levels follow the annealing more closely.", 2, 2000),
-            OptionInfo::integer("n_steps_each", "Steps per level", "Langevin steps at each noise level.", 1, 200),
+            OptionInfo::integer(
+                "n_steps",
+                "Noise levels",
+                "More levels follow the annealing more closely.",
+                2,
+                2000,
+            ),
+            OptionInfo::integer(
+                "n_steps_each",
+                "Steps per level",
+                "Langevin steps at each noise level.",
+                1,
+                200,
+            ),
             OptionInfo::real(
                 "step_size",
                 "Step size",

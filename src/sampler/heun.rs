@@ -32,7 +32,14 @@ impl Method for Heun {
         help: "The probability-flow ODE with fixed second-order steps: good images in few evaluations (EDM, 2022).",
         options: &[
             OptionInfo::integer("n_steps", "Steps", "Two evaluations each, one for the last.", 1, 1000),
-            OptionInfo::real("rho", "Grid exponent", "Larger values spend more steps at low noise.", 1.0, 20.0, 0.5),
+            OptionInfo::real(
+                "rho",
+                "Grid exponent",
+                "Larger values spend more steps at low noise.",
+                1.0,
+                20.0,
+                0.5,
+            ),
         ],
     };
 

@@ -91,7 +91,11 @@ impl Sampler {
     pub fn named(name: &str) -> Result<Self> {
         Self::all().into_iter().find(|sampler| sampler.info().name == name).ok_or_else(|| {
             let names: Vec<&str> = Self::all().iter().map(|sampler| sampler.info().name).collect();
-            Error::config("sampler", format!("`{name}` is not known"), format!("use one of {}", names.join(", ")))
+            Error::config(
+                "sampler",
+                format!("`{name}` is not known"),
+                format!("use one of {}", names.join(", ")),
+            )
         })
     }
 
@@ -111,7 +115,13 @@ impl Sampler {
     /// # Errors
     /// [`Error::Cancelled`] on request, [`Error::NonFinite`] if the samples are not finite,
     /// [`Error::Config`] for options out of range.
-    pub async fn sample(&self, model: &ScoreModel, noise: &Noise, n: usize, run: &mut Run<'_>) -> Result<Solution> {
+    pub async fn sample(
+        &self,
+        model: &ScoreModel,
+        noise: &Noise,
+        n: usize,
+        run: &mut Run<'_>,
+    ) -> Result<Solution> {
         options::validate(self)?;
         let before = model.nfe();
         run.first_nfe = before;

@@ -34,8 +34,22 @@ impl Method for ProbabilityFlow {
         title: "Probability-flow ODE",
         help: "A deterministic path from noise to image, as accurate as asked (Score-SDE, 2021).",
         options: &[
-            OptionInfo::real("rtol", "Relative tolerance", "Smaller is more accurate and slower.", 1e-6, 0.5, 1e-3),
-            OptionInfo::real("atol", "Absolute tolerance", "Smaller is more accurate and slower.", 1e-6, 0.5, 1e-3),
+            OptionInfo::real(
+                "rtol",
+                "Relative tolerance",
+                "Smaller is more accurate and slower.",
+                1e-6,
+                0.5,
+                1e-3,
+            ),
+            OptionInfo::real(
+                "atol",
+                "Absolute tolerance",
+                "Smaller is more accurate and slower.",
+                1e-6,
+                0.5,
+                1e-3,
+            ),
             OptionInfo::integer("max_steps", "Most steps", "Gives up after so many.", 1, 100_000),
         ],
     };
@@ -134,15 +148,8 @@ const A: [&[f64]; 7] = [
     &[9017.0 / 3168.0, -355.0 / 33.0, 46732.0 / 5247.0, 49.0 / 176.0, -5103.0 / 18656.0],
     &[35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0],
 ];
-const ERROR: [f64; 7] = [
-    71.0 / 57600.0,
-    0.0,
-    -71.0 / 16695.0,
-    71.0 / 1920.0,
-    -17253.0 / 339_200.0,
-    22.0 / 525.0,
-    -1.0 / 40.0,
-];
+const ERROR: [f64; 7] =
+    [71.0 / 57600.0, 0.0, -71.0 / 16695.0, 71.0 / 1920.0, -17253.0 / 339_200.0, 22.0 / 525.0, -1.0 / 40.0];
 
 /// `sum of weights[j]·tensors[j]`.
 fn combine(tensors: &[Tensor<4>], weights: &[f64]) -> Tensor<4> {
@@ -303,7 +310,8 @@ mod tests {
                 ScoreModel::new(Box::new(gaussian.clone()), sde, DataRange::UNIT, [2, 1, 1], &Device::flex());
             // Encoding, away from small noise, where the score loses digits to f32.
             let (from, to) = (0.3, 0.9);
-            let size = |t: f64, variance: f64| sde.marginal_prob(t).0 * (variance + sde.sigma(t).powi(2)).sqrt();
+            let size =
+                |t: f64, variance: f64| sde.marginal_prob(t).0 * (variance + sde.sigma(t).powi(2)).sqrt();
             let read = |x: Tensor<4>| -> Vec<f32> { x.into_data().try_to_vec().unwrap() };
             let (mut errors, mut estimates) = (Vec::new(), Vec::new());
             for n in [3, 4, 6, 8] {

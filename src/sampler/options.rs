@@ -95,9 +95,7 @@ fn as_map(sampler: &Sampler) -> Map<String, Value> {
 
 fn check(option: &OptionInfo, value: &Value) -> Result<()> {
     let OptionInfo { name, min, max, integer, .. } = *option;
-    let allowed = value
-        .as_f64()
-        .is_some_and(|v| (min..=max).contains(&v) && (!integer || v.fract() == 0.0));
+    let allowed = value.as_f64().is_some_and(|v| (min..=max).contains(&v) && (!integer || v.fract() == 0.0));
     if allowed {
         return Ok(());
     }
@@ -119,7 +117,9 @@ mod tests {
             let mut fields = as_map(&sampler);
             assert_eq!(fields.remove("name"), Some(info.name.into()));
             for option in info.options {
-                let default = fields.remove(option.name).unwrap_or_else(|| panic!("{} lacks {}", info.name, option.name));
+                let default = fields
+                    .remove(option.name)
+                    .unwrap_or_else(|| panic!("{} lacks {}", info.name, option.name));
                 check(option, &default).unwrap();
             }
             assert!(fields.is_empty(), "{} has hidden fields {fields:?}", info.name);

@@ -24,7 +24,7 @@ pub struct PredictorCorrector {
 
 impl Default for PredictorCorrector {
     fn default() -> Self {
-        Self { n_steps: 100, n_corrector: 1, corrector_snr: 0.16 }
+        Self { n_steps: 100, n_corrector: 1, corrector_snr: 0.2 }
     }
 }
 
@@ -35,7 +35,13 @@ impl Method for PredictorCorrector {
         help: "Reverse diffusion, each step corrected by Langevin dynamics (Score-SDE, 2021).",
         options: &[
             OptionInfo::integer("n_steps", "Steps", "Predictor steps from noise to data.", 2, 4000),
-            OptionInfo::integer("n_corrector", "Corrector steps", "Langevin steps after each predictor step.", 0, 20),
+            OptionInfo::integer(
+                "n_corrector",
+                "Corrector steps",
+                "Langevin steps after each predictor step.",
+                0,
+                20,
+            ),
             OptionInfo::real(
                 "corrector_snr",
                 "Corrector signal-to-noise",

@@ -49,7 +49,9 @@ impl<'a> Batches<'a> {
         let (stride, width) = (self.images.stride(), self.images.width);
         let mut pixels = noise.uniform(DEQUANTISE, 1, self.size * stride);
         let flips = noise.uniform(FLIP, 1, self.size);
-        for ((index, image), flip) in self.indices(step).iter().zip(pixels.chunks_exact_mut(stride)).zip(flips) {
+        for ((index, image), flip) in
+            self.indices(step).iter().zip(pixels.chunks_exact_mut(stride)).zip(flips)
+        {
             for (pixel, byte) in image.iter_mut().zip(self.images.image(*index)) {
                 *pixel = (f32::from(*byte) + *pixel) / 256.0;
             }
@@ -88,7 +90,11 @@ mod tests {
             epoch.sort_unstable();
             assert!(epoch.into_iter().eq(0..10));
         }
-        assert_eq!(Batches::new(&set, 1, 4, false).indices(3), seen[12..16], "a resumed run continues the order");
+        assert_eq!(
+            Batches::new(&set, 1, 4, false).indices(3),
+            seen[12..16],
+            "a resumed run continues the order"
+        );
     }
 
     #[test]

@@ -75,9 +75,11 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`] if there is no such file, [`Error::Data`] if it is not a whole checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path)
-            .map_err(|e| Error::io(path, e, "name the folder of an earlier run with --out, or leave out --resume"))?;
-        let damaged = |problem: String| Error::data(path, problem, "remove it and start again without --resume");
+        let bytes = std::fs::read(path).map_err(|e| {
+            Error::io(path, e, "name the folder of an earlier run with --out, or leave out --resume")
+        })?;
+        let damaged =
+            |problem: String| Error::data(path, problem, "remove it and start again without --resume");
         let whole = |e: safetensors::SafeTensorError| damaged(format!("is not a whole checkpoint ({e})"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(whole)?;
         let entry = |key: &str| header.metadata().as_ref().and_then(|metadata| metadata.get(key));
@@ -92,7 +94,8 @@ impl Checkpoint {
         if *sum != checksum(state, &parts) {
             return Err(damaged("is damaged: its content does not have its checksum".into()));
         }
-        let state = serde_json::from_str(state).map_err(|e| damaged(format!("has an invalid header ({e})")))?;
+        let state =
+            serde_json::from_str(state).map_err(|e| damaged(format!("has an invalid header ({e})")))?;
         Ok(Self { state, parts })
     }
 

@@ -84,7 +84,9 @@ impl ClassifierTraining {
         let Recognition { clean, mean, std } = self.objective;
         let positive = |v: f64| v.is_finite() && v > 0.0;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let named = (1..=64).contains(&self.name.len()) && !self.name.starts_with('.') && self.name.chars().all(plain);
+        let named = (1..=64).contains(&self.name.len())
+            && !self.name.starts_with('.')
+            && self.name.chars().all(plain);
         let rules = [
             ("name", named, "use up to 64 letters, digits, dots, dashes and underscores"),
             ("steps", (1..u32::MAX as usize).contains(&self.steps), "use 1 to 4294967294"),
@@ -145,7 +147,8 @@ pub async fn train_classifier(
     }
     std::fs::create_dir_all(folder)
         .map_err(|e| Error::io(folder, e, "choose a folder that can be written with --out"))?;
-    let text = toml::to_string(config).map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
+    let text = toml::to_string(config)
+        .map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
     files::write_atomic(folder.join("config.toml"), |file| file.write_all(text.as_bytes()))?;
 
     let started = Instant::now();
@@ -157,7 +160,18 @@ pub async fn train_classifier(
         accuracy.push(Accuracy { sigma, correct });
     }
 
-    let card = card(config, images, run::training("scorefield train --preset mnist-classifier", config.steps, config.batch, seconds, opened), accuracy.clone());
+    let card = card(
+        config,
+        images,
+        run::training(
+            "scorefield train --preset mnist-classifier",
+            config.steps,
+            config.batch,
+            seconds,
+            opened,
+        ),
+        accuracy.clone(),
+    );
     let bytes = weights::to_bytes(&classifier, &card, Precision::F16)?;
     let model = folder.join(format!("{}.safetensors", config.name));
     files::write_atomic(&model, |file| file.write_all(&bytes))?;
@@ -171,7 +185,11 @@ fn check_labels(images: &ImageSet, classes: usize) -> Result<()> {
         Some(found) if found > classes => format!("has {found} classes, the network {classes}"),
         Some(_) => return Ok(()),
     };
-    Err(Error::config(format!("the data set {}", images.name), problem, "use a labelled set and network.classes to fit"))
+    Err(Error::config(
+        format!("the data set {}", images.name),
+        problem,
+        "use a labelled set and network.classes to fit",
+    ))
 }
 
 /// The training loop. One read-back per step.
@@ -247,7 +265,12 @@ fn shift(pixels: &mut [f32], [height, width]: [usize; 2], channels: usize, most:
 }
 
 /// The share of `images` that `classifier` names correctly under noise of standard deviation `sigma`.
-async fn share_correct(classifier: &Classifier, images: &ImageSet, sigma: f64, device: &Device) -> Result<f64> {
+async fn share_correct(
+    classifier: &Classifier,
+    images: &ImageSet,
+    sigma: f64,
+    device: &Device,
+) -> Result<f64> {
     const BATCH: usize = 250;
     let [c, h, w] = images.shape();
     let noise = Noise::new(0).domain(Domain::Probe);
@@ -263,7 +286,8 @@ async fn share_correct(classifier: &Classifier, images: &ImageSet, sigma: f64, d
         let x = Tensor::<1>::from_floats(pixels.as_slice(), device).reshape([n, c, h, w]);
         let logits = read(classifier.forward(x, &[sigma]).logits).await?;
         let named = logits.chunks_exact(logits.len() / n).map(largest);
-        correct += named.zip(&labels[first..]).filter(|(named, label)| *named == usize::from(**label)).count();
+        correct +=
+            named.zip(&labels[first..]).filter(|(named, label)| *named == usize::from(**label)).count();
     }
     Ok(correct as f64 / images.len() as f64)
 }
@@ -318,7 +342,12 @@ mod tests {
         ClassifierTraining { steps: 2, batch: 8, network, ..ClassifierTraining::default() }
     }
 
-    fn train(config: &ClassifierTraining, images: &ImageSet, folder: &Path, cancel: &CancelToken) -> Result<Report> {
+    fn train(
+        config: &ClassifierTraining,
+        images: &ImageSet,
+        folder: &Path,
+        cancel: &CancelToken,
+    ) -> Result<Report> {
         let opened = Opened::cpu("");
         pollster::block_on(train_classifier(config, images, images, &opened, folder, cancel))
     }
@@ -337,7 +366,9 @@ mod tests {
     #[test]
     fn a_run_leaves_a_model_that_can_be_opened_and_its_configuration() {
         let folder = tempfile::tempdir().unwrap();
-        let report = train(&tiny(), &synthetic::digits_like(40, 28, 0), folder.path(), &CancelToken::default()).unwrap();
+        let report =
+            train(&tiny(), &synthetic::digits_like(40, 28, 0), folder.path(), &CancelToken::default())
+                .unwrap();
         assert_eq!(report.accuracy.len(), MEASURED.len());
         let file = weights::ModelFile::parse("c", &std::fs::read(&report.model).unwrap()).unwrap();
         assert_eq!((file.card.accuracy.clone(), file.card.sde), (report.accuracy, None));
@@ -369,7 +400,8 @@ mod tests {
             (ClassifierTraining { learning_rate: f64::NAN, ..tiny() }, &images, "learning_rate"),
             (ClassifierTraining { name: "../up".into(), ..tiny() }, &images, "name"),
         ] {
-            let message = train(&config, images, folder.path(), &CancelToken::default()).unwrap_err().to_string();
+            let message =
+                train(&config, images, folder.path(), &CancelToken::default()).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");
         }
     }

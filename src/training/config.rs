@@ -15,6 +15,9 @@ use crate::{Error, Result};
 pub struct TrainConfig {
     /// Name of the model: file name and command-line name.
     pub name: String,
+    /// Model whose weights to start from, a shipped name or a file of the same network; random without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// Optimiser steps in all.
     pub steps: usize,
     /// Images per step.
@@ -83,6 +86,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             name: "mnist-vp".into(),
+            init: None,
             steps: 12_000,
             batch: 64,
             learning_rate: 1e-3,
@@ -180,7 +184,12 @@ impl TrainConfig {
         let name = &self.name;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let named = !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(plain);
-        check("name", named, format!("`{name}`"), "use up to 64 letters, digits, dots, dashes and underscores")?;
+        check(
+            "name",
+            named,
+            format!("`{name}`"),
+            "use up to 64 letters, digits, dots, dashes and underscores",
+        )?;
         for (what, value) in
             [("steps", self.steps), ("batch", self.batch), ("checkpoint_every", self.checkpoint_every)]
         {
@@ -195,10 +204,17 @@ impl TrainConfig {
         for (what, value) in [("dropout", self.dropout), ("ema", self.ema)] {
             check(what, (0.0..1.0).contains(&value), value.to_string(), "use 0 or more and less than 1")?;
         }
-        check("final_rate", (0.0..=1.0).contains(&self.final_rate), self.final_rate.to_string(), "use 0 to 1")?;
+        check(
+            "final_rate",
+            (0.0..=1.0).contains(&self.final_rate),
+            self.final_rate.to_string(),
+            "use 0 to 1",
+        )?;
         match self.sde {
             SdeChoice::Ve { sigma_min, sigma_max } => {
-                let ok = positive(sigma_min) && (sigma_max == 0.0 || sigma_max > sigma_min) && sigma_max.is_finite();
+                let ok = positive(sigma_min)
+                    && (sigma_max == 0.0 || sigma_max > sigma_min)
+                    && sigma_max.is_finite();
                 let fix = "use 0 < sigma_min < sigma_max, or sigma_max = 0 to measure it";
                 check("sde.sigma_min, sigma_max", ok, format!("{sigma_min}, {sigma_max}"), fix)?;
             }

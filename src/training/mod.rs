@@ -2,8 +2,8 @@
 
 mod batches;
 mod config;
-mod trainer;
 mod optimiser;
+mod trainer;
 
 #[cfg(not(target_family = "wasm"))]
 pub mod checkpoint;

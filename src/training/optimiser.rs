@@ -140,7 +140,8 @@ mod tests {
             }
         }
         let (layer, mut gradients) = layer_and_gradients([f32::NAN, 0.0, 0.0]);
-        let norm_sq = clip_by_global_norm(&layer, &mut gradients, 1.0).into_data().try_to_vec::<f32>().unwrap();
+        let norm_sq =
+            clip_by_global_norm(&layer, &mut gradients, 1.0).into_data().try_to_vec::<f32>().unwrap();
         assert!(norm_sq[0].is_nan(), "a NaN is reported");
     }
 

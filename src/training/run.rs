@@ -15,7 +15,7 @@ use crate::device::Opened;
 use crate::picture::{Grid, save_png};
 use crate::rng::Noise;
 use crate::sampler::{Run, Sampler, read};
-use crate::weights::{self, Architecture, FORMAT, ModelCard, ModelFile, Precision, Training};
+use crate::weights::{self, Architecture, FORMAT, ModelCard, Precision, Training, shipped};
 use crate::{Error, Result, files};
 
 /// Rows of `loss.csv` are this many steps apart.
@@ -54,18 +54,7 @@ impl RunFolder {
     }
 }
 
-/// Where a run starts.
-#[derive(Debug)]
-pub enum Start {
-    /// From random weights.
-    Random,
-    /// From the weights of another model of the same network.
-    Model(Box<ModelFile>),
-    /// Where an earlier run stopped.
-    Checkpoint(Box<Checkpoint>),
-}
-
-/// Trains from `start` until `config.steps` or until `cancel`.
+/// Trains until `config.steps` or until `cancel`, from the start or from `resume`.
 ///
 /// Writes `config.toml`, `loss.csv`, `loss.png`, `samples-<step>.png`, the checkpoint and the model
 /// into `folder`, all atomically.
@@ -77,7 +66,7 @@ pub async fn train(
     images: &ImageSet,
     opened: &Opened,
     folder: &RunFolder,
-    start: Start,
+    resume: Option<Checkpoint>,
     cancel: &CancelToken,
 ) -> Result<Outcome> {
     config.validate()?;
@@ -90,20 +79,19 @@ pub async fn train(
     config.network.validate_for(height, width)?;
     std::fs::create_dir_all(&folder.0)
         .map_err(|e| Error::io(&folder.0, e, "choose a folder that can be written with --out"))?;
-    let text = toml::to_string(config).map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
+    let text = toml::to_string(config)
+        .map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
     files::write_atomic(folder.config(), |file| file.write_all(text.as_bytes()))?;
 
     let problem = Problem::measure(config, images);
     let mut trainer = Trainer::new(config, problem, &opened.device);
     let mut before = 0.0;
     let mut resumed_step = None;
-    match start {
-        Start::Random => {}
-        Start::Model(file) => trainer.start_from(*file)?,
-        Start::Checkpoint(checkpoint) => {
-            (before, resumed_step) = (checkpoint.state.seconds, Some(checkpoint.state.step as u64));
-            checkpoint.restore(&mut trainer)?;
-        }
+    if let Some(checkpoint) = resume {
+        (before, resumed_step) = (checkpoint.state.seconds, Some(checkpoint.state.step as u64));
+        checkpoint.restore(&mut trainer)?;
+    } else if let Some(model) = &config.init {
+        trainer.start_from(shipped::open(model)?)?;
     }
     let mut log = LossLog::open(folder.0.join("loss.csv"), resumed_step)?;
     let started = Instant::now();
@@ -112,10 +100,11 @@ pub async fn train(
     let bar = progress_bar(config.steps, trainer.step_count());
 
     let save = |trainer: &Trainer, seconds: f64| -> Result<()> {
+        let card = card(config, images, trainer, opened, seconds);
+        // First, as it refuses weights that have grown out of all bounds: an earlier checkpoint is then kept.
+        let model = weights::to_bytes(trainer.average(), &card, Precision::F16)?;
         let state = State { config: config.clone(), step: trainer.step_count(), seconds };
         checkpoint::save(&folder.checkpoint(), &state, trainer)?;
-        let card = card(config, images, trainer, opened, seconds);
-        let model = weights::to_bytes(trainer.average(), &card, Precision::F16)?;
         files::write_atomic(folder.model(config), |file| file.write_all(&model))?;
         let csv = folder.0.join("loss.csv");
         match read_loss_log(&csv)?.len() {
@@ -189,7 +178,13 @@ pub(super) fn progress_bar(steps: usize, done: usize) -> ProgressBar {
 }
 
 /// The model card of the weights as they stand.
-fn card(config: &TrainConfig, images: &ImageSet, trainer: &Trainer, opened: &Opened, seconds: f64) -> ModelCard {
+fn card(
+    config: &TrainConfig,
+    images: &ImageSet,
+    trainer: &Trainer,
+    opened: &Opened,
+    seconds: f64,
+) -> ModelCard {
     let problem = trainer.problem();
     let [channels, height, width] = problem.shape;
     ModelCard {
@@ -230,14 +225,21 @@ pub(super) fn training(command: &str, steps: usize, batch: usize, seconds: f64, 
 fn command(config: &TrainConfig) -> String {
     let preset = TrainConfig::preset(&config.name).ok().filter(|preset| {
         let mut same = preset.clone();
-        (same.steps, same.data.data_dir) = (config.steps, config.data.data_dir.clone());
+        (same.steps, same.init) = (config.steps, config.init.clone());
+        (same.sample_every, same.data.data_dir) = (config.sample_every, config.data.data_dir.clone());
         same == *config
     });
-    match preset {
-        Some(preset) if preset.steps == config.steps => format!("scorefield train --preset {}", config.name),
-        Some(_) => format!("scorefield train --preset {} --steps {}", config.name, config.steps),
-        None => "scorefield train --config config.toml".into(),
+    let Some(preset) = preset else {
+        return "scorefield train --config config.toml".into();
+    };
+    let mut command = format!("scorefield train --preset {}", config.name);
+    if let Some(init) = &config.init {
+        command += &format!(" --init {init}");
     }
+    if config.steps != preset.steps {
+        command += &format!(" --steps {}", config.steps);
+    }
+    command
 }
 
 /// One line for people.
@@ -267,8 +269,9 @@ const SAMPLES: usize = 36;
 /// Draws a grid from the averaged weights, the same seed every time so that one can watch it improve.
 async fn draw_samples(trainer: &Trainer, folder: &Path, config: &TrainConfig) -> Result<()> {
     let model = trainer.score_model();
-    let solution =
-        Sampler::named("heun")?.sample(&model, &Noise::new(config.seed), SAMPLES, &mut Run::default()).await?;
+    let solution = Sampler::named("heun")?
+        .sample(&model, &Noise::new(config.seed), SAMPLES, &mut Run::default())
+        .await?;
     let shape = solution.images.dims();
     let images = read(solution.images).await?;
     let scale = Grid::scale_for(shape[2].max(shape[3]));

@@ -49,7 +49,9 @@ impl Problem {
         let sigma_data = (variance.sqrt() * unit).max(1e-3);
         let sde = match config.sde {
             SdeChoice::Vp(vp) => AnySde::Vp(vp),
-            SdeChoice::Ve { sigma_min, sigma_max } if sigma_max > 0.0 => AnySde::Ve(VeSde { sigma_min, sigma_max }),
+            SdeChoice::Ve { sigma_min, sigma_max } if sigma_max > 0.0 => {
+                AnySde::Ve(VeSde { sigma_min, sigma_max })
+            }
             SdeChoice::Ve { sigma_min, .. } => {
                 let step = images.len().div_ceil(COMPARED);
                 let some: Vec<f32> = (0..images.len())
@@ -96,8 +98,7 @@ impl Trainer {
         let channels = problem.shape[0];
         let network = UNet::new(&config.network, channels, channels, &mut Init::new(config.seed, &autodiff));
         let average = network.valid();
-        let model =
-            Preconditioned { network, preconditioning: problem.preconditioning, sde: problem.sde };
+        let model = Preconditioned { network, preconditioning: problem.preconditioning, sde: problem.sde };
         let (config, optimiser) = (config.clone(), optimiser::adam());
         Self { config, problem, model, average, optimiser, step: 0, device: device.clone() }
     }
@@ -144,9 +145,8 @@ impl Trainer {
         let Problem { sde, range, sigma_data, shape: [c, h, w], .. } = self.problem;
         let b = self.config.batch;
         let autodiff = self.device.clone().autodiff();
-        let upload = |values: Vec<f32>| {
-            Tensor::<1>::from_floats(values.as_slice(), &autodiff).reshape([b, c, h, w])
-        };
+        let upload =
+            |values: Vec<f32>| Tensor::<1>::from_floats(values.as_slice(), &autodiff).reshape([b, c, h, w]);
         let noise = Noise::new(self.config.seed).domain(Domain::Training).at(step as u32);
         let (uniform, normal) = {
             let mut stream = noise.stream(TIMES);
@@ -171,7 +171,11 @@ impl Trainer {
         let numbers = Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0);
         let read = numbers.into_data_async().await.map(|data| data.try_to_vec::<f32>());
         let Ok(Ok(numbers)) = read else {
-            return Err(Error::device("in use", "did not return the loss", "check the GPU, then train with --resume"));
+            return Err(Error::device(
+                "in use",
+                "did not return the loss",
+                "check the GPU, then train with --resume",
+            ));
         };
         if !numbers.iter().all(|v| v.is_finite()) {
             return Err(Error::NonFinite {
@@ -200,7 +204,8 @@ impl Trainer {
         use burn::store::ModuleRecord;
         use burn::tensor::Bytes;
 
-        let damaged = |e: String| Error::weights("checkpoint", e, "remove it, or start again without --resume");
+        let damaged =
+            |e: String| Error::weights("checkpoint", e, "remove it, or start again without --resume");
         let record = |bytes: Vec<u8>| {
             ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|e| damaged(e.to_string()))
         };

@@ -16,9 +16,9 @@ use wasm_bindgen::prelude::*;
 
 use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
+use crate::interpolate::interpolate;
 use crate::model::ScoreModel;
 use crate::rng::Noise;
-use crate::interpolate::interpolate;
 use crate::sampler::{Event, Run, Sampler, Solution, Tolerance};
 use crate::weights::ModelFile;
 use crate::{Error, Result};

@@ -117,7 +117,9 @@ impl ModelCard {
     /// The diffusion in a few characters.
     pub fn diffusion(&self) -> String {
         match self.sde {
-            Some(AnySde::Ve(VeSde { sigma_min, sigma_max })) => format!("VE, sigma {sigma_min} to {sigma_max:.1}"),
+            Some(AnySde::Ve(VeSde { sigma_min, sigma_max })) => {
+                format!("VE, sigma {sigma_min} to {sigma_max:.1}")
+            }
             Some(AnySde::Vp(vp)) => format!("VP, beta {} to {}", vp.beta_min, vp.beta_max),
             None => "classifier".into(),
         }
@@ -128,7 +130,8 @@ impl ModelCard {
     /// # Errors
     /// [`Error::Weights`] names the first field that is out of range.
     pub fn validate(&self, name: &str) -> Result<()> {
-        let invalid = |problem: String| Error::weights(name, problem, "use the file with the version that wrote it");
+        let invalid =
+            |problem: String| Error::weights(name, problem, "use the file with the version that wrote it");
         if self.format != FORMAT {
             return Err(invalid(format!("has format {}, this version reads {FORMAT}", self.format)));
         }
@@ -155,7 +158,9 @@ impl ModelCard {
                 positive("beta_min", vp.beta_min)?;
                 positive("beta_max - beta_min", vp.beta_max - vp.beta_min)?;
             }
-            (Architecture::Unet { .. }, None) => return Err(invalid("is a score model without a diffusion".into())),
+            (Architecture::Unet { .. }, None) => {
+                return Err(invalid("is a score model without a diffusion".into()));
+            }
             (Architecture::Classifier { .. }, None) => {}
             (Architecture::Classifier { .. }, Some(_)) => {
                 return Err(invalid("is a classifier with a diffusion".into()));

@@ -47,7 +47,11 @@ pub struct ModelFile {
 /// # Errors
 /// [`Error::Weights`] if a weight is not finite or cannot be represented in `precision`.
 #[cfg(not(target_family = "wasm"))]
-pub fn to_bytes<M: burn::module::Module>(network: &M, card: &ModelCard, precision: Precision) -> Result<Vec<u8>> {
+pub fn to_bytes<M: burn::module::Module>(
+    network: &M,
+    card: &ModelCard,
+    precision: Precision,
+) -> Result<Vec<u8>> {
     let weights = params::collect(network)?.into_iter().collect();
     ModelFile { card: card.clone(), weights, precision }.to_bytes()
 }
@@ -58,8 +62,9 @@ impl ModelFile {
     /// # Errors
     /// [`Error::Weights`] if a weight is not finite or cannot be represented in that precision.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let failed =
-            |problem: String| Error::weights(&self.card.name, problem, "train again with a lower learning rate");
+        let failed = |problem: String| {
+            Error::weights(&self.card.name, problem, "train again with a lower learning rate")
+        };
         let mut names: Vec<&String> = self.weights.keys().collect();
         names.sort();
         let mut encoded = Vec::new();
@@ -97,8 +102,8 @@ impl ModelFile {
     /// than f16 and f32.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
         let damaged = |problem: String| Error::weights(name, problem, "download or export the file again");
-        let (_, header) =
-            SafeTensors::read_metadata(bytes).map_err(|e| damaged(format!("not a whole safetensors file ({e})")))?;
+        let (_, header) = SafeTensors::read_metadata(bytes)
+            .map_err(|e| damaged(format!("not a whole safetensors file ({e})")))?;
         let card = header
             .metadata()
             .as_ref()
@@ -113,7 +118,10 @@ impl ModelFile {
             let data = match view.dtype() {
                 Dtype::F32 => {
                     precision = Precision::F32;
-                    view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+                    view.data()
+                        .chunks_exact(4)
+                        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                        .collect()
                 }
                 Dtype::F16 => view
                     .data()
@@ -136,8 +144,13 @@ impl ModelFile {
     /// [`Error::Weights`] if the weights are not those of the card's network, or it is a classifier.
     pub fn score_model(self, device: &Device) -> Result<ScoreModel> {
         let card = self.card;
-        let (Architecture::Unet { config, preconditioning }, Some(sde)) = (&card.architecture, card.sde) else {
-            return Err(Error::weights(&card.name, "is a classifier, not a score model", "choose another model"));
+        let (Architecture::Unet { config, preconditioning }, Some(sde)) = (&card.architecture, card.sde)
+        else {
+            return Err(Error::weights(
+                &card.name,
+                "is a classifier, not a score model",
+                "choose another model",
+            ));
         };
         params::expect(&card.name, &self.weights, &config.main_weights())?;
         let network = UNet::new(config, card.channels, card.channels, &mut Init::new(0, device));
@@ -162,7 +175,11 @@ impl ModelFile {
     pub fn classifier(self, device: &Device) -> Result<Classifier> {
         let card = self.card;
         let Architecture::Classifier { config } = &card.architecture else {
-            return Err(Error::weights(&card.name, "is a score model, not a classifier", "choose another model"));
+            return Err(Error::weights(
+                &card.name,
+                "is a score model, not a classifier",
+                "choose another model",
+            ));
         };
         params::expect(&card.name, &self.weights, &config.main_weights())?;
         let network = Classifier::new(config, card.channels, &mut Init::new(0, device));

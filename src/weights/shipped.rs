@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn the_page_gets_the_manifest_of_the_compiled_in_files() {
-        let served: serde_json::Value = serde_json::from_str(include_str!("../../web/models/manifest.json")).unwrap();
+        let served: serde_json::Value =
+            serde_json::from_str(include_str!("../../web/models/manifest.json")).unwrap();
         let fix = "run `scorefield models --json > web/models/manifest.json`";
         assert_eq!(served, serde_json::json!(manifest().unwrap()), "{fix}");
     }

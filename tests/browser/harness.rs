@@ -49,6 +49,8 @@ pub struct Message {
 
 type Console = Arc<Mutex<Vec<Message>>>;
 type Pipe = Arc<Mutex<ChildStdin>>;
+/// The sessions of the workers that live, the newest last.
+type Workers = Arc<Mutex<Vec<String>>>;
 
 /// One Chromium with one tab, and a profile of its own that goes with it.
 pub struct Browser {
@@ -57,6 +59,7 @@ pub struct Browser {
     replies: Receiver<Value>,
     session: String,
     console: Console,
+    workers: Workers,
     profile: TempDir,
 }
 
@@ -97,13 +100,13 @@ impl Browser {
             .expect("sh starts");
 
         let pipe = Arc::new(Mutex::new(process.stdin.take().expect("piped")));
-        let console = Console::default();
+        let (console, workers) = (Console::default(), Workers::default());
         let (reply, replies) = channel();
         let output = BufReader::new(process.stdout.take().expect("piped"));
-        let reader = Reader { pipe: pipe.clone(), console: console.clone(), reply };
+        let reader = Reader { pipe: pipe.clone(), console: console.clone(), workers: workers.clone(), reply };
         thread::spawn(move || reader.run(output));
 
-        let mut browser = Self { process, pipe, replies, session: String::new(), console, profile };
+        let mut browser = Self { process, pipe, replies, session: String::new(), console, workers, profile };
         let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
         let target = json!({"targetId": target["targetId"], "flatten": true});
         let session = browser.call("Target.attachToTarget", target);
@@ -120,7 +123,13 @@ impl Browser {
 
     #[track_caller]
     fn call_within(&mut self, method: &str, params: Value, patience: Duration) -> Value {
-        let id = send(&self.pipe, &self.session, method, params);
+        let session = self.session.clone();
+        self.call_in(&session, method, params, patience)
+    }
+
+    #[track_caller]
+    fn call_in(&mut self, session: &str, method: &str, params: Value, patience: Duration) -> Value {
+        let id = send(&self.pipe, session, method, params);
         let end = Instant::now() + patience;
         loop {
             let reply = match self.replies.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -172,10 +181,23 @@ impl Browser {
 
     #[track_caller]
     pub fn eval_within(&mut self, script: &str, patience: Duration) -> Value {
+        let session = self.session.clone();
+        self.eval_in(&session, script, patience)
+    }
+
+    /// The value of a script in the worker that was started last.
+    #[track_caller]
+    pub fn eval_in_worker(&mut self, script: &str) -> Value {
+        let session = self.workers.lock().expect("unpoisoned").last().expect("a worker").clone();
+        self.eval_in(&session, script, PATIENCE)
+    }
+
+    #[track_caller]
+    fn eval_in(&mut self, session: &str, script: &str, patience: Duration) -> Value {
         let params = json!({
             "expression": script, "awaitPromise": true, "returnByValue": true, "replMode": true, "userGesture": true,
         });
-        let done = self.call_within("Runtime.evaluate", params, patience);
+        let done = self.call_in(session, "Runtime.evaluate", params, patience);
         let thrown = &done["exceptionDetails"];
         assert!(thrown.is_null(), "{script}\nthrew {}", exception(thrown));
         done["result"]["value"].clone()
@@ -242,13 +264,17 @@ impl Browser {
         self.console.lock().expect("unpoisoned").clone()
     }
 
-    /// Panics if page, workers or browser complained so far, and forgets it all.
+    /// What page, workers and browser complained about so far; forgets everything the console has seen.
+    pub fn complaints(&mut self) -> Vec<Message> {
+        let mut messages = std::mem::take(&mut *self.console.lock().expect("unpoisoned"));
+        messages.retain(|message| ["error", "exception", "assert", "crash"].contains(&&*message.level));
+        messages
+    }
+
+    /// Panics if there are [`Self::complaints`].
     #[track_caller]
     pub fn assert_console_clean(&mut self) {
-        let messages = std::mem::take(&mut *self.console.lock().expect("unpoisoned"));
-        let complaint =
-            |message: &&Message| ["error", "exception", "assert", "crash"].contains(&&*message.level);
-        let complaints: Vec<_> = messages.iter().filter(complaint).collect();
+        let complaints = self.complaints();
         assert!(complaints.is_empty(), "the console has errors: {complaints:#?}");
     }
 }
@@ -308,12 +334,13 @@ fn attend(pipe: &Pipe, session: &str) {
 struct Reader {
     pipe: Pipe,
     console: Console,
+    workers: Workers,
     reply: Sender<Value>,
 }
 
 impl Reader {
     fn run(self, mut output: impl BufRead) {
-        let mut workers = Vec::new();
+        let mut workers = Vec::new(); // all there ever were: their last words can come late
         let mut text = Vec::new();
         while output.read_until(0, &mut text).is_ok_and(|length| length > 0) {
             text.pop();
@@ -327,8 +354,15 @@ impl Reader {
             let params = &message["params"];
             let (level, text) = match message["method"].as_str().unwrap_or("") {
                 "Target.attachedToTarget" if params["targetInfo"]["type"] != "page" => {
+                    let session = params["sessionId"].as_str().unwrap_or("");
+                    self.workers.lock().expect("unpoisoned").push(session.to_owned());
                     workers.push(params["sessionId"].clone());
-                    attend(&self.pipe, params["sessionId"].as_str().unwrap_or(""));
+                    attend(&self.pipe, session);
+                    continue;
+                }
+                "Target.detachedFromTarget" => {
+                    let session = params["sessionId"].as_str().unwrap_or("");
+                    self.workers.lock().expect("unpoisoned").retain(|worker| worker != session);
                     continue;
                 }
                 "Runtime.consoleAPICalled" => {

@@ -3,8 +3,22 @@
 
 mod harness;
 mod harness_check;
-mod page;
 mod site;
+mod visit;
+
+// The built files.
+mod page;
+// Both tasks, as a visitor uses them.
+mod generate;
+mod interpolate;
+// The same pictures as the native program.
+mod native;
+// What happens without a GPU, and when it breaks.
+mod device;
+// What happens when files are damaged or missing.
+mod files;
+// Keyboard, screen reader, phone, frame rate.
+mod access;
 
 use libtest_mimic::Trial;
 
@@ -15,6 +29,15 @@ pub fn trials() -> Vec<Trial> {
             "The tests marked `page` are ignored: SCOREFIELD_DIST does not name a built page; `make test` does"
         );
     }
-    let trials = harness_check::trials().into_iter().chain(page::trials());
-    trials.map(|trial| trial.with_kind("page").with_ignored_flag(ignored)).collect()
+    let modules = [
+        harness_check::trials(),
+        page::trials(),
+        generate::trials(),
+        interpolate::trials(),
+        native::trials(),
+        device::trials(),
+        files::trials(),
+        access::trials(),
+    ];
+    modules.into_iter().flatten().map(|trial| trial.with_kind("page").with_ignored_flag(ignored)).collect()
 }

@@ -68,7 +68,8 @@ impl TimeMlp {
     /// `[levels, 4·dim]`, already activated for the layers that read it.
     pub fn forward(&self, c_noise: &[f64], device: &Device) -> Tensor<2> {
         let features = self.embedding.features(c_noise, self.dim);
-        let features = Tensor::<1>::from_floats(features.as_slice(), device).reshape([c_noise.len(), self.dim]);
+        let features =
+            Tensor::<1>::from_floats(features.as_slice(), device).reshape([c_noise.len(), self.dim]);
         silu(self.second.forward(silu(self.first.forward(features))))
     }
 }

@@ -24,9 +24,7 @@ impl Init {
         let uniform = self.noise.uniform(self.draw, 1, rows * columns);
         self.draw += 1;
         let values: Vec<f32> = uniform.into_iter().map(|u| bound * (2.0 * u - 1.0)).collect();
-        Param::from_tensor(
-            Tensor::<1>::from_floats(values.as_slice(), &self.device).reshape([rows, columns]),
-        )
+        Param::from_tensor(Tensor::<1>::from_floats(values.as_slice(), &self.device).reshape([rows, columns]))
     }
 
     /// A vector of `len` equal values.

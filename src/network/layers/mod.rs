@@ -63,9 +63,7 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
 /// `[b, c, h, w]` to `[b, h/p, w/p, c·p·p]`: every `p` by `p` patch becomes one pixel.
 pub fn space_to_depth(x: Tensor<4>, p: usize) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h / p, p, w / p, p])
-        .permute([0, 2, 4, 1, 3, 5])
-        .reshape([b, h / p, w / p, c * p * p])
+    x.reshape([b, c, h / p, p, w / p, p]).permute([0, 2, 4, 1, 3, 5]).reshape([b, h / p, w / p, c * p * p])
 }
 
 /// The inverse of [`space_to_depth`].

@@ -1,0 +1,172 @@
+//! Which device computes, and what happens when it breaks.
+
+use super::{
+    harness::Gpu,
+    site::{Site, dist},
+    visit::{GENERATE, PATIENCE, Visit},
+};
+use crate::support::trials;
+
+trials! {
+    cpu: [
+        cpu_takes_over_where_webgpu_is_denied,
+        automatic_prefers_the_cpu_to_a_software_gpu,
+        plain_http_works_on_the_cpu,
+        a_gpu_lost_in_mid_run_is_told_and_the_cpu_finishes,
+        a_gpu_lost_between_runs_is_told,
+        a_gpu_that_refuses_to_start_is_told,
+        a_shader_that_fails_is_told_and_the_cpu_finishes,
+        a_crash_on_the_gpu_is_told_and_the_cpu_finishes,
+    ],
+}
+
+const RUN: &str = "model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=3&run=1";
+
+fn cpu_takes_over_where_webgpu_is_denied() {
+    let mut visit = Visit::with(Gpu::None);
+    for device in ["auto", "gpu"] {
+        visit.open(&format!("#task=generate&device={device}&{RUN}"));
+        visit.finish(GENERATE);
+        let because = "Computing on the CPU with WebAssembly. WebGPU found no graphics adapter here, so the CPU does the work.";
+        assert_eq!(visit.device(), because);
+        assert!(visit.grid().contrast() > 20.0);
+        visit.assert_clean();
+    }
+}
+
+fn automatic_prefers_the_cpu_to_a_software_gpu() {
+    let mut visit = Visit::with(Gpu::Software);
+    visit.open("#task=generate&device=auto");
+    let note = visit.device();
+    assert!(
+        note.starts_with("Computing on the CPU") && note.contains("(google swiftshader) is itself software"),
+        "{note}"
+    );
+    // The picker changes it, there and back.
+    for (device, words) in
+        [("gpu", "You chose the GPU."), ("cpu", "You chose the CPU."), ("auto", "is itself software")]
+    {
+        visit.set("#device", device);
+        let condition = format!("document.querySelector('#device-note').textContent.includes('{words}')");
+        visit.browser.wait_for(&condition, PATIENCE);
+        assert!(visit.hash().contains(&format!("device={device}")), "{}", visit.hash());
+    }
+    visit.assert_clean();
+}
+
+/// From another machine over plain http, browsers offer no WebGPU, no `crypto.subtle` and no Cache API.
+fn plain_http_works_on_the_cpu() {
+    let mut visit = Visit::with(Gpu::Software);
+    let url = visit.site.insecure_url(&format!("#task=generate&{RUN}"));
+    visit.browser.open(&url);
+    visit.ready();
+    visit.finish(GENERATE);
+    assert!(visit.device().contains("WebGPU needs https"), "{}", visit.device());
+    visit.click("#generate .share");
+    visit.browser.wait_for(
+        "document.querySelector('#generate .shared').textContent == 'The link is in the address bar.'",
+        PATIENCE,
+    );
+    visit.assert_clean();
+}
+
+fn a_gpu_lost_in_mid_run_is_told_and_the_cpu_finishes() {
+    let mut visit = Visit::with(Gpu::Software);
+    visit.open("#task=generate&device=gpu&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=30&run=1");
+    visit.wait_for_step(GENERATE, 2);
+    assert!(visit.device().contains("WebGPU"));
+    visit.browser.eval_in_worker("scorefieldGpu.destroy()");
+    visit.finish(GENERATE);
+    assert_eq!(
+        visit.device(),
+        "Computing on the CPU with WebAssembly. The GPU cannot be used (Device was destroyed), so the CPU has taken over."
+    );
+    assert_eq!(visit.nfe(GENERATE), 59);
+    let picture = visit.grid();
+
+    // The same request, answered by the CPU from the start.
+    visit.run(GENERATE, &visit_on_cpu(30));
+    assert_eq!(visit.grid(), picture);
+    visit.assert_clean();
+}
+
+fn visit_on_cpu(n_steps: usize) -> String {
+    format!(
+        "#task=generate&device=gpu&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps={n_steps}&run=1&rho=7"
+    )
+}
+
+fn a_gpu_lost_between_runs_is_told() {
+    let mut visit = Visit::with(Gpu::Software);
+    visit.open("#task=generate&device=gpu&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=3");
+    visit.browser.eval_in_worker("scorefieldGpu.destroy()");
+    visit.browser.wait_for("document.querySelector('#device-note').dataset.kind == 'cpu'", PATIENCE);
+    assert!(
+        visit.device().contains("(Device was destroyed), so the CPU has taken over."),
+        "{}",
+        visit.device()
+    );
+    visit.start(GENERATE);
+    visit.finish(GENERATE);
+    visit.assert_clean();
+}
+
+fn a_gpu_that_refuses_to_start_is_told() {
+    let mut visit =
+        broken("GPUAdapter.prototype.requestDevice = async () => { throw new TypeError('not today'); };");
+    visit.open(&format!("#task=generate&device=gpu&{RUN}"));
+    visit.finish(GENERATE);
+    assert_eq!(
+        visit.device(),
+        "Computing on the CPU with WebAssembly. The GPU cannot be used (not today), so the CPU has taken over."
+    );
+    visit.assert_clean();
+}
+
+fn a_shader_that_fails_is_told_and_the_cpu_finishes() {
+    let mut visit = broken(
+        "const make = GPUDevice.prototype.createShaderModule;
+        GPUDevice.prototype.createShaderModule = function (module) {
+            return make.call(this, { ...module, code: `${module.code} nonsense` });
+        };",
+    );
+    visit.open(&format!("#task=generate&device=gpu&{RUN}"));
+    visit.finish(GENERATE);
+    let note = visit.device();
+    assert!(note.starts_with("Computing on the CPU") && note.contains("The GPU cannot be used ("), "{note}");
+    assert!(!note.contains('\n') && note.len() < 250, "{note}");
+    assert_eq!(visit.nfe(GENERATE), 5);
+    // It is right that the console has the compiler's message; nothing else may be there.
+    let complaints = visit.browser.complaints();
+    assert!(!complaints.is_empty());
+    assert!(
+        complaints.iter().all(|complaint| complaint.text.contains("WGSL compilation failed")),
+        "{complaints:#?}"
+    );
+    assert_eq!(visit.alert(), "");
+}
+
+fn a_crash_on_the_gpu_is_told_and_the_cpu_finishes() {
+    let mut visit = broken(
+        "GPUDevice.prototype.createComputePipeline = () => { throw new TypeError('no pipeline'); };
+        GPUDevice.prototype.createComputePipelineAsync = GPUDevice.prototype.createComputePipeline;",
+    );
+    visit.open(&format!("#task=generate&device=gpu&{RUN}"));
+    visit.finish(GENERATE);
+    let note = visit.device();
+    assert!(
+        note.contains("The computation on the GPU crashed (no pipeline), so the CPU has taken over."),
+        "{note}"
+    );
+    visit.assert_clean();
+}
+
+/// The page with a browser whose WebGPU a script in the worker has changed.
+fn broken(script: &'static str) -> Visit {
+    let site = Site::serve_altered(dist().expect("a built page"), move |path, bytes| match path {
+        // Before the page watches the device, not after.
+        "device.js" => Some([script.as_bytes(), b"\n", &bytes].concat()),
+        _ => Some(bytes),
+    });
+    Visit::to(site, Gpu::Software)
+}

@@ -1,0 +1,221 @@
+//! The page against the native program: the same files, requests and seeds, through the documented JavaScript API.
+
+use std::fs;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use pollster::block_on;
+use scorefield::{
+    interpolate::{Endpoint, interpolate},
+    model::ScoreModel,
+    rng::Noise,
+    sampler::{Run, Sampler, Solution, Tolerance},
+    weights::ModelFile,
+};
+use serde_json::{Value, json};
+
+use super::{
+    harness::{Browser, Gpu},
+    site::{Site, dist},
+    visit::PATIENCE,
+};
+use crate::support::{cpu, figure, relative_error, trials, values};
+
+trials! {
+    cpu: [
+        cpu_of_the_page_draws_the_native_picture,
+        webgpu_draws_the_native_picture,
+        interpolation_of_the_page_is_the_native_one,
+        cancel_takes_effect_within_a_step,
+        mistakes_of_the_caller_are_named,
+    ],
+}
+
+/// The largest difference of a value, relative to the largest value of the pictures (1 to 10, since few steps do
+/// not finish an image). Both compute in f32 in another order; a wrong draw or option would be off by 0.1 or more.
+const TOLERANCE: f64 = 1e-3;
+
+/// `(sampler, options)`: all samplers, with as few steps as show something.
+fn requests() -> [(&'static str, Value); 4] {
+    [
+        ("ald", json!({"n_steps": 6, "n_steps_each": 2})),
+        ("pc", json!({"n_steps": 6, "n_corrector": 1, "corrector_snr": 0.2})),
+        ("ode", json!({"rtol": 0.1, "atol": 0.1})),
+        ("heun", json!({"n_steps": 5})),
+    ]
+}
+
+fn cpu_of_the_page_draws_the_native_picture() {
+    let mut api = Api::open("cpu", Gpu::None);
+    for model in ["mnist-vp", "mnist-ve"] {
+        for (sampler, options) in requests() {
+            api.draws_the_native_picture(model, sampler, &options, 3);
+        }
+    }
+    api.browser.assert_console_clean();
+}
+
+fn webgpu_draws_the_native_picture() {
+    let mut api = Api::open("gpu", Gpu::Software);
+    for ((sampler, options), model) in requests().iter().zip(["mnist-vp", "mnist-ve", "mnist-ve", "mnist-vp"])
+    {
+        api.draws_the_native_picture(model, sampler, options, if *sampler == "ode" { 1 } else { 2 });
+    }
+    // Still the GPU: a fallback would have drawn the same.
+    assert_eq!(api.browser.eval("engine.device.kind"), "gpu");
+    api.browser.assert_console_clean();
+}
+
+fn interpolation_of_the_page_is_the_native_one() {
+    let mut api = Api::open("cpu", Gpu::None);
+    let digit = test_digit(4);
+    let options = json!({"rtol": 0.02, "atol": 0.02});
+    let tolerance = Tolerance { rtol: 0.02, atol: 0.02, ..Tolerance::default() };
+    let ends = [Endpoint::Pixels(digit.clone()), Endpoint::Seed(Noise::new(7).at(1))];
+    for model in ["mnist-vp", "mnist-ve"] {
+        let request = json!({
+            "model": model, "a": {"pixels": digit}, "b": {"seed": 7, "index": 1}, "frames": 5, "options": options,
+        });
+        let (nfe, shape, images) = api.call("interpolate", &request);
+        let net = native(model);
+        let expected = block_on(interpolate(&net, &ends[0], &ends[1], 5, tolerance, &mut Run::default()))
+            .expect("frames");
+        assert_eq!((nfe, shape), (expected.nfe, expected.images.dims()));
+        let error = relative_error(&images, &values(expected.images));
+        let back = relative_error(&images[..784], &digit);
+        figure(format_args!("{model} interpolate: {error:.1e} from native; A itself within {back:.2}"));
+        assert!(error < TOLERANCE, "{model}: {error:.1e}");
+        // The first frame is the digit, up to the denoising at the end.
+        let mean: f32 = images[..784].iter().zip(&digit).map(|(a, b)| (a - b).abs()).sum::<f32>() / 784.0;
+        assert!(mean < 0.03, "{model}: the first frame is {mean} from the digit, on average");
+    }
+    api.browser.assert_console_clean();
+}
+
+fn cancel_takes_effect_within_a_step() {
+    let mut api = Api::open("cpu", Gpu::None);
+    // Steps that are long compared with a message from the page to its worker.
+    let stopped = api.browser.eval_within(
+        "const steps = [];
+        const request = { model: 'mnist-vp', sampler: 'heun', options: { n_steps: 200 }, count: 32 };
+        const run = engine.sample(request, {
+            onProgress({ step }) {
+                steps.push(step);
+                if (step === 2) engine.cancel();
+            },
+        });
+        const second = await engine.sample(request).catch((error) => error.code);
+        [second, await run.catch((error) => error.code), steps.at(-1)]",
+        PATIENCE,
+    );
+    assert_eq!([&stopped[0], &stopped[1]], ["busy", "cancelled"]);
+    assert!(stopped[2].as_u64() <= Some(3), "it went on to step {}", stopped[2]);
+
+    let aborted = api.browser.eval(
+        "let began = false;
+        await engine.sample({ model: 'mnist-vp', sampler: 'pc' },
+            { signal: AbortSignal.abort(), onProgress: () => (began = true) }).catch((error) => [error.code, began])",
+    );
+    assert_eq!(aborted, json!(["cancelled", false]));
+    api.draws_the_native_picture("mnist-vp", "heun", &json!({"n_steps": 3}), 1);
+    api.browser.assert_console_clean();
+}
+
+fn mistakes_of_the_caller_are_named() {
+    let mut api = Api::open("cpu", Gpu::None);
+    for (method, request, words) in [
+        ("sample", json!({"model": "mnist-vq", "sampler": "pc"}), "mnist-ve"),
+        ("sample", json!({"model": "mnist-vp", "sampler": "euler"}), "heun"),
+        ("sample", json!({"model": "mnist-vp", "sampler": "pc", "options": {"snr": 1}}), "corrector_snr"),
+        ("sample", json!({"model": "mnist-vp", "sampler": "pc", "options": {"n_steps": 0}}), "from 2 to"),
+        ("sample", json!({"model": "mnist-vp", "sampler": "pc", "count": 0}), "1 to"),
+        ("sample", json!({"model": "mnist-vp"}), "sampler"),
+        (
+            "interpolate",
+            json!({"model": "mnist-vp", "a": {"seed": 1}, "b": {"seed": 2}, "frames": 1}),
+            "2 to",
+        ),
+        (
+            "interpolate",
+            json!({"model": "mnist-vp", "a": {"seed": 1}, "b": {"pixels": [1]}, "frames": 2}),
+            "784",
+        ),
+        ("interpolate", json!({"model": "mnist-vp", "a": {}, "b": {"seed": 2}, "frames": 2}), "endpoint a"),
+    ] {
+        let script = format!(
+            "await engine.{method}({request}).then(() => 'worked', (e) => `${{e.code}}: ${{e.message}}`)"
+        );
+        let answer = api.browser.eval(&script);
+        let answer = answer.as_str().expect("text");
+        assert!(answer.starts_with("request: ") && answer.contains(words), "{request}: {answer}");
+    }
+    api.draws_the_native_picture("mnist-vp", "heun", &json!({"n_steps": 3}), 1);
+    api.browser.assert_console_clean();
+}
+
+/// A page that uses the API by itself, in the global `engine`.
+struct Api {
+    browser: Browser,
+    _site: Site,
+}
+
+impl Api {
+    fn open(device: &str, gpu: Gpu) -> Self {
+        let site = Site::of_page();
+        let mut browser = Browser::launch(gpu);
+        browser.open(&site.url("#task=about&device=cpu"));
+        let kind = browser.eval(&format!(
+            "const {{ open }} = await import('./scorefield.js');
+            globalThis.engine = await open({{ device: '{device}' }});
+            engine.device.kind"
+        ));
+        assert_eq!(kind, device);
+        Self { browser, _site: site }
+    }
+
+    /// NFE, shape and values of what a method of the engine returns.
+    #[track_caller]
+    fn call(&mut self, method: &str, request: &Value) -> (usize, [usize; 4], Vec<f32>) {
+        let result = self.browser.eval_within(
+            &format!(
+                "const r = await engine.{method}({request});
+                [r.nfe, [r.count, r.channels, r.height, r.width], Array.from(r.images)]"
+            ),
+            PATIENCE,
+        );
+        serde_json::from_value(result).expect("NFE, shape and values")
+    }
+
+    #[track_caller]
+    fn draws_the_native_picture(&mut self, model: &str, sampler: &str, options: &Value, count: usize) {
+        let seed = 7;
+        let request =
+            json!({"model": model, "sampler": sampler, "options": options, "seed": seed, "count": count});
+        let (nfe, shape, images) = self.call("sample", &request);
+        let expected = sample(model, sampler, options, seed, count);
+        assert_eq!((nfe, shape), (expected.nfe, expected.images.dims()), "{request}");
+        let error = relative_error(&images, &values(expected.images));
+        figure(format_args!("{model} {sampler}, {nfe} NFE: {error:.1e}"));
+        assert!(error < TOLERANCE, "{request}: {error:.1e}");
+    }
+}
+
+/// The model of the file that the page is served.
+fn native(model: &str) -> ScoreModel {
+    let file = dist().expect("a built page").join(format!("models/{model}.safetensors"));
+    let file = ModelFile::parse(model, &fs::read(file).expect("weights")).expect("a model");
+    file.score_model(&cpu()).expect("a score model")
+}
+
+fn sample(model: &str, sampler: &str, options: &Value, seed: u64, count: usize) -> Solution {
+    let sampler = Sampler::with_options(sampler, options.as_object().expect("options")).expect("a sampler");
+    let run = &mut Run::default();
+    block_on(sampler.sample(&native(model), &Noise::new(seed), count, run)).expect("images")
+}
+
+/// One of the test digits that come with the page, as pixel values.
+fn test_digit(index: usize) -> Vec<f32> {
+    let file = fs::read(dist().expect("a built page").join("digits.json")).expect("the test digits");
+    let digits: Value = serde_json::from_slice(&file).expect("JSON");
+    let pixels = BASE64_STANDARD.decode(digits["pixels"].as_str().expect("text")).expect("base64");
+    pixels[index * 784..][..784].iter().map(|byte| f32::from(*byte) / 255.0).collect()
+}
