@@ -31,12 +31,14 @@ export class Grid {
     this.#columnsFor = columnsFor;
     this.#tile = tile;
     holder.append(this.#canvas, this.#marker);
-    this.#canvas.setAttribute('role', 'img');
+    this.#canvas.setAttribute('aria-hidden', 'true'); // until there is something to see
     this.#canvas.addEventListener('click', (event) => this.#pick(event));
     new ResizeObserver(() => this.#batch && this.#layout()).observe(holder);
   }
 
   set label(text) {
+    this.#canvas.removeAttribute('aria-hidden');
+    this.#canvas.setAttribute('role', 'img');
     this.#canvas.setAttribute('aria-label', text);
   }
 

@@ -65,6 +65,7 @@ export class InterpolateView {
     const options = app.optionsOf(flowSampler(app.engine.samplers).name);
     const [a, b] = this.#ends.map((end) => end.request(app.model));
     this.#stop();
+    this.#row.label = 'Frames in the making';
     find('.scrub', this.#section).hidden = true;
     await app.run({
       runner: this.#runner,

@@ -8,6 +8,7 @@ mod turn;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use js_sys::Function;
@@ -168,8 +169,7 @@ impl Session {
         let turns = Turns::new()
             .map_err(|_| Error::device("in use", "offers no message channel", "use a current browser"))?;
         let turns = Rc::new(turns);
-        let mut run = Run::default();
-        run.on_event = Some(Box::new(move |event| {
+        let on_event = move |event| {
             let event = match event {
                 Event::Progress { step, n_steps, nfe } => {
                     messages::progress(step, n_steps, nfe, (now() - started) / 1000.0)
@@ -178,11 +178,12 @@ impl Session {
             };
             // A listener that throws has a bug of its own, which must not end the run.
             let _ = on_event.call1(&JsValue::NULL, &event);
-        }));
-        run.pause = Some(Box::new(move || {
+        };
+        let pause = move || -> Pin<Box<dyn Future<Output = ()>>> {
             let turns = turns.clone();
             Box::pin(async move { turns.next().await })
-        }));
+        };
+        let run = Run { on_event: Some(Box::new(on_event)), pause: Some(Box::new(pause)), ..Run::default() };
         *self.cancel.borrow_mut() = run.cancel.clone();
         Ok((model, run))
     }

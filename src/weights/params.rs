@@ -88,7 +88,8 @@ pub fn fill<M: Module>(name: &str, module: M, weights: HashMap<String, Values>) 
                 }
                 Some(values) => {
                     return param.map(|old| {
-                        let (data, trained) = (TensorData::new(values.data, values.shape), old.is_require_grad());
+                        let (data, trained) =
+                            (TensorData::new(values.data, values.shape), old.is_require_grad());
                         Tensor::from_data(data, &old.device()).set_require_grad(trained)
                     });
                 }

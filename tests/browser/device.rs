@@ -85,15 +85,10 @@ fn a_gpu_lost_in_mid_run_is_told_and_the_cpu_finishes() {
     let picture = visit.grid();
 
     // The same request, answered by the CPU from the start.
-    visit.run(GENERATE, &visit_on_cpu(30));
+    visit.open("#task=generate&device=cpu&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=30&run=1");
+    visit.finish(GENERATE);
     assert_eq!(visit.grid(), picture);
     visit.assert_clean();
-}
-
-fn visit_on_cpu(n_steps: usize) -> String {
-    format!(
-        "#task=generate&device=gpu&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps={n_steps}&run=1&rho=7"
-    )
 }
 
 fn a_gpu_lost_between_runs_is_told() {

@@ -68,6 +68,8 @@ fn image_comes_into_being_before_the_visitors_eyes() {
     );
     visit.start(GENERATE);
     visit.finish(GENERATE);
+    // Any static host will do: nothing here needs threads, and so none of the headers that they need.
+    assert_eq!(visit.browser.eval("crossOriginIsolated"), false);
     // One for each step, and the denoised image.
     assert_eq!(visit.browser.eval("frames.size"), 13);
     let end = visit.grid();

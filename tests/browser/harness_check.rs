@@ -50,6 +50,7 @@ fn console_tells_of_page_and_workers() {
     let mut browser = Browser::launch(Gpu::None);
     browser.open(&site.url(""));
     browser.wait_for("globalThis.answer == 'done'", Duration::from_secs(20));
+    assert_eq!(browser.eval_in_worker("self.constructor.name"), "DedicatedWorkerGlobalScope");
 
     for (source, text) in [
         ("page", "from the page 1"),
@@ -76,6 +77,7 @@ fn console_tells_of_page_and_workers() {
     }
     fails(|| browser.assert_console_clean());
     browser.assert_console_clean(); // It has forgotten them.
+    assert!(browser.complaints().is_empty());
 
     browser.eval("globalThis.answer = null; location.hash = 'kept'");
     browser.reopen();

@@ -32,7 +32,7 @@ trials! {
 
 /// The largest difference of a value, relative to the largest value of the pictures (1 to 10, since few steps do
 /// not finish an image). Both compute in f32 in another order; a wrong draw or option would be off by 0.1 or more.
-const TOLERANCE: f64 = 1e-3;
+const TOLERANCE: f64 = 3e-4;
 
 /// `(sampler, options)`: all samplers, with as few steps as show something.
 fn requests() -> [(&'static str, Value); 4] {
@@ -68,8 +68,9 @@ fn webgpu_draws_the_native_picture() {
 fn interpolation_of_the_page_is_the_native_one() {
     let mut api = Api::open("cpu", Gpu::None);
     let digit = test_digit(4);
-    let options = json!({"rtol": 0.02, "atol": 0.02});
-    let tolerance = Tolerance { rtol: 0.02, atol: 0.02, ..Tolerance::default() };
+    // Ten times as coarse, VE brings back another picture: 0.04 of its values off, on average.
+    let options = json!({"rtol": 0.001, "atol": 0.001});
+    let tolerance = Tolerance { rtol: 0.001, atol: 0.001, ..Tolerance::default() };
     let ends = [Endpoint::Pixels(digit.clone()), Endpoint::Seed(Noise::new(7).at(1))];
     for model in ["mnist-vp", "mnist-ve"] {
         let request = json!({
@@ -81,12 +82,13 @@ fn interpolation_of_the_page_is_the_native_one() {
             .expect("frames");
         assert_eq!((nfe, shape), (expected.nfe, expected.images.dims()));
         let error = relative_error(&images, &values(expected.images));
-        let back = relative_error(&images[..784], &digit);
-        figure(format_args!("{model} interpolate: {error:.1e} from native; A itself within {back:.2}"));
+        // The first frame is the digit, up to the solver's tolerance and the denoising at the end.
+        let back: f32 = images[..784].iter().zip(&digit).map(|(a, b)| (a - b).abs()).sum::<f32>() / 784.0;
+        figure(format_args!(
+            "{model} interpolate, {nfe} NFE: {error:.1e}; its first frame is {back:.4} from A"
+        ));
         assert!(error < TOLERANCE, "{model}: {error:.1e}");
-        // The first frame is the digit, up to the denoising at the end.
-        let mean: f32 = images[..784].iter().zip(&digit).map(|(a, b)| (a - b).abs()).sum::<f32>() / 784.0;
-        assert!(mean < 0.03, "{model}: the first frame is {mean} from the digit, on average");
+        assert!(back < 0.015, "{model}: the first frame is {back} from the digit, on average");
     }
     api.browser.assert_console_clean();
 }
