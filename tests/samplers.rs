@@ -16,7 +16,7 @@ use scorefield::schedule::geometric;
 use scorefield::sde::{AnySde, VeSde, VpSde};
 use serde_json::json;
 
-use crate::support::{analytic, cpu, figure, trials, values};
+use crate::support::{analytic, cpu, figure, gpu, lively_model, relative_error, small_unet, trials, values};
 
 trials! {
     cpu: [
@@ -35,6 +35,7 @@ trials! {
         samples_that_are_not_finite_are_an_error,
         options_out_of_range_are_refused,
     ],
+    gpu: [the_gpu_draws_the_same_pictures_alone_and_in_a_batch],
 }
 
 /// Sigma_max is 40 times the largest distance in the data, as technique 1 would not be needed for 2-D data
@@ -433,4 +434,26 @@ fn options_out_of_range_are_refused() {
         assert!(Sampler::with_options(info.name, &unknown).is_err());
     }
     assert!(matches!(Sampler::named("rk45"), Err(Error::Config { .. })));
+}
+
+/// A random network is no contraction, so rounding grows; 1e-3 of the range is a quarter of a grey level.
+fn the_gpu_draws_the_same_pictures_alone_and_in_a_batch() {
+    let few = [
+        named("ald", json!({"n_steps": 4, "n_steps_each": 2})),
+        named("pc", json!({"n_steps": 6})),
+        named("ode", json!({"rtol": 0.05, "atol": 0.05})),
+        named("heun", json!({"n_steps": 4})),
+    ];
+    assert_eq!(few.len(), Sampler::all().len(), "a new sampler needs its line above");
+    let [on_cpu, on_gpu] = [cpu(), gpu()].map(|device| lively_model(&small_unet(), vp(), [1, 9, 7], &device));
+    for sampler in few {
+        let noise = Noise::new(3).at(20);
+        let expected = draw(&sampler, &on_cpu, noise, 2);
+        let found = draw(&sampler, &on_gpu, noise, 2);
+        let error = relative_error(&found, &expected);
+        figure(format_args!("{}: pictures on the GPU differ by {error:.1e}", sampler.info().name));
+        assert!(error < 1e-3, "{sampler:?}: off by {error:e}");
+        let alone = draw(&sampler, &on_gpu, noise.at(21), 1);
+        assert!(relative_error(&alone, &found[63..]) < 1e-3, "{sampler:?}");
+    }
 }
