@@ -24,7 +24,7 @@ pub struct ProbabilityFlow {
 
 impl Default for ProbabilityFlow {
     fn default() -> Self {
-        Self { rtol: 1e-2, atol: 1e-2, max_steps: 1000 }
+        Self { rtol: 1e-3, atol: 1e-3, max_steps: 1000 }
     }
 }
 

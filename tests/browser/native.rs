@@ -38,7 +38,7 @@ const TOLERANCE: f64 = 3e-4;
 fn requests() -> [(&'static str, Value); 4] {
     [
         ("ald", json!({"n_steps": 6, "n_steps_each": 2})),
-        ("pc", json!({"n_steps": 6, "n_corrector": 1, "corrector_snr": 0.2})),
+        ("pc", json!({"n_steps": 6, "n_corrector": 1, "corrector_snr": 0.3})),
         ("ode", json!({"rtol": 0.1, "atol": 0.1})),
         ("heun", json!({"n_steps": 5})),
     ]
