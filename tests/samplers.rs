@@ -199,7 +199,7 @@ fn the_corrector_with_its_default_size_fits_many_dimensions() {
     // Neighbours correlated by 0.7: variances along the axes from 0.05 to 1.6.
     let covariance: Vec<Vec<f64>> =
         (0..D).map(|i: usize| (0..D).map(|j| 0.3 * 0.7_f64.powi(i.abs_diff(j) as i32)).collect()).collect();
-    let target = GaussianMixture::new(&[1.0], &[vec![0.5; D]], &[covariance.clone()]).unwrap();
+    let target = GaussianMixture::new(&[1.0], &[vec![0.5; D]], std::slice::from_ref(&covariance)).unwrap();
     for (sde, name) in [(ve(), "VE"), (vp(), "VP")] {
         let n = 256;
         let samples = draw(&named("pc", json!({"n_steps": 250})), &analytic(&target, sde), Noise::new(3), n);
@@ -259,12 +259,12 @@ fn evaluations_are_counted_and_are_what_is_documented() {
         let before = calls.get();
         let last_step = Rc::new(Cell::new(0));
         let steps = last_step.clone();
-        let mut run = Run::default();
-        run.on_event = Some(Box::new(move |event| {
+        let on_event = move |event| {
             if let Event::Progress { step, .. } = event {
                 steps.set(step);
             }
-        }));
+        };
+        let mut run = Run { on_event: Some(Box::new(on_event)), ..Run::default() };
         let solution = block_on(sampler.sample(&model, &Noise::new(1), 3, &mut run)).unwrap();
         assert_eq!(solution.nfe, calls.get() - before, "{sampler:?}: counted and real evaluations");
         // The adaptive one: the first slope, six for every attempted step, and the denoising.
