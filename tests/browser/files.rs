@@ -85,7 +85,7 @@ fn missing_files_are_told_and_fetched_again() {
         ("wasm/scorefield_bg.wasm", "The program could not be loaded"),
         ("wasm/scorefield.js", "The program could not be loaded"),
         ("worker.js", "could not be loaded"),
-        (WEIGHTS, "The weights of “mnist-vp” could not be downloaded"),
+        (WEIGHTS, "could not be downloaded: the server answered 404 for"),
         ("digits.json", "The test digits could not be read: the server answered 404."),
     ] {
         let (site, broken) = site(move |path, bytes| (path != file).then_some(bytes));

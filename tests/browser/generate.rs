@@ -190,7 +190,7 @@ fn a_link_that_makes_no_sense_is_told_and_does_not_start() {
     let mut visit = Visit::with(Gpu::None);
     visit.open("#task=generate&model=cifar&sampler=pc&seed=-1&count=4&n_steps=1&rho=7&run=1");
     let alert = visit.alert();
-    for part in ["seed “-1”", "model “cifar”", "mnist-vp", "n_steps=1", "rho=7"] {
+    for part in ["seed “-1”", "model “cifar”", "is used instead", "n_steps=1", "rho=7"] {
         assert!(alert.contains(part), "{part} is not in: {alert}");
     }
     assert_eq!(visit.browser.eval("document.querySelector('#generate .start').disabled"), false);

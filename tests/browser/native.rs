@@ -34,6 +34,10 @@ trials! {
 /// not finish an image). Both compute in f32 in another order; a wrong draw or option would be off by 0.1 or more.
 const TOLERANCE: f64 = 3e-4;
 
+/// The same for interpolation. Encoding starts where the noise is a hundredth of the data or less, and the score
+/// there magnifies rounding.
+const ENCODED_TOLERANCE: f64 = 1e-2;
+
 /// `(sampler, options)`: all samplers, with as few steps as show something.
 fn requests() -> [(&'static str, Value); 4] {
     [
@@ -87,7 +91,7 @@ fn interpolation_of_the_page_is_the_native_one() {
         figure(format_args!(
             "{model} interpolate, {nfe} NFE: {error:.1e}; its first frame is {back:.4} from A"
         ));
-        assert!(error < TOLERANCE, "{model}: {error:.1e}");
+        assert!(error < ENCODED_TOLERANCE, "{model}: {error:.1e}");
         assert!(back < 0.015, "{model}: the first frame is {back} from the digit, on average");
     }
     api.browser.assert_console_clean();
