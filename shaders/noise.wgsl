@@ -17,10 +17,10 @@ struct Params {
     len: u32,
 }
 
-@group(0) @binding(0) var<storage, read_write> values: array<f32>;
-@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding({{ values }}) var<storage, read_write> values: array<f32>;
+@group(0) @binding({{ params }}) var<uniform> params: Params;
 
-const WG_SIZE: u32 = 64u;
+const WG_SIZE: u32 = {{ workgroup }}u;
 
 const MULTIPLIER_0: u32 = 0xd2511f53u;
 const MULTIPLIER_1: u32 = 0xcd9e8d57u;

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::UNet;
 use crate::network::layers::Dropout;
+use crate::ops::combine;
+pub(crate) use crate::ops::{per_sample, scale};
 use crate::sde::AnySde;
 
 /// Estimates clean data from data with Gaussian noise.
@@ -84,7 +86,7 @@ impl Preconditioned {
                 let c_in = each(sigma, |s| 1.0 / variance(s).sqrt());
                 let c_noise = each(sigma, |s| s.ln() / 4.0);
                 let raw = self.network.forward(scale(x.clone(), &c_in), &c_noise, dropout);
-                scale(x, &c_skip) + scale(raw, &c_out)
+                combine(&[(x, &c_skip), (raw, &c_out)])
             }
             Preconditioning::Eps => {
                 let t = each(sigma, |s| self.sde.time_of_sigma(s));
@@ -94,7 +96,7 @@ impl Preconditioned {
                     AnySde::Vp(_) => each(&t, |t| 999.0 * t),
                 };
                 let eps = self.network.forward(scale(x.clone(), &mean_coeff), &c_noise, dropout);
-                x - scale(eps, sigma)
+                combine(&[(x, &[1.0]), (eps, &each(sigma, |s| -s))])
             }
         }
     }
@@ -109,23 +111,6 @@ impl Denoiser for Preconditioned {
 /// `f` of every value.
 pub(crate) fn each(values: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> {
     values.iter().map(|v| f(*v)).collect()
-}
-
-/// `x` times one factor for the whole batch or one per sample.
-pub(crate) fn scale(x: Tensor<4>, factors: &[f64]) -> Tensor<4> {
-    match factors {
-        [factor] => x * *factor,
-        _ => {
-            let device = x.device();
-            x * per_sample(factors, &device)
-        }
-    }
-}
-
-/// One value per sample, as `[n, 1, 1, 1]`.
-pub(crate) fn per_sample(values: &[f64], device: &Device) -> Tensor<4> {
-    let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
-    Tensor::<1>::from_floats(values.as_slice(), device).reshape([values.len(), 1, 1, 1])
 }
 
 /// A denoiser, the diffusion it belongs to, and the shape and range of its data.
@@ -192,8 +177,9 @@ impl ScoreModel {
     /// Estimate of the noise in `x`: `(x - mean_coeff·denoised)/std`. One NFE.
     pub fn eps(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
         let denoised = self.denoised(x.clone(), t);
-        let signal = scale(denoised, &each(t, |t| self.sde.marginal_prob(t).0));
-        scale(x - signal, &each(t, |t| 1.0 / self.sde.marginal_prob(t).1))
+        let of_x = each(t, |t| 1.0 / self.sde.marginal_prob(t).1);
+        let of_denoised = each(t, |t| -self.sde.marginal_prob(t).0 / self.sde.marginal_prob(t).1);
+        combine(&[(x, &of_x), (denoised, &of_denoised)])
     }
 
     /// Estimate of the score, the gradient of `log p_t(x)`: `-eps/std` (Vincent 2011). One NFE.

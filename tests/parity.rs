@@ -1,12 +1,11 @@
 //! The fused operations against plain ones and against `f64` on the host, forward and backward, on both
 //! devices; and the network that is made of them.
 
-use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
 use scorefield::network::UNetConfig;
-use scorefield::network::layers::{Embedding, depth_to_space, space_to_depth, upsample};
-use scorefield::ops::{GROUP_NORM_EPSILON, conv, conv_plain, group_norm, group_norm_silu};
+use scorefield::network::layers::{Embedding, depth_to_space, space_to_depth};
+use scorefield::ops::{self, GROUP_NORM_EPSILON, Norm, conv, conv_plain, upsample};
 use scorefield::rng::{Domain, Noise};
 use scorefield::sde::{AnySde, VeSde, VpSde};
 
@@ -215,8 +214,12 @@ fn gradients_of_the_convolution_are_its_differences() {
 
 type Normalisation = fn(Tensor<4>, Tensor<1>, Tensor<1>, usize) -> Tensor<4>;
 
+fn group_norm_silu(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
+    ops::group_norm_silu(x.into(), &Norm { gamma, beta, groups })
+}
+
 fn plain_norm_silu(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
-    silu(group_norm(x, gamma, beta, groups))
+    ops::group_norm_silu_plain(x.into(), &Norm { gamma, beta, groups })
 }
 
 /// `[b, h, w, c]` and the number of groups.

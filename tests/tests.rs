@@ -16,6 +16,8 @@ mod samplers;
 mod ode;
 // Fused operations and the network against plain ones, on both devices.
 mod parity;
+// The WGSL kernels against their twins.
+mod kernels;
 // Training: repeatability, resume, clipping, averages, and what happens when it blows up.
 mod training;
 // Model files: round trips, and files that lie.
@@ -33,6 +35,7 @@ fn main() {
         samplers::trials(),
         ode::trials(),
         parity::trials(),
+        kernels::trials(),
         training::trials(),
         weights::trials(),
         cli::trials(),

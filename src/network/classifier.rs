@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, space_to_depth};
+use super::layers::{Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, TimeWidths, space_to_depth};
 use crate::{Error, Result};
 
 /// Architecture of a [`Classifier`].
@@ -92,12 +92,13 @@ impl Classifier {
     /// Builds the network for images of `c_in` channels.
     pub fn new(config: &ClassifierConfig, c_in: usize, init: &mut Init) -> Self {
         let c = config.channels;
+        let mut time = TimeWidths::default();
         Self {
-            time: TimeMlp::new(c, Embedding::Fourier { scale: 1.0 }, init),
             stem: Conv::new(c_in * PATCH * PATCH, c, 3, 1, 1.0, init),
-            high: ResBlock::new(c, c, 4 * c, init),
+            high: ResBlock::new(c, c, &mut time, init),
             down: Conv::new(c, 2 * c, 3, 2, 1.0, init),
-            low: ResBlock::new(2 * c, 2 * c, 4 * c, init),
+            low: ResBlock::new(2 * c, 2 * c, &mut time, init),
+            time: TimeMlp::new(c, Embedding::Fourier { scale: 1.0 }, &time, init),
             norm: NormSilu::new(2 * c, init),
             features: Linear::new(2 * c, config.features, init),
             classes: Linear::new(config.features, config.classes, init),

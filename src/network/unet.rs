@@ -5,9 +5,10 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{
-    Attention, Conv, Dropout, Embedding, Init, NormSilu, ResBlock, TimeMlp, depth_to_space, space_to_depth,
-    upsample,
+    Attention, Conv, Dropout, Embedding, Init, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space,
+    space_to_depth,
 };
+use crate::ops::Joined;
 use crate::{Error, Result};
 
 /// Architecture of a [`UNet`].
@@ -119,7 +120,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn forward(&self, x: Tensor<4>, time: &Tensor<2>, dropout: Option<&Dropout>) -> Tensor<4> {
+    fn forward(&self, x: impl Into<Joined>, time: &Tensor<2>, dropout: Option<&Dropout>) -> Tensor<4> {
         let x = self.block.forward(x, time, dropout);
         match &self.attention {
             Some(attention) => attention.forward(x),
@@ -159,12 +160,11 @@ impl UNet {
     pub fn new(config: &UNetConfig, c_in: usize, c_out: usize, init: &mut Init) -> Self {
         let widths: Vec<usize> = config.multipliers.iter().map(|m| m * config.channels).collect();
         let levels = widths.len();
-        let c_time = 4 * config.channels;
         let area = config.patch * config.patch;
-        let time = TimeMlp::new(config.channels, config.embedding, init);
+        let mut time = TimeWidths::default();
         let stem = Conv::new(c_in * area, widths[0], 3, 1, 1.0, init);
-        let stage = |level: usize, c_in: usize, init: &mut Init| Stage {
-            block: ResBlock::new(c_in, widths[level], c_time, init),
+        let mut stage = |level: usize, c_in: usize, init: &mut Init| Stage {
+            block: ResBlock::new(c_in, widths[level], &mut time, init),
             attention: config.attention_levels.contains(&level).then(|| Attention::new(widths[level], init)),
         };
 
@@ -187,10 +187,7 @@ impl UNet {
         }
 
         let last = levels - 1;
-        let middle = vec![
-            stage(last, width, init),
-            Stage { block: ResBlock::new(width, width, c_time, init), attention: None },
-        ];
+        let middle = vec![stage(last, width, init), Stage { attention: None, ..stage(last, width, init) }];
 
         let mut up = Vec::new();
         for level in (0..levels).rev() {
@@ -203,6 +200,7 @@ impl UNet {
             up.push(Level { stages, resample });
         }
 
+        let time = TimeMlp::new(config.channels, config.embedding, &time, init);
         let norm = NormSilu::new(width, init);
         let head = Conv::new(width, c_out * area, 3, 1, 0.0, init);
         Self { time, stem, down, middle, up, norm, head, patch: config.patch }
@@ -235,13 +233,12 @@ impl UNet {
         for level in &self.up {
             for stage in &level.stages {
                 x = match kept.pop() {
-                    Some(skip) => Tensor::cat(vec![x, skip], 3),
-                    None => x,
+                    Some(skip) => stage.forward(Joined::new(x, skip), &time, dropout),
+                    None => stage.forward(x, &time, dropout),
                 };
-                x = stage.forward(x, &time, dropout);
             }
             if let Some(resample) = &level.resample {
-                x = resample.forward(upsample(x));
+                x = resample.forward_upsampled(x);
             }
         }
         let x = depth_to_space(self.head.forward(self.norm.forward(x)), self.patch);

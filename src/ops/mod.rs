@@ -3,15 +3,22 @@
 //! The twin is the oracle of the tests and the path of every device without a kernel of its own.
 //! To add one: a file here, its WGSL of the same stem in `shaders/` if it has one, and a parity test.
 
+mod attention;
+mod combine;
 mod conv;
 mod cpu;
 mod group_norm;
 pub mod noise;
+mod wgsl;
 
-pub use conv::{conv, conv_plain};
+pub use attention::{attention, attention_plain};
+pub use combine::{combine, combine_plain, per_sample, scale};
+pub use conv::{Filter, Joined, Pass, Then, conv, conv_plain, upsample};
 pub use cpu::gemm;
-pub use group_norm::{EPSILON as GROUP_NORM_EPSILON, group_norm, group_norm_silu};
-pub use noise::takes_wgsl;
+pub use group_norm::{
+    EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu, group_norm_silu_plain,
+};
+pub use wgsl::runs_on as takes_wgsl;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;

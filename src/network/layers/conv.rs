@@ -2,9 +2,9 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::Init;
-use crate::ops;
+use crate::ops::{Filter, Joined, Pass, Then};
 
-/// A convolution of odd kernel size with bias and zero padding; see [`ops::conv`].
+/// A convolution of odd kernel size with bias and zero padding; see [`conv`](crate::ops::conv).
 #[derive(Module, Debug)]
 pub struct Conv {
     weight: Param<Tensor<2>>,
@@ -25,8 +25,29 @@ impl Conv {
         }
     }
 
+    /// The weights of this moment.
+    pub fn filter(&self) -> Filter {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        Filter { weight, bias, kernel: self.kernel, stride: self.stride }
+    }
+
+    /// Its number of output channels.
+    pub fn c_out(&self) -> usize {
+        self.bias.val().dims()[0]
+    }
+
     /// `[b, h, w, c_in]` to `[b, h/stride, w/stride, c_out]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::conv(x, self.weight.val(), self.bias.val(), self.kernel, self.stride)
+        self.then(x.into(), Then::Nothing)
+    }
+
+    /// [`Self::forward`] of the image doubled in height and width.
+    pub fn forward_upsampled(&self, x: Tensor<4>) -> Tensor<4> {
+        Pass { x: x.into(), upsample: true, filter: self.filter(), then: Then::Nothing }.run()
+    }
+
+    /// The convolution and what follows it.
+    pub fn then(&self, x: Joined, then: Then) -> Tensor<4> {
+        Pass { x, upsample: false, filter: self.filter(), then }.run()
     }
 }

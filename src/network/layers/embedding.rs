@@ -44,32 +44,48 @@ impl Embedding {
     }
 }
 
-/// Embeds noise levels: features on the host, then two dense layers with SiLU.
+/// The channels that the noise level shifts, block after block.
+#[derive(Debug, Default)]
+pub struct TimeWidths(usize);
+
+impl TimeWidths {
+    /// Makes room for `width` channels; returns where they begin.
+    pub fn reserve(&mut self, width: usize) -> usize {
+        self.0 += width;
+        self.0 - width
+    }
+}
+
+/// Embeds noise levels: features on the host, two dense layers with SiLU, and a third that holds the
+/// projections of all blocks side by side, so that a device computes them in one go.
 #[derive(Module, Debug)]
 pub struct TimeMlp {
     first: Linear,
     second: Linear,
+    blocks: Linear,
     dim: usize,
     #[module(skip)]
     embedding: Embedding,
 }
 
 impl TimeMlp {
-    /// `dim` features (even) to `4·dim` outputs.
-    pub fn new(dim: usize, embedding: Embedding, init: &mut Init) -> Self {
+    /// `dim` features (even), `4·dim` hidden units, and the outputs that the blocks have reserved.
+    pub fn new(dim: usize, embedding: Embedding, blocks: &TimeWidths, init: &mut Init) -> Self {
         Self {
             first: Linear::new(dim, 4 * dim, init),
             second: Linear::new(4 * dim, 4 * dim, init),
+            blocks: Linear::new(4 * dim, blocks.0, init),
             dim,
             embedding,
         }
     }
 
-    /// `[levels, 4·dim]`, already activated for the layers that read it.
+    /// `[levels, all blocks' channels]`.
     pub fn forward(&self, c_noise: &[f64], device: &Device) -> Tensor<2> {
         let features = self.embedding.features(c_noise, self.dim);
         let features =
             Tensor::<1>::from_floats(features.as_slice(), device).reshape([c_noise.len(), self.dim]);
-        silu(self.second.forward(silu(self.first.forward(features))))
+        let hidden = silu(self.first.forward(features));
+        self.blocks.forward(silu(self.second.forward(hidden)))
     }
 }

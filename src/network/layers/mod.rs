@@ -11,7 +11,7 @@ mod norm;
 pub use attention::Attention;
 pub use block::ResBlock;
 pub use conv::Conv;
-pub use embedding::{Embedding, TimeMlp};
+pub use embedding::{Embedding, TimeMlp, TimeWidths};
 pub use init::Init;
 pub use linear::Linear;
 pub use norm::NormSilu;
@@ -51,13 +51,6 @@ impl Dropout {
         let mask = Tensor::<1>::from_floats(mask.as_slice(), &device).reshape(dims);
         x.clone() * Tensor::from_inner(mask)
     }
-}
-
-/// Doubles height and width, each pixel repeated (nearest neighbour).
-pub fn upsample(x: Tensor<4>) -> Tensor<4> {
-    let [b, h, w, c] = x.dims();
-    let rows = x.reshape([b * h * w, 1, c]).repeat_dim(1, 2).reshape([b * h, 1, 2 * w * c]);
-    rows.repeat_dim(1, 2).reshape([b, 2 * h, 2 * w, c])
 }
 
 /// `[b, c, h, w]` to `[b, h/p, w/p, c·p·p]`: every `p` by `p` patch becomes one pixel.

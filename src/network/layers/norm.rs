@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::Init;
-use crate::ops;
+use crate::ops::{self, Joined, Norm};
 
 /// Group normalisation with `min(c/4, 32)` groups followed by SiLU (Score-SDE's layer pair).
 #[derive(Module, Debug)]
@@ -20,13 +20,18 @@ impl NormSilu {
         Self { gamma: init.vector(channels, 1.0), beta: init.vector(channels, 0.0), groups }
     }
 
-    /// `silu(norm(x))`, shape `[b, h, w, c]` kept.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::group_norm_silu(x, self.gamma.val(), self.beta.val(), self.groups)
+    /// The weights of this moment.
+    pub fn norm(&self) -> Norm {
+        Norm { gamma: self.gamma.val(), beta: self.beta.val(), groups: self.groups }
+    }
+
+    /// `silu(norm(x))`, `[b, h, w, c]`.
+    pub fn forward(&self, x: impl Into<Joined>) -> Tensor<4> {
+        ops::group_norm_silu(x.into(), &self.norm())
     }
 
     /// The normalisation alone, as attention wants it.
     pub fn normalise(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::group_norm(x, self.gamma.val(), self.beta.val(), self.groups)
+        ops::group_norm(x, &self.norm())
     }
 }

@@ -1,9 +1,7 @@
-//! 2-D convolution of `[b, h, w, c]` images.
+//! Convolution on the CPU.
 //!
-//! Channels last, because that is how burn's GPU kernels store images anyway (a permuted view
-//! reaches them without a copy) and because on the CPU a window row is then one run of memory.
-//! On the CPU each image becomes a matrix of its windows (im2col) that stays in the L2 cache
-//! between the copy and the matrix product. Everywhere else burn's own convolution does the work.
+//! Each image becomes a matrix of its windows (im2col) that stays in the L2 cache between the copy and
+//! the matrix product. Channels last makes a row of a window one run of memory.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -13,43 +11,18 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 
-use super::cpu;
+use crate::ops::cpu;
 
-/// Convolves `x` `[b, h, w, c_in]` with `weight` `[k·k·c_in, c_out]`, zero padding `k / 2`.
-///
-/// Returns `[b, ceil(h / stride), ceil(w / stride), c_out]` for odd `kernel`. Rows of `weight` are
-/// ordered (ky, kx, c_in); differentiable in all three arguments.
+/// [`super::conv`] of tensors in main memory.
 pub fn conv(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize, stride: usize) -> Tensor<4> {
-    if super::is_flex(&x.device()) {
-        let y = Dispatch::conv_nhwc(
-            x.into_dispatch(),
-            weight.into_dispatch(),
-            bias.into_dispatch(),
-            kernel,
-            stride,
-        );
-        return Tensor::from_dispatch(y);
-    }
-    conv_plain(x, weight, bias, kernel, stride)
-}
-
-/// [`conv`] in burn's stock operations: the path of every device but the CPU, and the tests' oracle.
-pub fn conv_plain(
-    x: Tensor<4>,
-    weight: Tensor<2>,
-    bias: Tensor<1>,
-    kernel: usize,
-    stride: usize,
-) -> Tensor<4> {
-    let [_, _, _, c_in] = x.dims();
-    let [_, c_out] = weight.dims();
-    let weight = weight.reshape([kernel, kernel, c_in, c_out]).permute([3, 2, 0, 1]);
-    let pad = kernel / 2;
-    let options = ConvOptions::new([stride, stride], [pad, pad], [1, 1], 1);
-    conv2d(x.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
+    Tensor::from_dispatch(Dispatch::conv_nhwc(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        kernel,
+        stride,
+    ))
 }
 
 #[backend_extension(Flex, Autodiff)]

@@ -1,7 +1,5 @@
-//! Group normalisation of `[b, h, w, c]` images with the SiLU that follows it.
-//!
-//! The two are one op because they are one pass over memory: on the CPU the pair costs as much as
-//! a convolution when burn runs them as a dozen separate loops. Other devices take burn's own ops.
+//! Group normalisation and SiLU on the CPU, where the pair costs as much as a convolution when burn runs
+//! them as a dozen separate loops.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -10,39 +8,19 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Tensor, activation::silu};
+use burn::tensor::Tensor;
 
-use super::cpu;
+use super::{EPSILON, Norm};
+use crate::ops::cpu;
 
-/// Added to the variance before the square root (Score-SDE's choice; PyTorch's default is 1e-5).
-pub const EPSILON: f32 = 1e-6;
-
-/// Returns `silu(gamma·(x - mean)/sqrt(var + 1e-6) + beta)`, statistics per image and group.
-///
-/// `x` is `[b, h, w, c]` with `c` a multiple of `groups`; `gamma` and `beta` are `[c]`. Group
-/// normalisation after Wu and He (2018), biased variance. Differentiable in all three tensors.
-pub fn group_norm_silu(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
-    if super::is_flex(&x.device()) {
-        let y = Dispatch::group_norm_silu_nhwc(
-            x.into_dispatch(),
-            gamma.into_dispatch(),
-            beta.into_dispatch(),
-            groups,
-        );
-        return Tensor::from_dispatch(y);
-    }
-    silu(group_norm(x, gamma, beta, groups))
-}
-
-/// Group normalisation without the activation, in burn's stock operations on every device.
-pub fn group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
-    let [b, h, w, c] = x.dims();
-    let x = x.reshape([b, h * w, groups, c / groups]);
-    let mean = x.clone().mean_dim(3).mean_dim(1);
-    let x = x - mean;
-    let variance = (x.clone() * x.clone()).mean_dim(3).mean_dim(1);
-    let x = x / (variance + EPSILON).sqrt();
-    x.reshape([b, h, w, c]) * gamma.reshape([1, 1, 1, c]) + beta.reshape([1, 1, 1, c])
+/// [`super::group_norm_silu`] of a tensor in main memory.
+pub fn group_norm_silu(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::group_norm_silu_nhwc(
+        x.into_dispatch(),
+        norm.gamma.clone().into_dispatch(),
+        norm.beta.clone().into_dispatch(),
+        norm.groups,
+    ))
 }
 
 #[backend_extension(Flex, Autodiff)]

@@ -1,0 +1,174 @@
+//! 2-D convolution of `[b, h, w, c]` images, with what comes before and after it.
+//!
+//! Channels last, because that is how GPU kernels want images (a permuted view reaches burn's own
+//! without a copy) and because on the CPU a row of a window is then one run of memory.
+
+mod flex;
+mod wgsl;
+
+use burn::tensor::Tensor;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+
+use super::group_norm::{Norm, group_norm_silu, group_norm_silu_plain};
+
+/// Convolves `x` `[b, h, w, c_in]` with `weight` `[k·k·c_in, c_out]`, zero padding `k / 2`.
+///
+/// Returns `[b, ceil(h / stride), ceil(w / stride), c_out]` for odd `kernel`. Rows of `weight` are
+/// ordered (ky, kx, c_in); differentiable in all three arguments.
+pub fn conv(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize, stride: usize) -> Tensor<4> {
+    let filter = Filter { weight, bias, kernel, stride };
+    Pass { x: x.into(), upsample: false, filter, then: Then::Nothing }.run()
+}
+
+/// [`conv`] in burn's stock operations: the oracle of the tests, and the path of every device without
+/// an own one.
+pub fn conv_plain(
+    x: Tensor<4>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    kernel: usize,
+    stride: usize,
+) -> Tensor<4> {
+    let [_, _, _, c_in] = x.dims();
+    let [_, c_out] = weight.dims();
+    let weight = weight.reshape([kernel, kernel, c_in, c_out]).permute([3, 2, 0, 1]);
+    let pad = kernel / 2;
+    let options = ConvOptions::new([stride, stride], [pad, pad], [1, 1], 1);
+    conv2d(x.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
+}
+
+/// Doubles height and width, each pixel repeated (nearest neighbour).
+pub fn upsample(x: Tensor<4>) -> Tensor<4> {
+    let [b, h, w, c] = x.dims();
+    let rows = x.reshape([b * h * w, 1, c]).repeat_dim(1, 2).reshape([b * h, 1, 2 * w * c]);
+    rows.repeat_dim(1, 2).reshape([b, 2 * h, 2 * w, c])
+}
+
+/// The weights of a convolution and their geometry; see [`conv`].
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// `[k·k·c_in, c_out]`.
+    pub weight: Tensor<2>,
+    /// `[c_out]`.
+    pub bias: Tensor<1>,
+    /// Side of the window, odd.
+    pub kernel: usize,
+    /// 1, or 2 to halve the image.
+    pub stride: usize,
+}
+
+impl Filter {
+    fn apply(self, x: Tensor<4>, conv: ConvFn) -> Tensor<4> {
+        conv(x, self.weight, self.bias, self.kernel, self.stride)
+    }
+}
+
+/// An image `[b, h, w, c]` whose channels may lie in two tensors: those of `x`, then those of `skip`.
+#[derive(Debug, Clone)]
+pub struct Joined {
+    /// The first channels.
+    pub x: Tensor<4>,
+    /// The others.
+    pub skip: Option<Tensor<4>>,
+}
+
+impl From<Tensor<4>> for Joined {
+    fn from(x: Tensor<4>) -> Self {
+        Self { x, skip: None }
+    }
+}
+
+impl Joined {
+    /// `x` and `skip` as one image; copied into one tensor only where no kernel reads both.
+    pub fn new(x: Tensor<4>, skip: Tensor<4>) -> Self {
+        match super::wgsl::runs_on(&x.device()) {
+            true => Self { x, skip: Some(skip) },
+            false => Tensor::cat(vec![x, skip], 3).into(),
+        }
+    }
+
+    /// One tensor.
+    pub fn cat(self) -> Tensor<4> {
+        match self.skip {
+            Some(skip) => Tensor::cat(vec![self.x, skip], 3),
+            None => self.x,
+        }
+    }
+}
+
+/// What follows a convolution.
+#[derive(Debug, Clone)]
+pub enum Then {
+    /// Its output is the result.
+    Nothing,
+    /// `silu(norm(y + shift))`, `shift` `[b or 1, c_out]`: the first half of a residual block.
+    ShiftNormSilu {
+        /// Added to every pixel of an image.
+        shift: Tensor<2>,
+        /// The normalisation.
+        norm: Norm,
+    },
+    /// `scale·(y + x)`, or `scale·(y + projection(x))`: the second half.
+    Add {
+        /// The block's input.
+        x: Joined,
+        /// A 1x1 convolution that gives it as many channels as `y`.
+        projection: Option<Filter>,
+        /// Multiplies the sum.
+        scale: f64,
+    },
+}
+
+/// A convolution and all that goes with it in one pass over memory, where the device has a kernel.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    /// The input, `[b, h, w, c_in]`.
+    pub x: Joined,
+    /// Double the input's height and width first, as [`upsample`] does.
+    pub upsample: bool,
+    /// The convolution.
+    pub filter: Filter,
+    /// What follows it.
+    pub then: Then,
+}
+
+type ConvFn = fn(Tensor<4>, Tensor<2>, Tensor<1>, usize, usize) -> Tensor<4>;
+type NormFn = fn(Joined, &Norm) -> Tensor<4>;
+
+impl Pass {
+    /// The result, `[b, h', w', c_out]`.
+    pub fn run(self) -> Tensor<4> {
+        let device = self.filter.weight.device();
+        if super::wgsl::runs_on(&device) {
+            return wgsl::run(self);
+        }
+        let conv = if super::is_flex(&device) { flex::conv } else { conv_plain };
+        self.compose(conv, group_norm_silu)
+    }
+
+    /// [`Self::run`] in burn's stock operations: its oracle.
+    pub fn run_plain(self) -> Tensor<4> {
+        self.compose(conv_plain, group_norm_silu_plain)
+    }
+
+    fn compose(self, conv: ConvFn, norm_silu: NormFn) -> Tensor<4> {
+        let x = self.x.cat();
+        let y = self.filter.apply(if self.upsample { upsample(x) } else { x }, conv);
+        match self.then {
+            Then::Nothing => y,
+            Then::ShiftNormSilu { shift, norm } => {
+                let [n, c] = shift.dims();
+                norm_silu((y + shift.reshape([n, 1, 1, c])).into(), &norm)
+            }
+            Then::Add { x, projection, scale } => {
+                let x = x.cat();
+                let x = match projection {
+                    Some(projection) => projection.apply(x, conv),
+                    None => x,
+                };
+                (x + y) * scale
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Group normalisation of `[b, h, w, c]` images with the SiLU that follows it: one op, because they are
+//! one pass over memory.
+
+mod flex;
+mod wgsl;
+
+use burn::tensor::{Tensor, activation::silu};
+
+use super::conv::Joined;
+
+/// Added to the variance before the square root (Score-SDE's choice; PyTorch's default is 1e-5).
+pub const EPSILON: f32 = 1e-6;
+
+/// The weights of a group normalisation (Wu and He 2018), statistics per image and group, biased variance.
+#[derive(Debug, Clone)]
+pub struct Norm {
+    /// Factor of every channel, `[c]`.
+    pub gamma: Tensor<1>,
+    /// Summand of every channel, `[c]`.
+    pub beta: Tensor<1>,
+    /// Number of groups, a divisor of `c`.
+    pub groups: usize,
+}
+
+/// Returns `silu(gamma·(x - mean)/sqrt(var + 1e-6) + beta)`, `[b, h, w, c]`.
+///
+/// Differentiable in `x`, `gamma` and `beta`.
+pub fn group_norm_silu(x: Joined, norm: &Norm) -> Tensor<4> {
+    let device = norm.gamma.device();
+    if super::wgsl::runs_on(&device) {
+        return wgsl::run(x, norm, true);
+    }
+    match super::is_flex(&device) {
+        true => flex::group_norm_silu(x.cat(), norm),
+        false => group_norm_silu_plain(x, norm),
+    }
+}
+
+/// [`group_norm_silu`] in burn's stock operations: the oracle of the tests.
+pub fn group_norm_silu_plain(x: Joined, norm: &Norm) -> Tensor<4> {
+    silu(group_norm_plain(x.cat(), norm))
+}
+
+/// Group normalisation without the activation, as attention wants it.
+pub fn group_norm(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
+    match super::wgsl::runs_on(&norm.gamma.device()) {
+        true => wgsl::run(x.into(), norm, false),
+        false => group_norm_plain(x, norm),
+    }
+}
+
+/// [`group_norm`] in burn's stock operations.
+pub fn group_norm_plain(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
+    let [b, h, w, c] = x.dims();
+    let groups = norm.groups;
+    let x = x.reshape([b, h * w, groups, c / groups]);
+    let mean = x.clone().mean_dim(3).mean_dim(1);
+    let x = x - mean;
+    let variance = (x.clone() * x.clone()).mean_dim(3).mean_dim(1);
+    let x = x / (variance + EPSILON).sqrt();
+    let row = |v: &Tensor<1>| v.clone().reshape([1, 1, 1, c]);
+    x.reshape([b, h, w, c]) * row(&norm.gamma) + row(&norm.beta)
+}

@@ -1,0 +1,241 @@
+//! Launching the kernels of `shaders/` on burn's tensors.
+//!
+//! A shader is a template: `{{ name }}` stands for a number or a binding's index, and the lines between
+//! `//#if NAME` (or `//#if !NAME`) and `//#endif` stay only if `NAME` is switched on (off). Its bindings
+//! are the storage buffers that a launch names, in that order, and then `params`, a uniform of `u32`s.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::backend::wgpu::{CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
+use burn::backend::{
+    BackendTensor, CubeDevice, DispatchAutodiffContext, DispatchDevice, DispatchTensor, DispatchTensorKind,
+};
+use burn::cubecl::client::Client;
+use burn::cubecl::prelude::{CubeCount, CubeDim, KernelId};
+use burn::cubecl::server::{Handle, KernelArguments, MetadataBindingInfo};
+use burn::tensor::{DType, Device, Shape, Tensor};
+
+/// Whether ops on tensors of `device` go to our WGSL kernels: on wgpu, unless it compiles to another
+/// language, and without autodiff, for which burn's own operations have gradients.
+pub fn runs_on(device: &Device) -> bool {
+    client(device).is_some()
+}
+
+/// The runtime is named after its compiler, which is settled only when the adapter is known.
+fn client(device: &Device) -> Option<(CubeDevice, Client)> {
+    match device.as_dispatch() {
+        DispatchDevice::Cube(cube) => {
+            let client = cube.client();
+            (client.name() == "wgpu<wgsl>").then(|| (cube.clone(), client))
+        }
+        _ => None,
+    }
+}
+
+/// Kernels launched by this module since the process began; what benchmarks count.
+pub static LAUNCHES: AtomicUsize = AtomicUsize::new(0);
+
+/// A shader and the numbers and switches that make a kernel of it.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    name: &'static str,
+    source: &'static str,
+    values: Vec<(&'static str, u32)>,
+    switches: Vec<&'static str>,
+}
+
+/// The shader of that name in `shaders/`.
+macro_rules! shader {
+    ($name:literal) => {
+        $crate::ops::wgsl::Kernel::new($name, include_str!(concat!("../../shaders/", $name, ".wgsl")))
+    };
+}
+pub(super) use shader;
+
+impl Kernel {
+    pub fn new(name: &'static str, source: &'static str) -> Self {
+        Self { name, source, values: vec![], switches: vec![] }
+    }
+
+    /// Puts `value` in the place of `{{ name }}`.
+    pub fn value(mut self, name: &'static str, value: usize) -> Self {
+        self.values.push((name, value as u32));
+        self
+    }
+
+    /// Keeps the lines of `//#if name` if `on`.
+    pub fn switch(mut self, name: &'static str, on: bool) -> Self {
+        self.switches.extend(on.then_some(name));
+        self
+    }
+
+    /// The program of this kernel.
+    pub fn wgsl(&self) -> String {
+        let mut program = String::with_capacity(self.source.len());
+        let mut keep = vec![true];
+        for line in self.source.lines() {
+            let kept = keep.last() == Some(&true);
+            match line.trim().strip_prefix("//#") {
+                Some("endif") => drop(keep.pop()),
+                Some(condition) => {
+                    let name = condition.trim_start_matches("if ");
+                    let (name, wanted) = name.strip_prefix('!').map_or((name, true), |name| (name, false));
+                    keep.push(kept && self.switches.contains(&name) == wanted);
+                }
+                None if kept => {
+                    program.push_str(line);
+                    program.push('\n');
+                }
+                None => {}
+            }
+        }
+        for (name, value) in &self.values {
+            program = program.replace(&format!("{{{{ {name} }}}}"), &value.to_string());
+        }
+        program
+    }
+}
+
+/// A kernel's uniform, `struct Params` in its shader.
+pub trait Params: bytemuck::Pod {
+    /// Names and offsets of its fields.
+    #[cfg(test)]
+    const FIELDS: &[(&str, usize)];
+}
+
+/// Defines the uniform of a kernel; [`check`] compares it with the shader's.
+macro_rules! params {
+    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $kind:ty),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+        #[repr(C)]
+        struct $name { $($field: $kind),+ }
+
+        impl $crate::ops::wgsl::Params for $name {
+            #[cfg(test)]
+            const FIELDS: &[(&str, usize)] =
+                &[$((stringify!($field), std::mem::offset_of!($name, $field))),+];
+        }
+    };
+}
+pub(super) use params;
+
+/// A kernel with its buffers, ready to go.
+pub struct Launch {
+    kernel: Kernel,
+    workgroup: usize,
+    cube: CubeDevice,
+    client: Client,
+    buffers: Vec<Handle>,
+}
+
+impl Launch {
+    /// A launch of `kernel` in workgroups of `workgroup` threads. `device` is one that kernels
+    /// [run on](runs_on).
+    pub fn new(device: &Device, kernel: Kernel, workgroup: usize) -> Option<Self> {
+        let (cube, client) = client(device)?;
+        let kernel = kernel.value("workgroup", workgroup);
+        Some(Self { kernel, workgroup, cube, client, buffers: vec![] })
+    }
+
+    /// Binds a tensor, contiguous.
+    pub fn input<const D: usize>(mut self, name: &'static str, tensor: Tensor<D>) -> Self {
+        if let DispatchTensorKind::Cube(tensor) = tensor.into_dispatch().kind {
+            self.bind(name, into_contiguous(tensor.float()).handle);
+        }
+        self
+    }
+
+    fn bind(&mut self, name: &'static str, handle: Handle) {
+        self.kernel.values.push((name, self.buffers.len() as u32));
+        self.buffers.push(handle);
+    }
+
+    /// Binds a new tensor `output` of `shape`, runs the kernel in `groups` workgroups, and returns it.
+    pub fn run<const D: usize>(
+        mut self,
+        output: &'static str,
+        shape: [usize; D],
+        params: &impl Params,
+        groups: [usize; 3],
+    ) -> Tensor<D> {
+        let handle = self.client.empty(shape.iter().product::<usize>() * size_of::<f32>());
+        self.bind(output, handle.clone());
+        self.kernel.values.push(("params", self.buffers.len() as u32));
+        let buffers = self.buffers.into_iter().map(Handle::binding);
+        let [x, y, z] = groups.map(|n| n as u32);
+        let dim = CubeDim::new_1d(self.workgroup as u32);
+        self.client.launch(
+            Box::new(SourceKernel::new(self.kernel, dim)),
+            CubeCount::Static(x, y, z),
+            KernelArguments::new()
+                .with_buffers(buffers.collect())
+                .with_info(MetadataBindingInfo::custom(words(bytemuck::bytes_of(params)))),
+        );
+        LAUNCHES.fetch_add(1, Ordering::Relaxed);
+        let tensor =
+            CubeTensor::new_contiguous(self.client, self.cube, Shape::from(shape), handle, DType::F32);
+        Tensor::from_dispatch(DispatchTensor {
+            kind: DispatchTensorKind::Cube(BackendTensor::Float(tensor)),
+            autodiff: DispatchAutodiffContext::Disabled,
+        })
+    }
+}
+
+/// At least `n` workgroups in a row, or in rows of the longest that WebGPU allows.
+pub fn groups(n: usize) -> [usize; 3] {
+    const LONGEST: usize = 65_535;
+    [n.min(LONGEST), n.div_ceil(LONGEST), 1]
+}
+
+/// Bytes as the `u64` of burn's interface; a uniform's size is a multiple of 16.
+fn words(params: &[u8]) -> Vec<u64> {
+    let mut params = params.to_vec();
+    params.resize(params.len().next_multiple_of(16), 0);
+    params.chunks_exact(8).map(bytemuck::pod_read_unaligned).collect()
+}
+
+impl KernelSource for Kernel {
+    fn source(&self) -> SourceTemplate {
+        SourceTemplate::new(self.wgsl())
+    }
+
+    fn id(&self) -> KernelId {
+        KernelId::new::<Self>().info((self.name, self.values.clone(), self.switches.clone()))
+    }
+
+    fn lang(&self) -> &'static str {
+        "wgsl"
+    }
+}
+
+/// Asserts that `kernel` is valid WGSL for a device without optional features, with at most the eight
+/// storage buffers that every one has, and that its uniform is `P`. Needs no GPU.
+#[cfg(test)]
+pub fn check<P: Params>(kernel: Kernel, workgroup: usize) {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+    let mut source = kernel.value("workgroup", workgroup).wgsl();
+    for index in 0.. {
+        let Some(start) = source.find("@binding({{") else { break };
+        let end = start + source[start..].find("}}").expect("closed") + 2;
+        source.replace_range(start..end, &format!("@binding({index}"));
+    }
+    assert!(!source.contains("{{"), "a value is missing:\n{source}");
+    let module =
+        naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
+    let valid = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+    valid.unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
+    assert_eq!(module.entry_points[0].workgroup_size, [workgroup as u32, 1, 1]);
+    let buffers =
+        module.global_variables.iter().filter(|(_, v)| matches!(v.space, naga::AddressSpace::Storage { .. }));
+    assert!(buffers.count() <= 8);
+
+    let params = module.types.iter().find(|(_, kind)| kind.name.as_deref() == Some("Params"));
+    let Some(naga::TypeInner::Struct { members, .. }) = params.map(|(_, kind)| &kind.inner) else {
+        panic!("no struct Params");
+    };
+    let found: Vec<_> =
+        members.iter().map(|m| (m.name.as_deref().expect("a name"), m.offset as usize)).collect();
+    assert_eq!(found, P::FIELDS);
+}

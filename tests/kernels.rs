@@ -1,0 +1,182 @@
+//! Every WGSL kernel against its twin of burn's stock operations on the CPU, over sizes that do not fit its
+//! tiles.
+
+use burn::tensor::Tensor;
+use scorefield::ops::{
+    Filter, Joined, Norm, Pass, Then, attention, attention_plain, combine, combine_plain, group_norm,
+    group_norm_plain, group_norm_silu, group_norm_silu_plain,
+};
+use scorefield::rng::{Domain, Noise};
+
+use crate::support::{brief, cpu, figure, gpu, relative_error, tensor, trials, values};
+
+trials! {
+    cpu: [],
+    gpu: [
+        convolutions_equal_their_twin,
+        normalisations_equal_their_twin,
+        attention_equals_its_twin,
+        sums_equal_their_twin,
+    ],
+}
+
+/// Relative to the largest value of the result.
+const BOUND: f64 = 1e-4;
+
+fn normal(seed: u64, len: usize) -> Vec<f32> {
+    Noise::new(seed).domain(Domain::Probe).normal(0, 1, len)
+}
+
+/// Random tensors, the same on each of the two devices.
+struct Draw {
+    device: burn::tensor::Device,
+    seed: u64,
+}
+
+impl Draw {
+    fn tensor<const D: usize>(&mut self, dims: [usize; D]) -> Tensor<D> {
+        self.seed += 1;
+        tensor(&normal(self.seed, dims.iter().product()), dims, &self.device)
+    }
+
+    fn filter(&mut self, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Filter {
+        let weight = self.tensor([kernel * kernel * c_in, c_out]);
+        Filter { weight, bias: self.tensor([c_out]), kernel, stride }
+    }
+
+    fn joined(&mut self, [b, h, w]: [usize; 3], [c, c_skip]: [usize; 2]) -> Joined {
+        let x = self.tensor([b, h, w, c]);
+        Joined { x, skip: (c_skip > 0).then(|| self.tensor([b, h, w, c_skip])) }
+    }
+
+    fn norm(&mut self, channels: usize, groups: usize) -> Norm {
+        Norm { gamma: self.tensor([channels]), beta: self.tensor([channels]), groups }
+    }
+}
+
+fn on_both<const D: usize>(f: impl Fn(&mut Draw, bool) -> Tensor<D>) -> f64 {
+    let on_gpu = f(&mut Draw { device: gpu(), seed: 0 }, true);
+    let on_cpu = f(&mut Draw { device: cpu(), seed: 0 }, false);
+    assert_eq!(on_gpu.dims(), on_cpu.dims());
+    relative_error(&values(on_gpu), &values(on_cpu))
+}
+
+fn convolutions_equal_their_twin() {
+    let mut worst = [0.0_f64; 4];
+    for (bhw, channels, c_out) in [
+        ([1, 1, 1], [1, 0], 1),
+        ([2, 3, 5], [3, 0], 2),
+        ([1, 9, 6], [1, 0], 16),
+        ([1, 9, 6], [16, 0], 1),
+        ([3, 7, 7], [4, 0], 12),
+        ([2, 8, 8], [32, 16], 20),
+        ([5, 14, 14], [32, 0], 32),
+        ([1, 7, 7], [64, 64], 64),
+        ([1, 27, 31], [4, 8], 4),
+        ([2, 32, 32], [16, 0], 16),
+        ([1, 33, 40], [16, 0], 8),
+    ] {
+        for (kernel, stride, upsample) in [(3, 1, false), (3, 1, true), (3, 2, false), (1, 1, false)] {
+            let [b, h, w] = bhw;
+            let side = |n: usize| if upsample { 2 * n } else { n.div_ceil(stride) };
+            let out = [b, side(h), side(w)];
+            // None, shift and norm, the image added, its projection added.
+            for (then, worst) in worst.iter_mut().enumerate() {
+                if then > 0 && c_out % 4 != 0 {
+                    continue;
+                }
+                let error = on_both(|draw, fused| {
+                    let pass = Pass {
+                        x: draw.joined(bhw, channels),
+                        upsample,
+                        filter: draw.filter(channels[0] + channels[1], c_out, kernel, stride),
+                        then: match then {
+                            0 => Then::Nothing,
+                            1 => Then::ShiftNormSilu {
+                                shift: draw.tensor([if b == 2 { 1 } else { b }, c_out]),
+                                norm: draw.norm(c_out, if c_out == 20 { 1 } else { c_out / 4 }),
+                            },
+                            2 => Then::Add { x: draw.joined(out, [c_out, 0]), projection: None, scale: 0.5 },
+                            _ => Then::Add {
+                                x: draw.joined(out, [8, 4 * (b % 2)]),
+                                projection: Some(draw.filter(8 + 4 * (b % 2), c_out, 1, 1)),
+                                scale: 0.7,
+                            },
+                        },
+                    };
+                    if fused { pass.run() } else { pass.run_plain() }
+                });
+                assert!(
+                    error < BOUND,
+                    "{bhw:?} {channels:?} to {c_out}, {kernel}/{stride}, {upsample}, {then}: {error:e}"
+                );
+                *worst = worst.max(error);
+            }
+        }
+    }
+    figure(format_args!("convolution kernels: {}", brief(&worst)));
+}
+
+fn normalisations_equal_their_twin() {
+    let mut worst = 0.0_f64;
+    for (bhw, channels, groups) in [
+        ([1, 2, 1], [1, 0], 1),
+        ([2, 3, 5], [4, 0], 2),
+        ([2, 3, 5], [8, 4], 3),
+        ([3, 7, 7], [64, 32], 24),
+        ([1, 27, 31], [8, 0], 2),
+        ([1, 40, 33], [128, 128], 32),
+        ([2, 16, 16], [6, 0], 1),
+    ] {
+        for silu in [false, true] {
+            let error = on_both(|draw, fused| {
+                let x = draw.joined(bhw, channels);
+                let x = Joined { x: x.x * 3.0 + 1.5, skip: x.skip };
+                let norm = draw.norm(channels[0] + channels[1], groups);
+                match (silu, fused) {
+                    (true, true) => group_norm_silu(x, &norm),
+                    (true, false) => group_norm_silu_plain(x, &norm),
+                    (false, true) => group_norm(x.cat(), &norm),
+                    (false, false) => group_norm_plain(x.cat(), &norm),
+                }
+            });
+            assert!(error < BOUND, "{bhw:?} {channels:?}, {groups} groups: {error:e}");
+            worst = worst.max(error);
+        }
+    }
+    figure(format_args!("group norm kernels: {worst:.1e}"));
+}
+
+fn attention_equals_its_twin() {
+    let mut worst = 0.0_f64;
+    for [b, n, c] in
+        [[1, 1, 4], [2, 5, 8], [3, 49, 64], [1, 64, 32], [2, 65, 12], [1, 256, 128], [1, 300, 256]]
+    {
+        let error = on_both(|draw, fused| {
+            let qkv = draw.tensor([b, n, 3 * c]);
+            if fused { attention(qkv) } else { attention_plain(qkv) }
+        });
+        assert!(error < BOUND, "{b} x {n} pixels of {c} channels: {error:e}");
+        worst = worst.max(error);
+    }
+    figure(format_args!("attention kernel: {worst:.1e}"));
+}
+
+fn sums_equal_their_twin() {
+    for terms in 1..=8 {
+        for dims in [[1, 1, 1, 1], [3, 2, 5, 7], [2, 3, 32, 32]] {
+            for per_sample in [false, true] {
+                let factors: Vec<f64> = (0..dims[0]).map(|i| 0.3 + i as f64).collect();
+                let error = on_both(|draw, fused| {
+                    let terms: Vec<_> = (0..terms)
+                        .map(|k| {
+                            (draw.tensor(dims), if per_sample && k != 1 { &factors[..] } else { &[-0.7][..] })
+                        })
+                        .collect();
+                    if fused { combine(&terms) } else { combine_plain(&terms) }
+                });
+                assert!(error < 1e-6, "{terms} terms of {dims:?}: {error:e}");
+            }
+        }
+    }
+}
