@@ -13,41 +13,41 @@ struct Params {
 @group(0) @binding({{ x0 }}) var<storage, read_write> x0: array<f32>;
 //#if X1
 @group(0) @binding({{ x1 }}) var<storage, read_write> x1: array<f32>;
-//#endif
+//#end
 //#if X2
 @group(0) @binding({{ x2 }}) var<storage, read_write> x2: array<f32>;
-//#endif
+//#end
 //#if X3
 @group(0) @binding({{ x3 }}) var<storage, read_write> x3: array<f32>;
-//#endif
+//#end
 //#if X4
 @group(0) @binding({{ x4 }}) var<storage, read_write> x4: array<f32>;
-//#endif
+//#end
 //#if X5
 @group(0) @binding({{ x5 }}) var<storage, read_write> x5: array<f32>;
-//#endif
+//#end
 //#if ROWS
 // One factor per tensor and row, `[tensors, rows]`.
 @group(0) @binding({{ factors }}) var<storage, read_write> factors: array<f32>;
-//#endif
+//#end
 @group(0) @binding({{ y }}) var<storage, read_write> y: array<f32>;
 @group(0) @binding({{ params }}) var<uniform> params: Params;
 
 fn factor(k: u32, row: u32) -> f32 {
 //#if ROWS
     return factors[k * params.rows + row];
-//#endif
+//#end
 //#if !ROWS
     return params.a[k / 4u][k % 4u];
-//#endif
+//#end
 }
 
-@compute @workgroup_size({{ workgroup }})
+@compute @workgroup_size({{ threads }})
 fn main(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
-    let i = id.x + id.y * groups.x * {{ workgroup }}u;
+    let i = id.x + id.y * groups.x * {{ threads }}u;
     if i >= params.rows * params.len {
         return;
     }
@@ -55,18 +55,18 @@ fn main(
     var sum = factor(0u, row) * x0[i];
 //#if X1
     sum += factor(1u, row) * x1[i];
-//#endif
+//#end
 //#if X2
     sum += factor(2u, row) * x2[i];
-//#endif
+//#end
 //#if X3
     sum += factor(3u, row) * x3[i];
-//#endif
+//#end
 //#if X4
     sum += factor(4u, row) * x4[i];
-//#endif
+//#end
 //#if X5
     sum += factor(5u, row) * x5[i];
-//#endif
+//#end
     y[i] = sum;
 }

@@ -20,7 +20,7 @@ struct Params {
 @group(0) @binding({{ values }}) var<storage, read_write> values: array<f32>;
 @group(0) @binding({{ params }}) var<uniform> params: Params;
 
-const WG_SIZE: u32 = {{ workgroup }}u;
+const WG_SIZE: u32 = {{ threads }}u;
 
 const MULTIPLIER_0: u32 = 0xd2511f53u;
 const MULTIPLIER_1: u32 = 0xcd9e8d57u;

@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 use scorefield::ops::{
     Filter, Joined, Norm, Pass, Then, attention, attention_plain, combine, combine_plain, group_norm,
-    group_norm_plain, group_norm_silu, group_norm_silu_plain,
+    group_norm_plain, group_norm_silu, group_norm_silu_plain, time_mlp, time_mlp_plain,
 };
 use scorefield::rng::{Domain, Noise};
 
@@ -17,6 +17,7 @@ trials! {
         normalisations_equal_their_twin,
         attention_equals_its_twin,
         sums_equal_their_twin,
+        time_equals_its_twin,
     ],
 }
 
@@ -93,7 +94,8 @@ fn convolutions_equal_their_twin() {
                         then: match then {
                             0 => Then::Nothing,
                             1 => Then::ShiftNormSilu {
-                                shift: draw.tensor([if b == 2 { 1 } else { b }, c_out]),
+                                shift: draw.tensor([if b == 2 { 1 } else { b }, c_out + 12]),
+                                first: 8,
                                 norm: draw.norm(c_out, if c_out == 20 { 1 } else { c_out / 4 }),
                             },
                             2 => Then::Add { x: draw.joined(out, [c_out, 0]), projection: None, scale: 0.5 },
@@ -178,5 +180,19 @@ fn sums_equal_their_twin() {
                 assert!(error < 1e-6, "{terms} terms of {dims:?}: {error:e}");
             }
         }
+    }
+}
+
+fn time_equals_its_twin() {
+    for [rows, d, channels] in [[1, 4, 4], [3, 32, 96], [1, 64, 700], [65, 128, 1024]] {
+        let error = on_both(|draw, fused| {
+            let mut dense = |inputs: usize, outputs: usize| {
+                (draw.tensor([inputs, outputs]) * 0.1, draw.tensor([outputs]))
+            };
+            let layers = [dense(d, 4 * d), dense(4 * d, 4 * d), dense(4 * d, channels)];
+            let features = draw.tensor([rows, d]);
+            if fused { time_mlp(features, layers) } else { time_mlp_plain(features, layers) }
+        });
+        assert!(error < BOUND, "{rows} rows of {d} to {channels}: {error:e}");
     }
 }

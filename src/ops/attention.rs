@@ -2,11 +2,13 @@
 
 use burn::tensor::{Tensor, activation::softmax};
 
+use super::wgsl::{self, Kernel, Launch, params, shader};
+
 /// `softmax(q·kᵀ/sqrt c)·v` for `qkv` `[b, n, 3c]`, whose rows hold query, key and value of one pixel.
 ///
-/// Returns `[b, n, c]`. Time grows with `n²`; memory too, except where a kernel works in tiles.
+/// Returns `[b, n, c]`. Time grows with `n²`; memory too, except where a kernel works by blocks.
 pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
-    attention_plain(qkv)
+    run(&qkv).unwrap_or_else(|| attention_plain(qkv))
 }
 
 /// [`attention`] in burn's stock operations: the oracle of the tests.
@@ -16,4 +18,56 @@ pub fn attention_plain(qkv: Tensor<3>) -> Tensor<3> {
     let part = |i: usize| qkv.clone().narrow(2, i * c, c);
     let weights = softmax(part(0).matmul(part(1).swap_dims(1, 2)) / (c as f64).sqrt(), 2);
     weights.matmul(part(2))
+}
+
+params! {
+    struct Params {
+        n: u32,
+        c: u32,
+        blocks: u32,
+        scale: f32,
+    }
+}
+
+const THREADS: usize = 32;
+/// Queries of a team of threads, and keys of each of its threads.
+const QUERIES: usize = 4;
+const KEYS: usize = 8;
+
+/// Threads of a team: each adds up `channel_quads` quads of channels.
+fn lanes(c: usize) -> usize {
+    (c / 8).next_power_of_two().clamp(4, 16)
+}
+
+fn kernel(c: usize) -> Kernel {
+    let lanes = lanes(c);
+    shader!("attention")
+        .value("lanes", lanes)
+        .value("keys", KEYS)
+        .value("channel_quads", (c / 4).div_ceil(lanes))
+}
+
+fn run(qkv: &Tensor<3>) -> Option<Tensor<3>> {
+    const MOST_CHANNELS: usize = 512;
+    let [b, n, c] = qkv.dims();
+    let c = c / 3;
+    if !c.is_multiple_of(4) || c > MOST_CHANNELS {
+        return None;
+    }
+    let blocks = n.div_ceil(QUERIES * THREADS / lanes(c));
+    let params = Params { n: n as u32, c: c as u32, blocks: blocks as u32, scale: (c as f32).sqrt().recip() };
+    let launch = Launch::new(&qkv.device(), kernel(c), THREADS)?.input("qkv", qkv.clone());
+    Some(launch.run("out", [b, n, c], &params, wgsl::row(b * blocks)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_valid() {
+        for c in [4, 12, 64, 256, 512] {
+            wgsl::check::<Params>(kernel(c), THREADS);
+        }
+    }
 }

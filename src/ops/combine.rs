@@ -7,7 +7,7 @@ use super::wgsl::{self, Kernel, Launch, params, shader};
 /// The most terms that one kernel adds: with the factors and the result, the eight buffers that every
 /// WebGPU device has.
 const MOST_TERMS: usize = 6;
-const WORKGROUP: usize = 64;
+const THREADS: usize = 64;
 
 /// `sum of factor·x` over the terms, each with one factor for all samples or one per sample.
 ///
@@ -61,7 +61,7 @@ fn launch(terms: &[(Tensor<4>, &[f64])]) -> Option<Tensor<4>> {
     let (device, shape) = (first.device(), first.dims());
     let [rows, c, h, w] = shape;
     let per_row = terms.iter().any(|(_, factors)| factors.len() > 1);
-    let mut launch = Launch::new(&device, kernel(terms.len(), per_row), WORKGROUP)?;
+    let mut launch = Launch::new(&device, kernel(terms.len(), per_row), THREADS)?;
     for (name, (x, _)) in NAMES.into_iter().zip(terms) {
         launch = launch.input(name, x.clone());
     }
@@ -76,7 +76,7 @@ fn launch(terms: &[(Tensor<4>, &[f64])]) -> Option<Tensor<4>> {
             *a = factors[0] as f32;
         }
     }
-    Some(launch.run("y", shape, &params, wgsl::groups((rows * c * h * w).div_ceil(WORKGROUP))))
+    Some(launch.run("y", shape, &params, wgsl::rows((rows * c * h * w).div_ceil(THREADS))))
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
     fn kernels_are_valid() {
         for terms in 1..=MOST_TERMS {
             for per_row in [false, true] {
-                wgsl::check::<Params>(kernel(terms, per_row), WORKGROUP);
+                wgsl::check::<Params>(kernel(terms, per_row), THREADS);
             }
         }
     }

@@ -9,6 +9,8 @@ mod conv;
 mod cpu;
 mod group_norm;
 pub mod noise;
+mod template;
+mod time;
 mod wgsl;
 
 pub use attention::{attention, attention_plain};
@@ -18,6 +20,7 @@ pub use cpu::gemm;
 pub use group_norm::{
     EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu, group_norm_silu_plain,
 };
+pub use time::{Dense, time_mlp, time_mlp_plain};
 pub use wgsl::runs_on as takes_wgsl;
 
 use burn::backend::DispatchDevice;

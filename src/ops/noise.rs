@@ -39,9 +39,9 @@ enum Distribution {
 fn fill(noise: &Noise, draw: u32, [n, len]: [usize; 2], device: &Device, kind: Distribution) -> Tensor<2> {
     let device = device.clone().without_autodiff();
     if n * len > 0
-        && let Some(launch) = Launch::new(&device, shader!("noise"), WORKGROUP)
+        && let Some(launch) = Launch::new(&device, shader!("noise"), THREADS)
     {
-        let groups = wgsl::groups((n * len.div_ceil(4)).div_ceil(WORKGROUP));
+        let groups = wgsl::rows((n * len.div_ceil(4)).div_ceil(THREADS));
         return launch.run("values", [n, len], &Params::new(noise, draw, [n, len], kind), groups);
     }
     let values = match kind {
@@ -51,7 +51,7 @@ fn fill(noise: &Noise, draw: u32, [n, len]: [usize; 2], device: &Device, kind: D
     Tensor::from_data(TensorData::new(values, [n, len]), (&device, DType::F32))
 }
 
-const WORKGROUP: usize = 64;
+const THREADS: usize = 64;
 
 params! {
     struct Params {
@@ -81,6 +81,6 @@ mod tests {
 
     #[test]
     fn kernel_is_valid() {
-        wgsl::check::<Params>(shader!("noise"), WORKGROUP);
+        wgsl::check::<Params>(shader!("noise"), THREADS);
     }
 }

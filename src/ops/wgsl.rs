@@ -1,8 +1,7 @@
 //! Launching the kernels of `shaders/` on burn's tensors.
 //!
-//! A shader is a template: `{{ name }}` stands for a number or a binding's index, and the lines between
-//! `//#if NAME` (or `//#if !NAME`) and `//#endif` stay only if `NAME` is switched on (off). Its bindings
-//! are the storage buffers that a launch names, in that order, and then `params`, a uniform of `u32`s.
+//! A shader is a [template](super::template). Its bindings are the storage buffers that a launch names, in
+//! that order, and then the uniform `params`; its values `threads` and those of the bindings are set here.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,6 +13,8 @@ use burn::cubecl::client::Client;
 use burn::cubecl::prelude::{CubeCount, CubeDim, KernelId};
 use burn::cubecl::server::{Handle, KernelArguments, MetadataBindingInfo};
 use burn::tensor::{DType, Device, Shape, Tensor};
+
+use super::template::expand;
 
 /// Whether ops on tensors of `device` go to our WGSL kernels: on wgpu, unless it compiles to another
 /// language, and without autodiff, for which burn's own operations have gradients.
@@ -47,7 +48,10 @@ pub struct Kernel {
 /// The shader of that name in `shaders/`.
 macro_rules! shader {
     ($name:literal) => {
-        $crate::ops::wgsl::Kernel::new($name, include_str!(concat!("../../shaders/", $name, ".wgsl")))
+        $crate::ops::wgsl::Kernel::new(
+            $name,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
+        )
     };
 }
 pub(super) use shader;
@@ -69,30 +73,9 @@ impl Kernel {
         self
     }
 
-    /// The program of this kernel.
-    pub fn wgsl(&self) -> String {
-        let mut program = String::with_capacity(self.source.len());
-        let mut keep = vec![true];
-        for line in self.source.lines() {
-            let kept = keep.last() == Some(&true);
-            match line.trim().strip_prefix("//#") {
-                Some("endif") => drop(keep.pop()),
-                Some(condition) => {
-                    let name = condition.trim_start_matches("if ");
-                    let (name, wanted) = name.strip_prefix('!').map_or((name, true), |name| (name, false));
-                    keep.push(kept && self.switches.contains(&name) == wanted);
-                }
-                None if kept => {
-                    program.push_str(line);
-                    program.push('\n');
-                }
-                None => {}
-            }
-        }
-        for (name, value) in &self.values {
-            program = program.replace(&format!("{{{{ {name} }}}}"), &value.to_string());
-        }
-        program
+    /// The program.
+    fn wgsl(&self) -> String {
+        expand(self.source, &self.values, &self.switches)
     }
 }
 
@@ -123,19 +106,19 @@ pub(super) use params;
 /// A kernel with its buffers, ready to go.
 pub struct Launch {
     kernel: Kernel,
-    workgroup: usize,
+    threads: usize,
     cube: CubeDevice,
     client: Client,
     buffers: Vec<Handle>,
 }
 
 impl Launch {
-    /// A launch of `kernel` in workgroups of `workgroup` threads. `device` is one that kernels
+    /// A launch of `kernel` in workgroups of `threads`. `device` is one that kernels
     /// [run on](runs_on).
-    pub fn new(device: &Device, kernel: Kernel, workgroup: usize) -> Option<Self> {
+    pub fn new(device: &Device, kernel: Kernel, threads: usize) -> Option<Self> {
         let (cube, client) = client(device)?;
-        let kernel = kernel.value("workgroup", workgroup);
-        Some(Self { kernel, workgroup, cube, client, buffers: vec![] })
+        let kernel = kernel.value("threads", threads);
+        Some(Self { kernel, threads, cube, client, buffers: vec![] })
     }
 
     /// Binds a tensor, contiguous.
@@ -164,7 +147,7 @@ impl Launch {
         self.kernel.values.push(("params", self.buffers.len() as u32));
         let buffers = self.buffers.into_iter().map(Handle::binding);
         let [x, y, z] = groups.map(|n| n as u32);
-        let dim = CubeDim::new_1d(self.workgroup as u32);
+        let dim = CubeDim::new_1d(self.threads as u32);
         self.client.launch(
             Box::new(SourceKernel::new(self.kernel, dim)),
             CubeCount::Static(x, y, z),
@@ -182,9 +165,16 @@ impl Launch {
     }
 }
 
-/// At least `n` workgroups in a row, or in rows of the longest that WebGPU allows.
-pub fn groups(n: usize) -> [usize; 3] {
-    const LONGEST: usize = 65_535;
+/// The most workgroups in a row that WebGPU allows.
+const LONGEST: usize = 65_535;
+
+/// `n` workgroups in a row, if that is allowed.
+pub fn row(n: usize) -> Option<[usize; 3]> {
+    (1..=LONGEST).contains(&n).then_some([n, 1, 1])
+}
+
+/// At least `n` workgroups, in rows of the longest that is allowed: for kernels that know where to end.
+pub fn rows(n: usize) -> [usize; 3] {
     [n.min(LONGEST), n.div_ceil(LONGEST), 1]
 }
 
@@ -212,21 +202,20 @@ impl KernelSource for Kernel {
 /// Asserts that `kernel` is valid WGSL for a device without optional features, with at most the eight
 /// storage buffers that every one has, and that its uniform is `P`. Needs no GPU.
 #[cfg(test)]
-pub fn check<P: Params>(kernel: Kernel, workgroup: usize) {
+pub fn check<P: Params>(kernel: Kernel, threads: usize) {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-    let mut source = kernel.value("workgroup", workgroup).wgsl();
-    for index in 0.. {
-        let Some(start) = source.find("@binding({{") else { break };
-        let end = start + source[start..].find("}}").expect("closed") + 2;
-        source.replace_range(start..end, &format!("@binding({index}"));
+    // Every binding that the template names, in its order.
+    let mut kernel = kernel.value("threads", threads);
+    for (index, part) in kernel.source.split("@binding({{ ").skip(1).enumerate() {
+        kernel.values.push((part.split_once(' ').expect("a name").0, index as u32));
     }
-    assert!(!source.contains("{{"), "a value is missing:\n{source}");
+    let source = kernel.wgsl();
     let module =
         naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
     let valid = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
     valid.unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
-    assert_eq!(module.entry_points[0].workgroup_size, [workgroup as u32, 1, 1]);
+    assert_eq!(module.entry_points[0].workgroup_size, [threads as u32, 1, 1]);
     let buffers =
         module.global_variables.iter().filter(|(_, v)| matches!(v.space, naga::AddressSpace::Storage { .. }));
     assert!(buffers.count() <= 8);

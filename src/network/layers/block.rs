@@ -36,9 +36,9 @@ impl ResBlock {
     /// `[b, h, w, c_in]` to `[b, h, w, c_out]`; `time` is `[b or 1, all channels]`.
     pub fn forward(&self, x: impl Into<Joined>, time: &Tensor<2>, dropout: Option<&Dropout>) -> Tensor<4> {
         let x = x.into();
-        let shift = time.clone().narrow(1, self.time, self.conv1.c_out());
         let h = self.norm1.forward(x.clone());
-        let h = self.conv1.then(h.into(), Then::ShiftNormSilu { shift, norm: self.norm2.norm() });
+        let shift = Then::ShiftNormSilu { shift: time.clone(), first: self.time, norm: self.norm2.norm() };
+        let h = self.conv1.then(h.into(), shift);
         let h = match dropout {
             Some(dropout) => dropout.apply(h),
             None => h,

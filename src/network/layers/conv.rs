@@ -31,11 +31,6 @@ impl Conv {
         Filter { weight, bias, kernel: self.kernel, stride: self.stride }
     }
 
-    /// Its number of output channels.
-    pub fn c_out(&self) -> usize {
-        self.bias.val().dims()[0]
-    }
-
     /// `[b, h, w, c_in]` to `[b, h/stride, w/stride, c_out]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.then(x.into(), Then::Nothing)

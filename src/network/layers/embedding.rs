@@ -1,8 +1,9 @@
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, activation::silu};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Init, Linear};
+use crate::ops;
 use crate::rng::{Domain, Noise};
 
 /// How a noise level `c_noise` becomes a vector that a network can read.
@@ -85,7 +86,6 @@ impl TimeMlp {
         let features = self.embedding.features(c_noise, self.dim);
         let features =
             Tensor::<1>::from_floats(features.as_slice(), device).reshape([c_noise.len(), self.dim]);
-        let hidden = silu(self.first.forward(features));
-        self.blocks.forward(silu(self.second.forward(hidden)))
+        ops::time_mlp(features, [&self.first, &self.second, &self.blocks].map(Linear::dense))
     }
 }

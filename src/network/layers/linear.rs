@@ -2,6 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::Init;
+use crate::ops::Dense;
 
 /// A dense layer `x·W + b`.
 #[derive(Module, Debug)]
@@ -14,6 +15,11 @@ impl Linear {
     /// Variance-scaled weights, zero bias.
     pub fn new(c_in: usize, c_out: usize, init: &mut Init) -> Self {
         Self { weight: init.matrix([c_in, c_out], [c_in, c_out], 1.0), bias: init.vector(c_out, 0.0) }
+    }
+
+    /// The weights of this moment.
+    pub fn dense(&self) -> Dense {
+        (self.weight.val(), self.bias.val())
     }
 
     /// `[b, c_in]` to `[b, c_out]`.

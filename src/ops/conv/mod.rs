@@ -88,6 +88,12 @@ impl Joined {
         }
     }
 
+    /// Number of channels of `x` and of `skip`.
+    pub fn channels(&self) -> [usize; 2] {
+        let last = |x: &Tensor<4>| x.dims()[3];
+        [last(&self.x), self.skip.as_ref().map_or(0, last)]
+    }
+
     /// One tensor.
     pub fn cat(self) -> Tensor<4> {
         match self.skip {
@@ -102,10 +108,13 @@ impl Joined {
 pub enum Then {
     /// Its output is the result.
     Nothing,
-    /// `silu(norm(y + shift))`, `shift` `[b or 1, c_out]`: the first half of a residual block.
+    /// `silu(norm(y + shift))`, `shift` with one row per image or for all: the first half of a
+    /// residual block.
     ShiftNormSilu {
-        /// Added to every pixel of an image.
+        /// Added to every pixel of an image: `c_out` columns of a wider matrix, from `first` on.
         shift: Tensor<2>,
+        /// The first column.
+        first: usize,
         /// The normalisation.
         norm: Norm,
     },
@@ -139,11 +148,10 @@ type NormFn = fn(Joined, &Norm) -> Tensor<4>;
 impl Pass {
     /// The result, `[b, h', w', c_out]`.
     pub fn run(self) -> Tensor<4> {
-        let device = self.filter.weight.device();
-        if super::wgsl::runs_on(&device) {
-            return wgsl::run(self);
+        if let Some(y) = wgsl::run(&self) {
+            return y;
         }
-        let conv = if super::is_flex(&device) { flex::conv } else { conv_plain };
+        let conv = if super::is_flex(&self.filter.weight.device()) { flex::conv } else { conv_plain };
         self.compose(conv, group_norm_silu)
     }
 
@@ -157,8 +165,9 @@ impl Pass {
         let y = self.filter.apply(if self.upsample { upsample(x) } else { x }, conv);
         match self.then {
             Then::Nothing => y,
-            Then::ShiftNormSilu { shift, norm } => {
-                let [n, c] = shift.dims();
+            Then::ShiftNormSilu { shift, first, norm } => {
+                let ([n, _], [_, _, _, c]) = (shift.dims(), y.dims());
+                let shift = shift.narrow(1, first, c);
                 norm_silu((y + shift.reshape([n, 1, 1, c])).into(), &norm)
             }
             Then::Add { x, projection, scale } => {

@@ -1,7 +1,295 @@
+//! Convolution on a GPU: how `shaders/conv.wgsl` is specialised and launched.
+
 use burn::tensor::Tensor;
 
-use super::Pass;
+use super::{Filter, Joined, Pass, Then};
+use crate::ops::group_norm::group_norm_silu;
+use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
 
-pub fn run(pass: Pass) -> Tensor<4> {
-    pass.run_plain()
+params! {
+    struct Params {
+        batch: u32,
+        height: u32,
+        width: u32,
+        in_height: u32,
+        in_width: u32,
+        c_x: u32,
+        c_skip: u32,
+        c_out: u32,
+        c_rx: u32,
+        c_rskip: u32,
+        shift_first: u32,
+        shift_stride: u32,
+        tiles: u32,
+        quads: u32,
+        scale: f32,
+    }
+}
+
+/// Threads of a workgroup; fewer where there would be too few workgroups for all cores.
+const THREADS: usize = 64;
+const FEW_THREADS: usize = 16;
+
+/// Tiles of the largest image whose normalisation is part of the convolution. Larger ones have work enough
+/// to fill a dispatch of their own, and sums over a large workgroup cost more than that.
+const MOST_TILES: usize = 8;
+
+/// How the work is cut: a thread computes `tile` pixels (rows, columns) of four channels, a workgroup
+/// `tiles` of them for `quads` quads of output channels.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    tile: [usize; 2],
+    tiles: usize,
+    quads: usize,
+    groups: usize,
+}
+
+impl Plan {
+    fn new([batch, height, width]: [usize; 3], c_out: usize, shape: &Shape) -> Self {
+        let all_quads = c_out.div_ceil(4);
+        // A tile as large as the registers allow, unless that leaves cores idle.
+        let wide = tiles_of([4, 8], [height, width]);
+        let tile = match shape {
+            Shape { taps: false, .. } => [2, 4],
+            Shape { norm: true, .. } => [4, 8],
+            Shape { stride: 2, .. } => [4, 4],
+            _ if batch * wide * all_quads < 64 => [4, 4],
+            _ => [4, 8],
+        };
+        let per_image = tiles_of(tile, [height, width]);
+        let threads = if batch * per_image * all_quads < 128 { FEW_THREADS } else { THREADS };
+        // For the sums over an image the tiles of a workgroup are those of one image.
+        let most = if shape.norm { THREADS / per_image } else { FEW_THREADS };
+        let divides = |d: &usize| all_quads.is_multiple_of(*d);
+        let quads = (1..=most.clamp(1, all_quads)).rev().find(divides).unwrap_or(1);
+        let tiles = if shape.norm { per_image } else { threads / quads };
+        Self { tile, tiles, quads, groups: (batch * per_image).div_ceil(tiles) * (all_quads / quads) }
+    }
+
+    fn threads(&self) -> usize {
+        self.tiles * self.quads
+    }
+}
+
+fn tiles_of(tile: [usize; 2], [height, width]: [usize; 2]) -> usize {
+    height.div_ceil(tile[0]) * width.div_ceil(tile[1])
+}
+
+/// What of the shader a launch uses, and its constants.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shape {
+    kernel: usize,
+    stride: usize,
+    upsample: usize,
+    /// Convolves `x` tap by tap; without it there is only the 1x1 convolution `project`.
+    taps: bool,
+    skip: bool,
+    project: bool,
+    project_skip: bool,
+    shift: bool,
+    norm: bool,
+    residual: bool,
+    scale: bool,
+    odd: bool,
+}
+
+impl Shape {
+    fn kernel(&self, plan: &Plan) -> Kernel {
+        let Self { kernel, stride, upsample, .. } = *self;
+        // Input pixels under a tile and its border.
+        let reach = |n: usize| (stride * (n - 1) + kernel + upsample - 2) / upsample + 1;
+        let [rows, columns] = plan.tile;
+        shader!("conv")
+            .value("k", kernel)
+            .value("stride", stride)
+            .value("upsample", upsample)
+            .value("rows", rows)
+            .value("columns", columns)
+            .value("pixels", rows * columns)
+            .value("reach_rows", reach(rows))
+            .value("reach_columns", reach(columns))
+            .value("reach", reach(rows) * reach(columns))
+            .switch("TAPS", self.taps)
+            .switch("SKIP", self.skip)
+            .switch("PROJECT", self.project)
+            .switch("PROJECT_SKIP", self.project_skip)
+            .switch("SHIFT", self.shift)
+            .switch("NORM", self.norm)
+            .switch("RESIDUAL", self.residual)
+            .switch("SCALE", self.scale)
+            .switch("ODD", self.odd)
+    }
+}
+
+/// Whether the 1x1 convolution of the shader can read `x`: four channels at a time.
+fn in_quads(x: &Joined) -> bool {
+    let [c, c_skip] = x.channels();
+    c.is_multiple_of(4) && c_skip.is_multiple_of(4)
+}
+
+/// [`Pass::run`] in one dispatch, or in two where a normalisation is more than a workgroup can span.
+/// `None` on other devices, and for sizes that the shader was not written for.
+pub fn run(pass: &Pass) -> Option<Tensor<4>> {
+    let Pass { x, upsample, filter, then } = pass;
+    let device = filter.weight.device();
+    let [_, c_out] = filter.weight.dims();
+    let [batch, in_height, in_width, _] = x.x.dims();
+    let factor = if *upsample { 2 } else { 1 };
+    let [height, width] = [in_height, in_width].map(|side| (factor * side).div_ceil(filter.stride));
+    let odd = !c_out.is_multiple_of(4);
+    let known = matches!((filter.kernel, filter.stride), (1 | 3, 1 | 2));
+    if !wgsl::runs_on(&device) || !known || batch * height * width == 0 {
+        return None;
+    }
+
+    let projects = matches!(then, Then::Add { projection: Some(_), .. });
+    let taps = projects || filter.kernel > 1 || filter.stride > 1 || *upsample || !in_quads(x);
+    let mut shape = Shape {
+        kernel: filter.kernel,
+        stride: filter.stride,
+        upsample: factor,
+        taps,
+        odd,
+        ..Shape::default()
+    };
+    match then {
+        Then::Nothing => {}
+        _ if odd => return None,
+        Then::ShiftNormSilu { shift, first, .. } if !(first | shift.dims()[1]).is_multiple_of(4) => {
+            return None;
+        }
+        Then::ShiftNormSilu { .. } => shape.shift = true,
+        Then::Add { x, projection: Some(_), .. } if !in_quads(x) => return None,
+        Then::Add { projection, .. } => (shape.residual, shape.scale) = (projection.is_none(), true),
+    }
+    if let Then::ShiftNormSilu { norm, .. } = then {
+        shape.norm = 4 * norm.groups == c_out && tiles_of([4, 8], [height, width]) <= MOST_TILES;
+    }
+    let [c_x, c_skip] = if taps { x.channels() } else { [0, 0] };
+    (shape.skip, shape.project) = (c_skip > 0, projects || !taps);
+    let projected = match then {
+        Then::Add { x, projection: Some(projection), .. } => Some((x, projection)),
+        _ => (!taps).then_some((x, filter)),
+    };
+    let [c_rx, c_rskip] = projected.map_or([0, 0], |(x, _)| x.channels());
+    shape.project_skip = c_rskip > 0;
+    if taps && shape.skip && shape.project_skip {
+        return None; // nine buffers, one more than every device has
+    }
+
+    let plan = Plan::new([batch, height, width], c_out, &shape);
+    let mut params = Params {
+        batch: batch as u32,
+        height: height as u32,
+        width: width as u32,
+        in_height: in_height as u32,
+        in_width: in_width as u32,
+        c_x: c_x as u32,
+        c_skip: c_skip as u32,
+        c_out: c_out as u32,
+        c_rx: c_rx as u32,
+        c_rskip: c_rskip as u32,
+        shift_first: 0,
+        shift_stride: 0,
+        tiles: plan.tiles as u32,
+        quads: plan.quads as u32,
+        scale: 1.0,
+    };
+    let mut launch = Launch::new(&device, shape.kernel(&plan), plan.threads())?;
+    if taps {
+        launch = input(launch, ["x", "skip", "weight", "bias"], x, filter);
+    }
+    if let Some((x, filter)) = projected {
+        launch = input(launch, ["rx", "rskip", "rweight", "rbias"], x, filter);
+    }
+    match then {
+        Then::Nothing => {}
+        Then::ShiftNormSilu { shift, first, norm } => {
+            let [rows, columns] = shift.dims();
+            params.shift_first = (first / 4) as u32;
+            params.shift_stride = if rows > 1 { (columns / 4) as u32 } else { 0 };
+            launch = launch.input("shift", shift.clone());
+            if shape.norm {
+                launch = launch.input("gamma", norm.gamma.clone()).input("beta", norm.beta.clone());
+            }
+        }
+        Then::Add { x, projection, scale } => {
+            params.scale = *scale as f32;
+            if projection.is_none() {
+                launch = launch.input("residual", x.clone().cat());
+            }
+        }
+    }
+    let y = launch.run("out", [batch, height, width, c_out], &params, wgsl::row(plan.groups)?);
+    Some(match then {
+        Then::ShiftNormSilu { norm, .. } if !shape.norm => group_norm_silu(y.into(), norm),
+        _ => y,
+    })
+}
+
+/// Binds an image and the weights that convolve it. The shader reads four output channels at a time, so
+/// rows of weights are filled up to a multiple of four.
+fn input(launch: Launch, names: [&'static str; 4], x: &Joined, filter: &Filter) -> Launch {
+    let [name_x, name_skip, name_weight, name_bias] = names;
+    let mut launch = launch.input(name_x, x.x.clone());
+    if let Some(skip) = &x.skip {
+        launch = launch.input(name_skip, skip.clone());
+    }
+    let [_, c_out] = filter.weight.dims();
+    let missing = c_out.next_multiple_of(4) - c_out;
+    let (mut weight, mut bias) = (filter.weight.clone(), filter.bias.clone());
+    if missing > 0 {
+        weight = weight.pad([(0, 0), (0, missing)], 0.0);
+        bias = bias.pad([(0, missing)], 0.0);
+    }
+    launch.input(name_weight, weight).input(name_bias, bias)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_valid() {
+        for (kernel, stride, upsample) in [(1, 1, 1), (3, 1, 1), (3, 1, 2), (3, 2, 1), (1, 2, 1)] {
+            let taps = Shape { kernel, stride, upsample, taps: true, ..Shape::default() };
+            let project = Shape { project: true, scale: true, ..taps };
+            for shape in [
+                Shape { odd: true, ..taps },
+                Shape { skip: true, ..taps },
+                Shape { shift: true, ..taps },
+                Shape { shift: true, norm: true, ..taps },
+                Shape { residual: true, scale: true, ..taps },
+                project,
+                Shape { project_skip: true, ..project },
+                Shape { taps: false, odd: true, ..project },
+                Shape { taps: false, residual: true, project_skip: true, ..project },
+            ] {
+                let plan = Plan::new([2, 14, 14], 24, &shape);
+                wgsl::check::<Params>(shape.kernel(&plan), plan.threads());
+            }
+        }
+    }
+
+    #[test]
+    fn plans_cover_every_pixel_and_channel() {
+        for batch in [1, 3, 64] {
+            for size in [[1, 1], [7, 7], [14, 14], [32, 32], [33, 70]] {
+                for c_out in [1, 4, 12, 20, 32, 64, 96, 1024] {
+                    for (taps, norm) in [(true, false), (true, true), (false, false)] {
+                        let [height, width] = size;
+                        let norm = norm && tiles_of([4, 8], size) <= MOST_TILES;
+                        let shape = Shape { taps, norm, ..Shape::default() };
+                        let plan = Plan::new([batch, height, width], c_out, &shape);
+                        let tiles = batch * tiles_of(plan.tile, size);
+                        let quads = c_out.div_ceil(4);
+                        assert!(plan.groups * plan.threads() >= tiles * quads, "{plan:?}");
+                        assert_eq!(plan.groups % (quads / plan.quads), 0);
+                        assert!((1..=THREADS).contains(&plan.threads()), "{plan:?}");
+                        assert!(!norm || plan.tiles * batch == tiles);
+                    }
+                }
+            }
+        }
+    }
 }

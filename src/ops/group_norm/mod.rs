@@ -26,11 +26,10 @@ pub struct Norm {
 ///
 /// Differentiable in `x`, `gamma` and `beta`.
 pub fn group_norm_silu(x: Joined, norm: &Norm) -> Tensor<4> {
-    let device = norm.gamma.device();
-    if super::wgsl::runs_on(&device) {
-        return wgsl::run(x, norm, true);
+    if let Some(y) = wgsl::run(&x, norm, true) {
+        return y;
     }
-    match super::is_flex(&device) {
+    match super::is_flex(&norm.gamma.device()) {
         true => flex::group_norm_silu(x.cat(), norm),
         false => group_norm_silu_plain(x, norm),
     }
@@ -43,10 +42,8 @@ pub fn group_norm_silu_plain(x: Joined, norm: &Norm) -> Tensor<4> {
 
 /// Group normalisation without the activation, as attention wants it.
 pub fn group_norm(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
-    match super::wgsl::runs_on(&norm.gamma.device()) {
-        true => wgsl::run(x.into(), norm, false),
-        false => group_norm_plain(x, norm),
-    }
+    let x = x.into();
+    wgsl::run(&x, norm, false).unwrap_or_else(|| group_norm_plain(x.cat(), norm))
 }
 
 /// [`group_norm`] in burn's stock operations.

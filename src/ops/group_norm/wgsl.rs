@@ -1,10 +1,91 @@
+//! Group normalisation on a GPU: how `shaders/group_norm.wgsl` is specialised and launched.
+
 use burn::tensor::Tensor;
 
 use super::{Joined, Norm};
+use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
 
-pub fn run(x: Joined, norm: &Norm, silu: bool) -> Tensor<4> {
-    match silu {
-        true => super::group_norm_silu_plain(x, norm),
-        false => super::group_norm_plain(x.cat(), norm),
+params! {
+    struct Params {
+        pixels: u32,
+        c_x: u32,
+        c_skip: u32,
+        groups: u32,
+    }
+}
+
+/// Values that a thread holds in registers: so many if threads are left, and at most.
+const HELD: usize = 32;
+const MOST_HELD: usize = 128;
+
+/// How a group is read: `width` values of `lanes` channels, by `threads` threads.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    lanes: usize,
+    width: usize,
+    threads: usize,
+    held: usize,
+}
+
+impl Plan {
+    /// `None` for images too large for the registers of a workgroup.
+    fn new(pixels: usize, [c_x, c_skip]: [usize; 2], groups: usize) -> Option<Self> {
+        let channels = (c_x + c_skip) / groups;
+        let quads = channels.is_multiple_of(4) && c_x.is_multiple_of(4);
+        let lanes = if quads { 4 } else { 1 };
+        let width = channels / lanes;
+        let held = |threads: usize| pixels.div_ceil(threads) * width;
+        let threads = [16, 32, 64, 128].into_iter().find(|&threads| held(threads) <= HELD).unwrap_or(256);
+        (held(threads) <= MOST_HELD).then(|| Self { lanes, width, threads, held: pixels.div_ceil(threads) })
+    }
+
+    fn kernel(&self, skip: bool, silu: bool) -> Kernel {
+        shader!("group_norm")
+            .value("lanes", self.lanes)
+            .value("width", self.width)
+            .value("held", self.held)
+            .switch("SKIP", skip)
+            .switch("SILU", silu)
+            .switch("SCALAR", self.lanes == 1)
+    }
+}
+
+/// The normalisation in one dispatch, with or without the SiLU. `None` on other devices, and for images
+/// too large for it.
+pub fn run(x: &Joined, norm: &Norm, silu: bool) -> Option<Tensor<4>> {
+    let device = norm.gamma.device();
+    let [batch, height, width, _] = x.x.dims();
+    let [c_x, c_skip] = x.channels();
+    let plan = Plan::new(height * width, [c_x, c_skip], norm.groups)?;
+    let mut launch = Launch::new(&device, plan.kernel(x.skip.is_some(), silu), plan.threads)?;
+    launch = launch.input("x", x.x.clone());
+    if let Some(skip) = &x.skip {
+        launch = launch.input("skip", skip.clone());
+    }
+    let params = Params {
+        pixels: (height * width) as u32,
+        c_x: (c_x / plan.lanes) as u32,
+        c_skip: (c_skip / plan.lanes) as u32,
+        groups: norm.groups as u32,
+    };
+    let shape = [batch, height, width, c_x + c_skip];
+    launch = launch.input("gamma", norm.gamma.clone()).input("beta", norm.beta.clone());
+    Some(launch.run("out", shape, &params, wgsl::row(batch * norm.groups)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_valid() {
+        for (pixels, channels, groups) in
+            [(1, [1, 0], 1), (49, [64, 32], 24), (1024, [12, 0], 2), (961, [6, 6], 2)]
+        {
+            for silu in [false, true] {
+                let plan = Plan::new(pixels, channels, groups).expect("a plan");
+                wgsl::check::<Params>(plan.kernel(channels[1] > 0, silu), plan.threads);
+            }
+        }
     }
 }

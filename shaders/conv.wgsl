@@ -1,0 +1,322 @@
+// Convolution of NHWC images with what a U-Net puts around it:
+//
+//   sum = [conv k x k (x, skip) + bias] + [conv 1x1 (rx, rskip) + rbias] + shift
+//   out = (silu(group_norm(sum)) + residual) * scale
+//
+// Every part but one of the two convolutions is optional.
+//
+// One thread computes a tile of rows x columns output pixels times four output channels. A
+// software adapter pays ten times as much for a load as for a multiply-add, so the tile is as
+// large as the registers allow and every value loaded is used as often as possible: an input pixel
+// for up to nine taps of four channels, a weight for all pixels of the tile. Nothing is staged in
+// workgroup memory: on a software adapter a load costs more there than from a storage buffer, and
+// on a GPU the caches do that work. All loops over a tile are unrolled by the template, because an
+// array that is indexed by a variable cannot live in registers.
+
+struct Params {
+    batch: u32,
+    height: u32, // of the output
+    width: u32,
+    in_height: u32, // of x and skip
+    in_width: u32,
+    c_x: u32,
+    c_skip: u32,
+    c_out: u32,
+    c_rx: u32,
+    c_rskip: u32,
+    shift_first: u32,  // the block's shift starts at this quad of a row of `shift`,
+    shift_stride: u32, // whose rows are this many quads long; 0 where all images share one row
+    tiles: u32, // of a workgroup, and quads of output channels
+    quads: u32,
+    scale: f32,
+}
+
+const stride = {{ stride }}u;
+const upsample = {{ upsample }}u; // 2: x and skip are read as if every pixel were a 2x2 square
+const pad = {{ k }}u / 2u;
+
+//#if TAPS
+@group(0) @binding({{ x }}) var<storage, read_write> x: array<f32>;
+//#if SKIP
+@group(0) @binding({{ skip }}) var<storage, read_write> skip: array<f32>;
+//#end
+@group(0) @binding({{ weight }}) var<storage, read_write> weight: array<vec4f>;
+@group(0) @binding({{ bias }}) var<storage, read_write> bias: array<vec4f>;
+//#end
+//#if PROJECT
+@group(0) @binding({{ rx }}) var<storage, read_write> rx: array<vec4f>;
+//#if PROJECT_SKIP
+@group(0) @binding({{ rskip }}) var<storage, read_write> rskip: array<vec4f>;
+//#end
+@group(0) @binding({{ rweight }}) var<storage, read_write> rweight: array<vec4f>;
+@group(0) @binding({{ rbias }}) var<storage, read_write> rbias: array<vec4f>;
+//#end
+//#if SHIFT
+@group(0) @binding({{ shift }}) var<storage, read_write> shift: array<vec4f>;
+//#end
+//#if NORM
+@group(0) @binding({{ gamma }}) var<storage, read_write> gamma: array<vec4f>;
+@group(0) @binding({{ beta }}) var<storage, read_write> beta: array<vec4f>;
+//#end
+//#if RESIDUAL
+@group(0) @binding({{ residual }}) var<storage, read_write> residual: array<vec4f>;
+//#end
+//#if ODD
+@group(0) @binding({{ out }}) var<storage, read_write> out: array<f32>;
+//#end
+//#if !ODD
+@group(0) @binding({{ out }}) var<storage, read_write> out: array<vec4f>;
+//#end
+@group(0) @binding({{ params }}) var<uniform> params: Params;
+
+// Four channels of the thread's pixels.
+alias Tile = array<vec4f, {{ rows }} * {{ columns }}>;
+
+//#if TAPS
+// The input pixels under the tile and its border: where each starts, whether it lies inside the
+// image, and one channel of it.
+alias Offsets = array<u32, {{ reach_rows }} * {{ reach_columns }}>;
+alias Inside = array<bool, {{ reach_rows }} * {{ reach_columns }}>;
+alias Window = array<f32, {{ reach_rows }} * {{ reach_columns }}>;
+
+// Pixels outside the image are read at 0, so that no load leaves its buffer, and then dropped.
+fn offsets(corner: u32, line: u32, pixel: u32, inside: Inside) -> Offsets {
+    return Offsets(
+//#for i reach_rows
+//#for j reach_columns
+        select(0u, corner + {{ i }} * line + {{ j }} * pixel, inside[{{ i }} * {{ reach_columns }} + {{ j }}]),
+//#end
+//#end
+    );
+}
+
+fn x_window(at: Offsets, channel: u32, inside: Inside) -> Window {
+    return Window(
+//#for n reach
+        select(0.0, x[at[{{ n }}] + channel], inside[{{ n }}]),
+//#end
+    );
+}
+
+//#if SKIP
+fn skip_window(at: Offsets, channel: u32, inside: Inside) -> Window {
+    return Window(
+//#for n reach
+        select(0.0, skip[at[{{ n }}] + channel], inside[{{ n }}]),
+//#end
+    );
+}
+//#end
+
+// Adds one input channel under all taps, whose weights are `pitch` apart. The taps of a pixel are one
+// nested expression, since a software adapter pays for every assignment.
+fn add_taps(tile: Tile, window: Window, first: u32, pitch: u32) -> Tile {
+//#for ky k
+//#for kx k
+    let w{{ ky }}{{ kx }} = weight[first + ({{ ky }} * {{ k }} + {{ kx }}) * pitch];
+//#end
+//#end
+    return Tile(
+//#for r rows
+//#for p columns
+//#for ky k
+//#for kx k
+        fma(w{{ ky }}{{ kx }}, vec4f(window[(stride * {{ r }} + {{ ky }} + upsample - 1) / upsample * {{ reach_columns }} + (stride * {{ p }} + {{ kx }} + upsample - 1) / upsample]),
+//#end
+//#end
+        tile[{{ r }} * {{ columns }} + {{ p }}]
+//#for ky k
+//#for kx k
+        )
+//#end
+//#end
+        ,
+//#end
+//#end
+    );
+}
+//#end
+
+//#if PROJECT
+// A 1x1 convolution has no neighbouring taps to share a load with, so it takes four channels a step.
+alias Pixels = Tile;
+
+fn add_pixels(tile: Tile, pixels: Pixels, first: u32, pitch: u32) -> Tile {
+    let w = mat4x4f(rweight[first], rweight[first + pitch], rweight[first + 2 * pitch], rweight[first + 3 * pitch]);
+    return Tile(
+//#for n pixels
+        tile[{{ n }}] + w * pixels[{{ n }}],
+//#end
+    );
+}
+
+fn rx_pixels(at: u32, line: u32, pixel: u32, last: u32) -> Pixels {
+    return Pixels(
+//#for r rows
+//#for p columns
+        rx[min(at + {{ r }} * line + {{ p }} * pixel, last)],
+//#end
+//#end
+    );
+}
+
+//#if PROJECT_SKIP
+fn rskip_pixels(at: u32, line: u32, pixel: u32, last: u32) -> Pixels {
+    return Pixels(
+//#for r rows
+//#for p columns
+        rskip[min(at + {{ r }} * line + {{ p }} * pixel, last)],
+//#end
+//#end
+    );
+}
+//#end
+//#end
+
+//#if NORM
+var<workgroup> sums: array<f32, {{ threads }}>;
+var<workgroup> squares: array<f32, {{ threads }}>;
+
+fn silu(v: vec4f) -> vec4f {
+    return v / (1.0 + exp(-v));
+}
+//#end
+
+// A workgroup takes `tiles` tiles of `quads` quads of output channels: neighbouring threads share
+// the pixels and read neighbouring weights. With NORM its tiles are one whole image.
+@compute @workgroup_size({{ threads }})
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
+    let pitch = (params.c_out + 3) / 4;
+    let quad_groups = pitch / params.quads;
+    let quad = workgroup.x % quad_groups * params.quads + thread % params.quads;
+    let across = (params.width + {{ columns }} - 1) / {{ columns }};
+    let down = (params.height + {{ rows }} - 1) / {{ rows }};
+    let place = workgroup.x / quad_groups * params.tiles + thread / params.quads;
+    let column = place % across * {{ columns }};
+    let row = place / across % down * {{ rows }};
+    let image = place / (across * down);
+//#if !NORM
+    if image >= params.batch {
+        return;
+    }
+//#end
+
+    var tile: Tile;
+//#if TAPS
+    // Left of the image and above it the unsigned difference wraps, and is outside as well.
+    let top = row * stride / upsample - pad;
+    let left = column * stride / upsample - pad;
+    let inside = Inside(
+//#for i reach_rows
+//#for j reach_columns
+        top + {{ i }} < params.in_height && left + {{ j }} < params.in_width,
+//#end
+//#end
+    );
+    let corner = (image * params.in_height + top) * params.in_width + left;
+    let tap_pitch = (params.c_x + params.c_skip) * pitch;
+    let x_at = offsets(corner * params.c_x, params.in_width * params.c_x, params.c_x, inside);
+    for (var channel = 0u; channel < params.c_x; channel++) {
+        tile = add_taps(tile, x_window(x_at, channel, inside), channel * pitch + quad, tap_pitch);
+    }
+//#if SKIP
+    let skip_at = offsets(corner * params.c_skip, params.in_width * params.c_skip, params.c_skip, inside);
+    for (var channel = 0u; channel < params.c_skip; channel++) {
+        tile = add_taps(tile, skip_window(skip_at, channel, inside), (params.c_x + channel) * pitch + quad, tap_pitch);
+    }
+//#end
+//#end
+    let origin = (image * params.height + row) * params.width + column;
+//#if PROJECT
+    // Pixels beyond the right and lower edge are read somewhere and never written.
+    let pixels_in_all = params.batch * params.height * params.width;
+    let rx_quads = params.c_rx / 4;
+    for (var c = 0u; c < rx_quads; c++) {
+        let pixels = rx_pixels(origin * rx_quads + c, params.width * rx_quads, rx_quads, pixels_in_all * rx_quads - 1);
+        tile = add_pixels(tile, pixels, 4 * c * pitch + quad, pitch);
+    }
+//#if PROJECT_SKIP
+    let rskip_quads = params.c_rskip / 4;
+    for (var c = 0u; c < rskip_quads; c++) {
+        let pixels = rskip_pixels(origin * rskip_quads + c, params.width * rskip_quads, rskip_quads, pixels_in_all * rskip_quads - 1);
+        tile = add_pixels(tile, pixels, (params.c_rx + 4 * c) * pitch + quad, pitch);
+    }
+//#end
+//#end
+
+    var offset = vec4f();
+//#if TAPS
+    offset += bias[quad];
+//#end
+//#if PROJECT
+    offset += rbias[quad];
+//#end
+//#if SHIFT
+    offset += shift[image * params.shift_stride + params.shift_first + quad];
+//#end
+//#for r rows
+//#for p columns
+    let written{{ r }}_{{ p }} = row + {{ r }} < params.height && column + {{ p }} < params.width;
+    var v{{ r }}_{{ p }} = tile[{{ r }} * {{ columns }} + {{ p }}] + offset;
+//#end
+//#end
+
+//#if NORM
+    // A group is one quad of channels. The mean goes first: a nearly constant image would lose its
+    // digits to E[v²] - E[v]².
+    let count = f32(4 * params.height * params.width);
+    var sum = vec4f();
+//#for r rows
+//#for p columns
+    sum += select(vec4f(), v{{ r }}_{{ p }}, written{{ r }}_{{ p }});
+//#end
+//#end
+    sums[thread] = dot(sum, vec4f(1.0));
+    workgroupBarrier();
+    var mean = 0.0;
+    for (var t = thread % params.quads; t < {{ threads }}; t += params.quads) {
+        mean += sums[t] / count;
+    }
+    var square = vec4f();
+//#for r rows
+//#for p columns
+    v{{ r }}_{{ p }} -= mean;
+    square += select(vec4f(), v{{ r }}_{{ p }} * v{{ r }}_{{ p }}, written{{ r }}_{{ p }});
+//#end
+//#end
+    squares[thread] = dot(square, vec4f(1.0));
+    workgroupBarrier();
+    var variance = 0.0;
+    for (var t = thread % params.quads; t < {{ threads }}; t += params.quads) {
+        variance += squares[t] / count;
+    }
+    let slope = gamma[quad] * inverseSqrt(variance + 1e-6);
+//#for r rows
+//#for p columns
+    v{{ r }}_{{ p }} = silu(fma(v{{ r }}_{{ p }}, slope, beta[quad]));
+//#end
+//#end
+//#end
+
+//#for r rows
+//#for p columns
+    if written{{ r }}_{{ p }} {
+        let at = (origin + {{ r }} * params.width + {{ p }}) * pitch + quad;
+//#if RESIDUAL
+        v{{ r }}_{{ p }} += residual[at];
+//#end
+//#if SCALE
+        v{{ r }}_{{ p }} *= params.scale;
+//#end
+//#if ODD
+        for (var c = 0u; c < min(4u, params.c_out - 4 * quad); c++) {
+            out[(origin + {{ r }} * params.width + {{ p }}) * params.c_out + 4 * quad + c] = v{{ r }}_{{ p }}[c];
+        }
+//#end
+//#if !ODD
+        out[at] = v{{ r }}_{{ p }};
+//#end
+    }
+//#end
+//#end
+}

@@ -1,0 +1,73 @@
+//! The noise level's way into a network: two dense layers with SiLU, and a linear one for all its blocks.
+
+use burn::tensor::{Tensor, activation::silu};
+
+use super::wgsl::{self, Kernel, Launch, params, shader};
+
+/// Weights `[inputs, outputs]` and bias `[outputs]` of a dense layer.
+pub type Dense = (Tensor<2>, Tensor<1>);
+
+/// `linear(silu(linear(silu(linear(features)))))` of `features` `[rows, d]`.
+///
+/// The hidden layers have `4·d` units; the last has the channels of all blocks side by side.
+pub fn time_mlp(features: Tensor<2>, layers: [Dense; 3]) -> Tensor<2> {
+    run(&features, &layers).unwrap_or_else(|| time_mlp_plain(features, layers))
+}
+
+/// [`time_mlp`] in burn's stock operations: the oracle of the tests.
+pub fn time_mlp_plain(features: Tensor<2>, [first, second, blocks]: [Dense; 3]) -> Tensor<2> {
+    let linear = |x: Tensor<2>, (weight, bias): Dense| x.matmul(weight) + bias.unsqueeze();
+    linear(silu(linear(silu(linear(features, first)), second)), blocks)
+}
+
+params! {
+    struct Params {
+        rows: u32,
+        inputs: u32,
+        outputs: u32,
+    }
+}
+
+const THREADS: usize = 64;
+const MOST_THREADS: usize = 256;
+
+fn kernel(embed: bool) -> Kernel {
+    shader!("time").switch("EMBED", embed)
+}
+
+fn run(features: &Tensor<2>, [first, second, blocks]: &[Dense; 3]) -> Option<Tensor<2>> {
+    let device = features.device();
+    let ([rows, d], [_, channels]) = (features.dims(), blocks.0.dims());
+    if !d.is_multiple_of(4) || !channels.is_multiple_of(4) || d > MOST_THREADS {
+        return None;
+    }
+    let params = |inputs: usize, outputs: usize| Params {
+        rows: rows as u32,
+        inputs: (inputs / 4) as u32,
+        outputs: (outputs / 4) as u32,
+    };
+    let embedding = Launch::new(&device, kernel(true), d)?
+        .input("features", features.clone())
+        .input("weight1", first.0.clone())
+        .input("bias1", first.1.clone())
+        .input("weight2", second.0.clone())
+        .input("bias2", second.1.clone())
+        .run("embedding", [rows, 4 * d], &params(d, 4 * d), wgsl::row(rows)?);
+    let groups = wgsl::row((rows * channels / 4).div_ceil(THREADS))?;
+    let launch = Launch::new(&device, kernel(false), THREADS)?
+        .input("weight", blocks.0.clone())
+        .input("bias", blocks.1.clone())
+        .input("embedding", embedding);
+    Some(launch.run("shifts", [rows, channels], &params(4 * d, channels), groups))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_valid() {
+        wgsl::check::<Params>(kernel(true), 32);
+        wgsl::check::<Params>(kernel(false), THREADS);
+    }
+}
