@@ -6,8 +6,6 @@
 #[cfg(not(target_family = "wasm"))]
 mod backward;
 
-#[cfg(not(target_family = "wasm"))]
-use burn::backend::Autodiff;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
