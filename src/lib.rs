@@ -54,6 +54,7 @@ pub mod rng;
 pub mod sampler;
 pub mod schedule;
 pub mod sde;
+#[cfg(not(target_family = "wasm"))]
 pub mod training;
 #[cfg(target_family = "wasm")]
 pub mod web;

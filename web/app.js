@@ -191,7 +191,7 @@ async function start(device) {
   try {
     app.engine?.dispose();
     app.engine = null;
-    app.engine = await open({ device, onProgress, onDevice });
+    [app.engine, app.digits] = await Promise.all([open({ device, onProgress, onDevice }), digits]);
     showModels(app.engine.models);
     followHash();
   } catch (error) {
@@ -236,7 +236,7 @@ window.addEventListener('hashchange', () => {
 const first = readHash(isState(location.hash) ? location.hash : '', app.state).state;
 app.state.task = first.task;
 app.state.device = first.device;
-app.digits = await fetchDigits().catch((error) => {
+const digits = fetchDigits().catch((error) => {
   app.showError(`The test digits could not be read: ${error.message}.`);
   return [];
 });

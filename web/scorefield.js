@@ -106,9 +106,8 @@ export class Engine {
     const engine = new Engine();
     engine.#base = baseUrl ? new URL(baseUrl, location.href) : new URL('./', import.meta.url);
     engine.#hooks = { onDownload: onProgress, onDevice };
-    engine.models = await fetchManifest(engine.#base);
     try {
-      await engine.#start(device, '');
+      [engine.models] = await Promise.all([fetchManifest(engine.#base), engine.#start(device, '')]);
     } catch (error) {
       engine.dispose(); // or the worker would stay
       throw error;

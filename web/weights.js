@@ -80,7 +80,7 @@ function cacheKey(entry, base) {
 }
 
 /** Reads a body while reporting progress. `total` is the manifest's: compressed transfers state no usable length. */
-export async function readAll(response, total, onProgress) {
+async function readAll(response, total, onProgress) {
   const chunks = [];
   let loaded = 0;
   onProgress?.({ loaded, total });

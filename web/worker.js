@@ -2,9 +2,13 @@
 
 import { ScorefieldError } from './channel.js';
 import { chooseDevice, gpuTrouble, watchGpu } from './device.js';
-import { fetchWeights, forgetWeights, keepWeights, readAll } from './weights.js';
+import { fetchWeights, forgetWeights, keepWeights } from './weights.js';
 
 const base = new URL('./', import.meta.url);
+// On its way from the worker's first moment, while the device is chosen. `no-cache` revalidates: the glue script
+// and the wasm must be of the same build.
+const program = fetch(new URL('wasm/scorefield_bg.wasm', base), { cache: 'no-cache' });
+program.catch(() => {}); // loadWasm reports it
 let session = null;
 let download = null;
 
@@ -87,22 +91,24 @@ self.onmessage = async ({ data: { id, type, ...rest } }) => {
 };
 
 async function loadWasm(tell) {
-  const onProgress = (progress) => tell({ type: 'download', ...progress });
   try {
-    // `no-cache` revalidates: the glue script and the wasm must be of the same build.
-    const response = await fetch(new URL('wasm/scorefield_bg.wasm', base), { cache: 'no-cache' });
+    const [glue, response] = await Promise.all([import('./wasm/scorefield.js'), program]);
     if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/scorefield_bg.wasm`);
     const compressed = response.headers.has('content-encoding');
-    const length = compressed ? 0 : Number(response.headers.get('content-length'));
-    const [glue, bytes] = await Promise.all([
-      import('./wasm/scorefield.js'),
-      readAll(response, length, onProgress),
-    ]);
-    await glue.default({ module_or_path: bytes });
+    const total = compressed ? 0 : Number(response.headers.get('content-length'));
+    count(response.clone(), (loaded) => tell({ type: 'download', loaded, total })).catch(() => {}); // nor this
+    // Given the response itself, the browser compiles while it downloads, and may keep the machine code.
+    await glue.default({ module_or_path: response });
     return glue;
   } catch (error) {
     throw new ScorefieldError('network', `The program could not be loaded: ${error.message}; reload the page.`);
   }
+}
+
+/** Calls `onBytes(bytes so far)` for every chunk of a body. */
+function count(response, onBytes) {
+  let loaded = 0;
+  return response.body.pipeTo(new WritableStream({ write: (chunk) => onBytes((loaded += chunk.length)) }));
 }
 
 function transferable(value) {

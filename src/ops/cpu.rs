@@ -65,6 +65,7 @@ pub fn for_each_chunk(data: &mut [f32], chunk: usize, f: impl Fn(usize, &mut [f3
 }
 
 /// Adds the rows of a `[n, len]` matrix, first to last.
+#[cfg(not(target_family = "wasm"))]
 pub fn sum_rows(rows: &[f32], len: usize) -> Vec<f32> {
     let mut total = vec![0.0; len];
     for row in rows.chunks_exact(len) {

@@ -188,7 +188,6 @@ impl Trainer {
     }
 
     /// The parts that a checkpoint holds: raw weights, averaged weights, optimiser.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn to_parts(&self) -> Result<[Vec<u8>; 3]> {
         let failed = |e: String| Error::weights("checkpoint", e, "report this as a bug");
         let record = |network: UNet| network.into_record().into_bytes().map_err(|e| failed(e.to_string()));
@@ -199,7 +198,6 @@ impl Trainer {
     }
 
     /// Puts back what [`Self::to_parts`] took, at `step`.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn load_parts(&mut self, step: usize, [raw, average, optimiser]: [Vec<u8>; 3]) -> Result<()> {
         use burn::store::ModuleRecord;
         use burn::tensor::Bytes;
