@@ -45,6 +45,7 @@ pub mod evaluation;
 #[cfg(not(target_family = "wasm"))]
 pub mod files;
 pub mod interpolate;
+pub mod likelihood;
 pub mod model;
 pub mod network;
 pub mod objective;

@@ -14,6 +14,8 @@ mod model;
 mod samplers;
 // The probability-flow ODE: convergence order, encoding and decoding, interpolation.
 mod ode;
+// Densities by that ODE, and the codes it leads to.
+mod likelihood;
 // Fused operations and the network against plain ones, on both devices.
 mod parity;
 // Training: repeatability, resume, clipping, averages, and what happens when it blows up.
@@ -32,6 +34,7 @@ fn main() {
         model::trials(),
         samplers::trials(),
         ode::trials(),
+        likelihood::trials(),
         parity::trials(),
         training::trials(),
         weights::trials(),
