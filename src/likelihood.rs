@@ -38,12 +38,11 @@ pub struct Likelihood {
 }
 
 impl Default for Likelihood {
-    /// One Rademacher probe and `eps` 1e-5, as Score-SDE; a tolerance of 1e-4, at which the mean over images
-    /// has converged.
+    /// One Rademacher probe and `eps` 1e-5, as Score-SDE, which has 1e-5 also for the tolerance.
     fn default() -> Self {
         Self {
             trace: Trace::Hutchinson { probes: 1, distribution: Probe::Rademacher },
-            tolerance: Tolerance { rtol: 1e-4, atol: 1e-4, ..Tolerance::default() },
+            tolerance: Tolerance::default(),
             eps: 1e-5,
         }
     }

@@ -1,7 +1,9 @@
 //! The command line. Each command has two stages: the arguments as typed, then a validated job.
 
+mod codes;
 mod evaluate;
 mod interpolate;
+mod likelihood;
 mod models;
 mod sample;
 mod shared;
@@ -30,6 +32,12 @@ enum Command {
     Interpolate(interpolate::Args),
     /// Judge a model's samples with a classifier: quality and NFE of each sampler.
     Evaluate(evaluate::Args),
+    /// Measure how probable a model finds the images of a data set, in bits per dimension.
+    Likelihood(likelihood::Args),
+    /// Write the latent code of an image.
+    Encode(codes::EncodeArgs),
+    /// Draw the images of latent codes.
+    Decode(codes::DecodeArgs),
     /// List the models that come with the program.
     Models(models::Args),
 }
@@ -58,6 +66,9 @@ pub fn main() -> u8 {
             Command::Sample(args) => args.run(&cancel).await,
             Command::Interpolate(args) => args.run(&cancel).await,
             Command::Evaluate(args) => args.run(&cancel).await,
+            Command::Likelihood(args) => args.run(&cancel).await,
+            Command::Encode(args) => args.run(&cancel).await,
+            Command::Decode(args) => args.run(&cancel).await,
             Command::Models(args) => args.run(),
         }
     });

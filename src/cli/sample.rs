@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
-use super::shared::{ModelArgs, Output, SamplerArgs, bar, watched};
+use super::shared::{ModelArgs, Output, SamplerArgs, bar, check_count, watched};
 use crate::cancel::CancelToken;
 use crate::rng::Noise;
 use crate::sampler::read;
-use crate::{Error, Result};
+use crate::Result;
 
 /// `sample`
 #[derive(Debug, clap::Args)]
@@ -38,11 +38,8 @@ impl Args {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let sampler = self.sampler.build()?;
         let output = Output::new(&self.out)?;
-        for (what, value) in [("--count", self.count), ("--batch", self.batch)] {
-            if !(1..=1_000_000).contains(&value) {
-                return Err(Error::config(what, format!("= {value} is not allowed"), "use 1 to 1000000"));
-            }
-        }
+        check_count("--count", self.count)?;
+        check_count("--batch", self.batch)?;
         let model = self.model.open().await?;
         let (mut images, mut nfe) = (Vec::new(), 0);
         let bar = bar();

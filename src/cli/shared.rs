@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use burn::tensor::Tensor;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
 use crate::model::ScoreModel;
 use crate::picture::{Grid, save_npy, save_png};
-use crate::sampler::{Event, Run, Sampler};
+use crate::sampler::{Event, Run, Sampler, Tolerance};
 use crate::weights::shipped;
 use crate::{Error, Result};
 
@@ -72,6 +73,43 @@ impl SamplerArgs {
         }
         Sampler::with_options(&self.sampler, &options)
     }
+}
+
+/// How accurately the ODE is solved.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct ToleranceArgs {
+    /// Relative tolerance of the ODE.
+    #[arg(long, default_value_t = 1e-3)]
+    pub rtol: f64,
+    /// Absolute tolerance of the ODE.
+    #[arg(long, default_value_t = 1e-3)]
+    pub atol: f64,
+}
+
+impl ToleranceArgs {
+    /// Both, checked.
+    pub fn build(&self) -> Result<Tolerance> {
+        for (what, value) in [("--rtol", self.rtol), ("--atol", self.atol)] {
+            if !(1e-7..=0.5).contains(&value) {
+                return Err(Error::config(what, format!("= {value} is not allowed"), "use 1e-7 to 0.5"));
+            }
+        }
+        Ok(Tolerance { rtol: self.rtol, atol: self.atol, ..Tolerance::default() })
+    }
+}
+
+/// Refuses a count outside 1 to a million.
+pub fn check_count(what: &str, value: usize) -> Result<()> {
+    match (1..=1_000_000).contains(&value) {
+        true => Ok(()),
+        false => Err(Error::config(what, format!("= {value} is not allowed"), "use 1 to 1000000")),
+    }
+}
+
+/// Images of the model's size, `[n, c, h, w]`, on its device.
+pub fn upload(model: &ScoreModel, pixels: &[f32]) -> Tensor<4> {
+    let [c, h, w] = model.shape;
+    Tensor::<1>::from_floats(pixels, model.device()).reshape([pixels.len() / model.dim(), c, h, w])
 }
 
 /// A progress bar on stderr that follows a run's events, and Ctrl-C.
