@@ -16,6 +16,8 @@ mod samplers;
 mod ode;
 // Densities by that ODE, and the codes it leads to.
 mod likelihood;
+// Inpainting, guidance and other conditions: against posteriors that are known.
+mod control;
 // Fused operations and the network against plain ones, on both devices.
 mod parity;
 // Training: repeatability, resume, clipping, averages, and what happens when it blows up.
@@ -35,6 +37,7 @@ fn main() {
         samplers::trials(),
         ode::trials(),
         likelihood::trials(),
+        control::trials(),
         parity::trials(),
         training::trials(),
         weights::trials(),

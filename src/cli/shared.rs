@@ -11,9 +11,70 @@ use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
 use crate::model::ScoreModel;
 use crate::picture::{Grid, save_npy, save_png};
-use crate::sampler::{Event, Run, Sampler, Tolerance};
+use crate::rng::Noise;
+use crate::sampler::{Event, Run, Sampler, Tolerance, read};
 use crate::weights::shipped;
 use crate::{Error, Result};
+
+/// What to draw, how, and where to write it; `COUNT` images if nothing else is said.
+#[derive(Debug, clap::Args)]
+pub struct Drawing<const COUNT: usize> {
+    #[command(flatten)]
+    sampler: SamplerArgs,
+    /// Seed: the same one gives the same images on any device, natively and in the browser.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Number of images.
+    #[arg(long, default_value_t = COUNT)]
+    count: usize,
+    /// Index of the first image: image K of a seed does not depend on how many are drawn.
+    #[arg(long, default_value_t = 0)]
+    first: u32,
+    /// Images that are drawn together.
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// A .png grid, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
+    #[arg(long, default_value = "samples.png")]
+    pub out: PathBuf,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl<const COUNT: usize> Drawing<COUNT> {
+    /// Checks everything that needs no model.
+    pub fn check(&self) -> Result<Job<'_, COUNT>> {
+        check_count("--count", self.count)?;
+        check_count("--batch", self.batch)?;
+        Ok(Job { sampler: self.sampler.build()?, output: Output::new(&self.out)?, drawing: self })
+    }
+}
+
+/// A [`Drawing`] that has been checked.
+pub struct Job<'a, const COUNT: usize> {
+    sampler: Sampler,
+    output: Output,
+    drawing: &'a Drawing<COUNT>,
+}
+
+impl<const COUNT: usize> Job<'_, COUNT> {
+    /// Draws the images of `model`, writes them and sums up.
+    pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
+        let Drawing { seed, count, first, batch, json, .. } = *self.drawing;
+        let (mut images, mut nfe) = (Vec::new(), 0);
+        let bar = bar();
+        for from in (0..count).step_by(batch) {
+            let n = batch.min(count - from);
+            let noise = Noise::new(seed).at(first.wrapping_add(from as u32));
+            let solution = self.sampler.sample(model, &noise, n, &mut watched(cancel, &bar)).await?;
+            images.extend(read(solution.images).await?);
+            nfe = nfe.max(solution.nfe);
+        }
+        bar.finish_and_clear();
+        let [c, h, w] = model.shape;
+        self.output.write(&images, [count, c, h, w], None, nfe, json)
+    }
+}
 
 /// Which model to use, and where to run it.
 #[derive(Debug, clap::Args)]

@@ -43,6 +43,13 @@ pub struct ClassGuide {
     class: usize,
 }
 
+impl ClassGuide {
+    /// The wish to be of `class`, for images of a model with this range.
+    pub fn new(classifier: Classifier, range: DataRange, class: usize) -> Self {
+        Self { classifier, range, class }
+    }
+}
+
 impl Guide for ClassGuide {
     fn gradient(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
         let unit = self.range.high - self.range.low;
@@ -73,6 +80,6 @@ pub fn class_guided(
     if !(0.0..=100.0).contains(&weight) {
         return Err(Error::config("the guidance", format!("= {weight} is not allowed"), "use 0 to 100"));
     }
-    let guide = ClassGuide { classifier, range: model.range, class };
+    let guide = ClassGuide::new(classifier, model.range, class);
     Ok(guided(model, Box::new(guide), weight))
 }

@@ -161,7 +161,7 @@ pub fn load_image(path: &Path, shape: [usize; 3], fit: Fit) -> Result<Vec<f32>> 
     match fit {
         Fit::Exact if picture.shape()[1..] != shape[1..] => {
             let problem =
-                format!("has {} x {} pixels, the model {width} x {height}", picture.width, picture.height);
+                format!("has {} x {} pixels instead of {width} x {height}", picture.width, picture.height);
             return Err(Error::data(path, problem, "resize the picture, or let it be fitted"));
         }
         Fit::Exact => {}
@@ -244,7 +244,7 @@ mod tests {
         let exact = load([3, 4, 8], Fit::Exact).unwrap();
         assert_eq!((exact[0], exact[7], exact[32], exact[64]), (1., 0., 1., 0.));
         let message = load([3, 4, 4], Fit::Exact).unwrap_err().to_string();
-        assert!(message.contains("photo.png: has 8 x 4 pixels, the model 4 x 4"), "{message}");
+        assert!(message.contains("photo.png: has 8 x 4 pixels instead of 4 x 4"), "{message}");
         let fill = load([3, 4, 4], Fit::Fill).unwrap();
         assert_eq!(fill[..4], [1., 1., 0., 0.], "the middle of the longer side");
         let pad = load([1, 4, 4], Fit::Pad).unwrap();
