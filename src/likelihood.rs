@@ -135,7 +135,8 @@ impl Likelihood {
         let x = model.range.encode(images) * mean_coeff;
         let columns = if self.trace == Trace::Exact { 1 } else { probes.len() };
         let gained = Tensor::zeros([n, columns, 1, 1], &x.device());
-        let [latents, gained] = solve(model, slope_at, [x, gained], [self.eps, 1.0], self.tolerance, run).await?;
+        let [latents, gained] =
+            solve(model, slope_at, [x, gained], [self.eps, 1.0], self.tolerance, run).await?;
 
         // log p of x_0 + sigma·z, whose map to x_eps multiplies every dimension by mean_coeff.
         let variance = model.sde.prior_std().powi(2);
@@ -174,7 +175,11 @@ impl Likelihood {
             }
             Trace::Hutchinson { probes, distribution } => {
                 if !(1..=1000).contains(&probes) {
-                    return Err(Error::config("probes", format!("= {probes} is not allowed"), "use 1 to 1000"));
+                    return Err(Error::config(
+                        "probes",
+                        format!("= {probes} is not allowed"),
+                        "use 1 to 1000",
+                    ));
                 }
                 let noise = noise.domain(Domain::Probe);
                 let sign = |u: f32| if u < 0.5 { -1.0 } else { 1.0 };

@@ -4,11 +4,13 @@ use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::Error;
 use scorefield::analytic::GaussianMixture;
-use scorefield::control::{ClassGuide, Guide, class_guided, colorize, denoise, edit, guided, inpaint, upscale};
+use scorefield::control::{
+    ClassGuide, Guide, class_guided, colorize, denoise, edit, guided, inpaint, upscale,
+};
 use scorefield::model::{DataRange, Denoiser, ScoreModel};
 use scorefield::rng::Noise;
 use scorefield::sampler::{Run, Sampler};
-use scorefield::sde::{AnySde, Sde, VeSde, VpSde};
+use scorefield::sde::{AnySde, VeSde, VpSde};
 use scorefield::weights::shipped;
 use serde_json::{Value, json};
 
@@ -127,8 +129,12 @@ fn every_sampler_draws_what_is_independent_of_the_known() {
             assert!(found.iter().step_by(2).all(|v| *v == 1.2));
             let (mean, variance) = moments(found.iter().skip(1).step_by(2).copied());
             let five = 5.0 / (n as f64).sqrt();
-            let (off_mean, off_variance) = ((mean + 0.3).abs() / 0.2_f64.sqrt(), (variance / 0.2 - 1.0).abs());
-            figure(format_args!("{}, {name}, independent: mean off by {off_mean:.3}, variance by {off_variance:.3}", sampler.info().name));
+            let (off_mean, off_variance) =
+                ((mean + 0.3).abs() / 0.2_f64.sqrt(), (variance / 0.2 - 1.0).abs());
+            figure(format_args!(
+                "{}, {name}, independent: mean off by {off_mean:.3}, variance by {off_variance:.3}",
+                sampler.info().name
+            ));
             assert!(
                 off_mean < five + bias && off_variance < five * 2.0_f64.sqrt() + bias,
                 "{name}, {sampler:?}: mean {mean}, variance {variance}"
@@ -138,20 +144,21 @@ fn every_sampler_draws_what_is_independent_of_the_known() {
 }
 
 /// How each sampler's inpainting differs from the posterior: the mean in its deviations, the variance as a
-/// ratio. The bounds are what docs/CONTROL.md states.
+/// ratio. The bounds are what docs/CONTROL.md states, plus five standard errors: only the corrector's and
+/// annealed Langevin's steps bring the two together.
 fn inpainting_a_gaussian_has_the_stated_bias() {
     let (mean, [xx, xy, yy], first, n) = ([0.4, -0.3], [0.30, 0.18, 0.20], 1.2, 4096);
     let exact_mean = mean[1] + xy / xx * (first - mean[0]);
     let exact_variance = yy - xy * xy / xx;
     for (sde, name) in sdes() {
         for (sampler, most) in [
-            (named("heun", json!({"n_steps": 40})), [1.0, 1.0]),
-            (named("ode", json!({})), [1.0, 1.0]),
-            (named("pc", json!({"n_steps": 200, "n_corrector": 0})), [1.0, 1.0]),
-            (named("pc", json!({"n_steps": 200, "n_corrector": 1})), [1.0, 1.0]),
-            (named("pc", json!({"n_steps": 200, "n_corrector": 5})), [1.0, 1.0]),
-            (named("pc", json!({"n_steps": 200, "n_corrector": 20})), [1.0, 1.0]),
-            (named("ald", json!({"n_steps": 100, "n_steps_each": 40, "step_size": 0.1})), [1.0, 1.0]),
+            (named("heun", json!({"n_steps": 40})), [0.9, 0.6]),
+            (named("ode", json!({})), [0.9, 0.6]),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 0})), [0.6, 0.42]),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 1})), [0.4, 0.34]),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 5})), [0.25, 0.2]),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 20})), [0.13, 0.1]),
+            (named("ald", json!({"n_steps": 100, "n_steps_each": 40, "step_size": 0.1})), [0.1, 0.08]),
         ] {
             let model = knowing_first(analytic(&gaussian(mean, [xx, xy, yy]), sde), first as f32);
             let found = draw(&sampler, &model, n);
@@ -175,9 +182,9 @@ fn inpainting_a_mixture_finds_its_mode() {
     let n = 2048;
     for (sde, name) in sdes() {
         for (sampler, most_wrong) in [
-            (named("heun", json!({"n_steps": 40})), 1.0),
-            (named("pc", json!({"n_steps": 200, "n_corrector": 0})), 1.0),
-            (named("pc", json!({"n_steps": 200, "n_corrector": 5})), 1.0),
+            (named("heun", json!({"n_steps": 40})), 0.35),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 0})), 0.13),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 5})), 0.02),
         ] {
             let found = draw(&sampler, &knowing_first(analytic(&mixture, sde), 0.6), n);
             let second = || found.iter().skip(1).step_by(2).copied();
@@ -208,8 +215,8 @@ fn colours_of_a_gaussian_have_the_stated_bias() {
     for (sde, name) in sdes() {
         let model = colorize(analytic(&mixture, sde), Tensor::full([1, 3, 1, 1], grey, &cpu())).unwrap();
         for (sampler, most) in [
-            (named("heun", json!({"n_steps": 40})), [1.0, 1.0]),
-            (named("pc", json!({"n_steps": 200, "n_corrector": 5})), [1.0, 1.0]),
+            (named("heun", json!({"n_steps": 40})), [0.2, 0.16]),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 5})), [0.1, 0.11]),
         ] {
             let found = draw(&sampler, &model, 4096);
             assert!(found.chunks_exact(3).all(|c| ((c[0] + c[1] + c[2]) / 3.0 - 0.6).abs() < 1e-5));
@@ -289,11 +296,15 @@ fn a_classifier_has_the_gradient_of_its_verdict() {
         };
         let h = 0.02;
         let derivative = (log_p(h) - log_p(-h)) / (2.0 * h);
-        assert!((derivative / length - 1.0).abs() < 0.02, "{derivative} along the gradient of length {length}");
+        assert!(
+            (derivative / length - 1.0).abs() < 0.02,
+            "{derivative} along the gradient of length {length}"
+        );
     }
 }
 
-/// In the opinion of the guide, as no other judge is at hand; docs/CONTROL.md has another one.
+/// In the opinion of the guide itself, on clean images; docs/CONTROL.md has another judge, and says why the
+/// share is not 1. Unguided, one digit in ten is a four, and four of twelve only once in forty seeds.
 fn guided_digits_are_of_their_class() {
     let classifier = || shipped::open("mnist-classifier").unwrap().classifier(&cpu()).unwrap();
     let model = || shipped::open("mnist-vp").unwrap().score_model(&cpu()).unwrap();
@@ -308,7 +319,7 @@ fn guided_digits_are_of_their_class() {
         })
         .to_vec();
     figure(format_args!("of 12 digits, {} are fours with weight 0, {} with weight 3", found[0], found[1]));
-    assert!(found[0] < 6 && found[1] >= 10, "{found:?}");
+    assert!(found[0] < 4 && found[1] >= 6, "{found:?}");
 }
 
 /// The flow keeps `(x - mean)/sqrt(v + sigma²)`, so samples of it are normal around a point on the way from
@@ -320,11 +331,8 @@ fn an_edited_gaussian_is_where_its_flow_leads() {
         for strength in [0.2, 0.5, 0.8] {
             let model = analytic(&gaussian(mean, [v[0], 0.0, v[1]]), sde);
             let image = tensor(&sketch.map(|v| v as f32), [1, 2, 1, 1], &cpu());
-            let found = draw(
-                &named("heun", json!({"n_steps": 40})),
-                &edit(model, image, strength).unwrap(),
-                n,
-            );
+            let found =
+                draw(&named("heun", json!({"n_steps": 40})), &edit(model, image, strength).unwrap(), n);
             let sigma_sq = sde.sigma(strength).powi(2);
             for i in 0..2 {
                 let (m, variance) = moments(found.iter().skip(i).step_by(2).copied());

@@ -201,7 +201,7 @@ fn digits_have_finite_bits_per_dim() {
         let found = measured(&likelihood, &model, tensor(&pixels, [n, 1, 28, 28], &cpu()));
         let bits: Vec<f64> = found.nats.iter().map(|nats| bits_per_dim(*nats, 784, model.range)).collect();
         figure(format_args!("{name}: {bits:.2?} bits/dim, {} evaluations", found.nfe));
-        // Bytes need at most 8 bits, and no model of digits goes below the noise of its last level.
+        // Bytes need at most 8 bits, and the best models of MNIST in the literature about 1.
         assert!(bits.iter().all(|bits| (0.3..8.0).contains(bits)), "{name}: {bits:?}");
     }
 }
@@ -219,8 +219,7 @@ fn digits_come_back_from_their_codes() {
     for name in ["mnist-vp", "mnist-ve"] {
         let (model, codes, tolerance) = shipped_codes(name, &images, 1e-4);
         let back = block_on(decode(&model, codes, tolerance, false, &mut Run::default())).unwrap();
-        let off: Vec<f64> =
-            values(back).iter().zip(&pixels).map(|(a, b)| f64::from((a - b).abs())).collect();
+        let off: Vec<f64> = values(back).iter().zip(&pixels).map(|(a, b)| f64::from((a - b).abs())).collect();
         let largest = off.iter().copied().fold(0.0, f64::max);
         let rms = (off.iter().map(|o| o * o).sum::<f64>() / off.len() as f64).sqrt();
         figure(format_args!("{name}: digits come back within {largest:.4}, rms {rms:.5} of the range"));
@@ -243,8 +242,10 @@ fn two_models_encode_the_same_digit_alike() {
     let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(x * y)).sum::<f64>();
     let cosine = |x: &[f32], y: &[f32]| dot(x, y) / (dot(x, x) * dot(y, y)).sqrt();
     let same: Vec<f64> = (0..n).map(|k| cosine(&a[k], &b[k])).collect();
-    let others: Vec<f64> =
-        (0..n).flat_map(|k| (1..n).map(move |j| (k, (k + j) % n))).map(|(k, j)| cosine(&a[k], &b[j])).collect();
+    let others: Vec<f64> = (0..n)
+        .flat_map(|k| (1..n).map(move |j| (k, (k + j) % n)))
+        .map(|(k, j)| cosine(&a[k], &b[j]))
+        .collect();
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
     let (least, most) =
         (same.iter().copied().fold(1.0, f64::min), others.iter().copied().fold(-1.0, f64::max));

@@ -138,7 +138,7 @@ pub struct DenoiseArgs {
     /// Standard deviation of its noise, black being 0 and white 1.
     #[arg(long)]
     sigma: f64,
-    /// Draw images that may be behind the noise, instead of their mean.
+    /// Draw images that may be behind the noise, instead of their mean; an ODE sampler has only one, pc has many.
     #[arg(long)]
     draw: bool,
     #[command(flatten)]

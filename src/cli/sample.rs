@@ -2,8 +2,8 @@ use super::shared::{Drawing, ModelArgs};
 use crate::cancel::CancelToken;
 use crate::control::class_guided;
 use crate::device;
-use crate::weights::shipped;
 use crate::weights::Architecture;
+use crate::weights::shipped;
 use crate::{Error, Result};
 
 /// `sample`

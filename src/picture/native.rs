@@ -100,7 +100,8 @@ pub fn load_npy(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>)> {
     if len.is_none_or(|len| len > bytes.len()) {
         return Err(broken(format!("is too short for the shape {shape:?}")));
     }
-    let values: Vec<f32> = array.into_vec().map_err(|e| broken(format!("cannot be read as float32 ({e})")))?;
+    let values: Vec<f32> =
+        array.into_vec().map_err(|e| broken(format!("cannot be read as float32 ({e})")))?;
     match values.iter().all(|v| v.is_finite()) {
         true => Ok((shape, values)),
         false => Err(broken("holds a NaN or an infinity".into())),

@@ -286,8 +286,7 @@ pub(crate) async fn solve<const N: usize>(
                 return Err(Error::NonFinite { what: "the ODE's state".into(), step, fix });
             }
         }
-        let accepted =
-            Tensor::<4, Bool>::from_data(TensorData::new(accepted, [n, 1, 1, 1]), &x[0].device());
+        let accepted = Tensor::<4, Bool>::from_data(TensorData::new(accepted, [n, 1, 1, 1]), &x[0].device());
         let moved = |old: Tensor<4>, new: Tensor<4>| {
             let accepted = accepted.clone().expand(old.dims());
             old.mask_where(accepted, new)
@@ -365,8 +364,7 @@ mod tests {
                 let mut slope = slope_at(&[x.clone()], &[from]);
                 for i in 0..n {
                     let t = from + h * f64::from(i);
-                    let ([x_next], [error], slope_next) =
-                        dormand_prince(&slope_at, &[x], slope, &[t], &[h]);
+                    let ([x_next], [error], slope_next) = dormand_prince(&slope_at, &[x], slope, &[t], &[h]);
                     if i == 0 {
                         estimates.push((h.ln(), read(error).abs().ln()));
                     }
