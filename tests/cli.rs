@@ -155,7 +155,7 @@ fn images_are_drawn_under_conditions() {
         "inpaint --image seven.png --mask lower.png --sampler pc --model mnist-ve",
         "upscale --image small.png --factor 2",
         "edit --image seven.png --strength 0.4",
-        "denoise --image seven.png --sigma 0.5 --draw --sampler pc",
+        "denoise --image seven.png --sigma 0.5 --draw",
         "sample --class 4 --guidance 2",
     ] {
         let said = good(at, &format!("{command} {few}"));

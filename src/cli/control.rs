@@ -12,6 +12,10 @@ use crate::picture::{Fit, load_image};
 use crate::sampler::read;
 use crate::{Error, Result};
 
+/// The sampler where a part of the image is given: its corrector lets the rest settle with that part, which an
+/// ODE never does (docs/CONTROL.md).
+const TOWARDS_EQUILIBRIUM: &str = "pc";
+
 /// `inpaint`
 #[derive(Debug, clap::Args)]
 pub struct InpaintArgs {
@@ -30,7 +34,7 @@ pub struct InpaintArgs {
 impl InpaintArgs {
     /// Draws what is masked.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check()?;
+        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
         let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
         let mask = load_mask(&self.mask, &model)?;
@@ -66,7 +70,7 @@ pub struct ColorizeArgs {
 impl ColorizeArgs {
     /// Draws colours.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check()?;
+        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
         let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
         job.draw(&control::colorize(model, image)?, cancel).await
@@ -91,7 +95,7 @@ pub struct UpscaleArgs {
 impl UpscaleArgs {
     /// Draws large images whose block means are the small one.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check()?;
+        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
         let [c, h, w] = model.shape;
         let factor = self.factor.max(1);
@@ -120,7 +124,7 @@ pub struct EditArgs {
 impl EditArgs {
     /// Draws images near the sketch.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check()?;
+        let job = self.drawing.check("heun")?;
         let model = self.model.open().await?;
         let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
         job.draw(&control::edit(model, image, self.strength)?, cancel).await
@@ -138,7 +142,7 @@ pub struct DenoiseArgs {
     /// Standard deviation of its noise, black being 0 and white 1.
     #[arg(long)]
     sigma: f64,
-    /// Draw images that may be behind the noise, instead of their mean; an ODE sampler has only one, pc has many.
+    /// Draw images that may be behind the noise, instead of their mean; not with heun or ode, which have only one.
     #[arg(long)]
     draw: bool,
     #[command(flatten)]
@@ -148,7 +152,7 @@ pub struct DenoiseArgs {
 impl DenoiseArgs {
     /// Writes the mean of all images that fit, or draws some of them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check()?;
+        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
         let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
         let model = control::denoise(model, image.clone(), self.sigma)?;

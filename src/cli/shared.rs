@@ -42,11 +42,11 @@ pub struct Drawing<const COUNT: usize> {
 }
 
 impl<const COUNT: usize> Drawing<COUNT> {
-    /// Checks everything that needs no model.
-    pub fn check(&self) -> Result<Job<'_, COUNT>> {
+    /// Checks everything that needs no model. `usual` is the sampler if the user named none.
+    pub fn check(&self, usual: &str) -> Result<Job<'_, COUNT>> {
         check_count("--count", self.count)?;
         check_count("--batch", self.batch)?;
-        Ok(Job { sampler: self.sampler.build()?, output: Output::new(&self.out)?, drawing: self })
+        Ok(Job { sampler: self.sampler.build(usual)?, output: Output::new(&self.out)?, drawing: self })
     }
 }
 
@@ -104,9 +104,9 @@ impl ModelArgs {
 /// Which sampler to use, and how.
 #[derive(Debug, clap::Args)]
 pub struct SamplerArgs {
-    /// ald, pc, ode or heun.
-    #[arg(long, default_value = "heun")]
-    pub sampler: String,
+    /// ald, pc, ode or heun; heun if nothing is said, and pc where a part of the image is given.
+    #[arg(long)]
+    pub sampler: Option<String>,
     /// Number of steps, where the sampler has one.
     #[arg(long)]
     pub steps: Option<usize>,
@@ -116,8 +116,8 @@ pub struct SamplerArgs {
 }
 
 impl SamplerArgs {
-    /// The sampler with its options, validated.
-    pub fn build(&self) -> Result<Sampler> {
+    /// The sampler with its options, validated; `usual` is its name if the user gave none.
+    pub fn build(&self, usual: &str) -> Result<Sampler> {
         let mut options = Map::new();
         if let Some(steps) = self.steps {
             options.insert("n_steps".into(), steps.into());
@@ -132,7 +132,7 @@ impl SamplerArgs {
             };
             options.insert(name, value);
         }
-        Sampler::with_options(&self.sampler, &options)
+        Sampler::with_options(self.sampler.as_deref().unwrap_or(usual), &options)
     }
 }
 
