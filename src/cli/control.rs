@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 
-use super::shared::{Drawing, ModelArgs, Output, upload};
+use super::shared::{Drawing, ModelArgs, Output, Usual, upload};
 use crate::cancel::CancelToken;
 use crate::control;
 use crate::model::ScoreModel;
@@ -14,7 +14,11 @@ use crate::{Error, Result};
 
 /// The sampler where a part of the image is given: its corrector lets the rest settle with that part, which an
 /// ODE never does (docs/CONTROL.md).
-const TOWARDS_EQUILIBRIUM: &str = "pc";
+const TOWARDS_EQUILIBRIUM: Usual = ("pc", &[("n_corrector", 4)]);
+
+/// The sampler where samples start in an image with noise: the reverse diffusion alone, since corrector steps
+/// would forget the image.
+const FROM_THE_START: Usual = ("pc", &[("n_corrector", 0)]);
 
 /// `inpaint`
 #[derive(Debug, clap::Args)]
@@ -124,7 +128,7 @@ pub struct EditArgs {
 impl EditArgs {
     /// Draws images near the sketch.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check("heun")?;
+        let job = self.drawing.check(FROM_THE_START)?;
         let model = self.model.open().await?;
         let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
         job.draw(&control::edit(model, image, self.strength)?, cancel).await
@@ -152,7 +156,7 @@ pub struct DenoiseArgs {
 impl DenoiseArgs {
     /// Writes the mean of all images that fit, or draws some of them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
+        let job = self.drawing.check(FROM_THE_START)?;
         let model = self.model.open().await?;
         let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
         let model = control::denoise(model, image.clone(), self.sigma)?;

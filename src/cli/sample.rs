@@ -27,7 +27,7 @@ pub struct Args {
 impl Args {
     /// Draws the images and writes them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check("heun")?;
+        let job = self.drawing.check(("heun", &[]))?;
         let opened = device::open(self.model.device).await?;
         let model = self.model.open_on(&opened)?;
         let Some(class) = self.class else { return job.draw(&model, cancel).await };

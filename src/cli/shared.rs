@@ -43,7 +43,7 @@ pub struct Drawing<const COUNT: usize> {
 
 impl<const COUNT: usize> Drawing<COUNT> {
     /// Checks everything that needs no model. `usual` is the sampler if the user named none.
-    pub fn check(&self, usual: &str) -> Result<Job<'_, COUNT>> {
+    pub fn check(&self, usual: Usual) -> Result<Job<'_, COUNT>> {
         check_count("--count", self.count)?;
         check_count("--batch", self.batch)?;
         Ok(Job { sampler: self.sampler.build(usual)?, output: Output::new(&self.out)?, drawing: self })
@@ -101,10 +101,13 @@ impl ModelArgs {
     }
 }
 
+/// A sampler's name and the options in which it differs from its defaults.
+pub type Usual = (&'static str, &'static [(&'static str, usize)]);
+
 /// Which sampler to use, and how.
 #[derive(Debug, clap::Args)]
 pub struct SamplerArgs {
-    /// ald, pc, ode or heun; heun if nothing is said, and pc where a part of the image is given.
+    /// ald, pc, ode or heun; if nothing is said, heun, or pc where the image is given in part or with noise.
     #[arg(long)]
     pub sampler: Option<String>,
     /// Number of steps, where the sampler has one.
@@ -116,9 +119,14 @@ pub struct SamplerArgs {
 }
 
 impl SamplerArgs {
-    /// The sampler with its options, validated; `usual` is its name if the user gave none.
-    pub fn build(&self, usual: &str) -> Result<Sampler> {
-        let mut options = Map::new();
+    /// The sampler with its options, validated; `usual` if the user named none.
+    pub fn build(&self, usual: Usual) -> Result<Sampler> {
+        let (name, preset) = match &self.sampler {
+            Some(name) => (name.as_str(), &[][..]),
+            None => usual,
+        };
+        let mut options: Map<String, Value> =
+            preset.iter().map(|(option, value)| (option.to_string(), Value::from(*value))).collect();
         if let Some(steps) = self.steps {
             options.insert("n_steps".into(), steps.into());
         }
@@ -132,7 +140,7 @@ impl SamplerArgs {
             };
             options.insert(name, value);
         }
-        Sampler::with_options(self.sampler.as_deref().unwrap_or(usual), &options)
+        Sampler::with_options(name, &options)
     }
 }
 

@@ -6,8 +6,9 @@ use crate::{Error, Result};
 
 /// The model of clean images that, with noise of standard deviation `sigma`, become `image`.
 ///
-/// `image` `[1 or n, c, h, w]` are noisy pixel values and `sigma` is in their units. A stochastic sampler draws
-/// from the posterior; an ODE solver gives one image of it, always the same. The mean of the posterior, which
+/// `image` `[1 or n, c, h, w]` are noisy pixel values and `sigma` is in their units. The reverse diffusion (`pc`
+/// with `n_corrector` 0) draws from the posterior. Corrector and Langevin steps do not: they lead from the image
+/// to the density of all images. An ODE solver gives one image, always the same. The mean of the posterior, which
 /// has the least mean squared error, takes no sampler: [`ScoreModel::denoised`] of
 /// [`ScoreModel::prior`] at `t = 1`.
 ///

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// et al. 2022).
 ///
 /// `image` `[1 or n, c, h, w]`, pixel values in `[0, 1]`. A small `strength` keeps the sketch with its faults,
-/// 1 forgets it. Costs less than a whole sample where steps are shared out by time; NFE is counted.
+/// 1 forgets it, and so do corrector and Langevin steps. Costs less than a whole sample where steps are shared out by time; NFE is counted.
 ///
 /// # Errors
 /// [`Error::Config`] for a `strength` outside 0.01 to 1 or an image of another size.
