@@ -21,5 +21,5 @@ pub fn inpaint(model: ScoreModel, image: Tensor<4>, mask: Tensor<4>) -> Result<S
         return Err(Error::config("the mask", problem, "use one of the image's size"));
     }
     let mask = mask.expand([n, c, h, w]);
-    Ok(model.knowing(Known::new(Projection::Mask(mask), image)))
+    Ok(model.knowing(Known::new(Projection::Mask(Box::new(mask)), image)))
 }

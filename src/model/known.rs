@@ -6,7 +6,7 @@ use super::DataRange;
 #[derive(Debug, Clone)]
 pub enum Projection {
     /// Some pixels: 1 where they are known, 0 elsewhere, `[1, c, h, w]` or `[n, c, h, w]`.
-    Mask(Tensor<4>),
+    Mask(Box<Tensor<4>>),
     /// The mean of the colours of each pixel: the first axis of an orthonormal basis of colours whose other
     /// axes are unknown (Song et al. 2021, appendix I.3).
     Grey,
@@ -19,7 +19,7 @@ impl Projection {
     pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
         let [n, c, h, w] = x.dims();
         match self {
-            Self::Mask(mask) => x * mask.clone(),
+            Self::Mask(mask) => x * *mask.clone(),
             Self::Grey => x.mean_dim(1).expand([n, c, h, w]),
             Self::Blocks(side) => {
                 let blocks: Tensor<6> = x.reshape([n, c, h / side, *side, w / side, *side]);
