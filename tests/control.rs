@@ -203,7 +203,7 @@ fn inpainting_a_mixture_finds_its_mode() {
 fn colours_of_a_gaussian_have_the_stated_bias() {
     let covariance = vec![vec![0.10, 0.06, 0.02], vec![0.06, 0.08, 0.03], vec![0.02, 0.03, 0.06]];
     let mean = [0.5, 0.4, 0.3];
-    let mixture = GaussianMixture::new(&[1.0], &[mean.to_vec()], &[covariance.clone()]).unwrap();
+    let mixture = GaussianMixture::new(&[1.0], &[mean.to_vec()], std::slice::from_ref(&covariance)).unwrap();
     // red - blue = a·x, grey = b·x: both normal, so the posterior is a line.
     let (a, b) = ([1.0, 0.0, -1.0], [1.0 / 3.0; 3]);
     let form = |p: [f64; 3], q: [f64; 3]| -> f64 {

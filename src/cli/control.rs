@@ -101,9 +101,7 @@ impl UpscaleArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
-        let [c, h, w] = model.shape;
-        let factor = self.factor.max(1);
-        let (h, w) = (h / factor, w / factor);
+        let [c, h, w] = control::small_shape(&model, self.factor)?;
         let pixels = load_image(&self.image, [c, h, w], Fit::Exact)?;
         let small = Tensor::<1>::from_floats(pixels.as_slice(), model.device()).reshape([1, c, h, w]);
         job.draw(&control::upscale(model, small, self.factor)?, cancel).await

@@ -30,7 +30,7 @@ pub use denoise::denoise;
 pub use edit::edit;
 pub use guidance::{ClassGuide, Guide, class_guided, guided};
 pub use inpaint::inpaint;
-pub use upscale::upscale;
+pub use upscale::{small_shape, upscale};
 
 use burn::tensor::Tensor;
 
