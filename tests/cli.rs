@@ -187,7 +187,7 @@ fn images_are_drawn_under_conditions() {
         ("denoise --image seven.png --sigma 1e9", 2, &["sigma"]),
         ("denoise --image seven.png", 2, &["--sigma"]),
         ("sample --class 10", 2, &["class", "0 to 9"]),
-        ("sample --class 1 --guidance -1", 2, &["guidance"]),
+        ("sample --class 1 --guidance 101", 2, &["guidance", "0 to 100"]),
         ("sample --guidance 2", 2, &["--class"]),
         ("sample --class 1 --classifier mnist-vp", 1, &["classifier"]),
         ("edit --image none.png", 1, &["none.png"]),
