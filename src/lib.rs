@@ -12,8 +12,9 @@
 //!    [`model`] says what the numbers mean: the denoised image, the noise, the score.
 //! 4. [`objective`] compares with what was added, [`training`] improves the weights,
 //!    [`weights`] keeps them in a file with their model card.
-//! 5. [`sampler`] walks from noise to an image, [`interpolate()`](interpolate::interpolate) between
-//!    two images, and [`picture`] shows them.
+//! 5. [`control`] adds conditions to a model, [`sampler`] walks from noise to an image,
+//!    [`interpolate()`](interpolate::interpolate) between two images, [`likelihood`] measures how probable
+//!    one is, and [`picture`] shows them.
 //!
 //! A module uses only modules above it in this list. On top stand two thin front ends that render the
 //! same events: the command line ([`cli`], native) and the page's worker (`web`, wasm).
@@ -37,6 +38,7 @@ pub mod analytic;
 pub mod cancel;
 #[cfg(not(target_family = "wasm"))]
 pub mod cli;
+pub mod control;
 pub mod data;
 pub mod device;
 mod error;
@@ -45,6 +47,7 @@ pub mod evaluation;
 #[cfg(not(target_family = "wasm"))]
 pub mod files;
 pub mod interpolate;
+pub mod likelihood;
 pub mod model;
 pub mod network;
 pub mod objective;

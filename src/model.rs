@@ -4,6 +4,10 @@
 //! here and nowhere else: preconditioning, the diffusion, the data's range, and the count of network
 //! evaluations (NFE), which is counted where it happens, never computed by formula.
 
+mod known;
+
+pub use known::{Known, Projection};
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{Device, Tensor};
@@ -113,7 +117,17 @@ pub(crate) fn each(values: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> {
     values.iter().map(|v| f(*v)).collect()
 }
 
+/// Where samples start if not in the prior: `mean_coeff·image + noise·std·z`, in the model's units.
+#[derive(Debug)]
+struct Start {
+    image: Tensor<4>,
+    noise: f64,
+}
+
 /// A denoiser, the diffusion it belongs to, and the shape and range of its data.
+///
+/// Conditions on the samples are part of the model ([`control`](crate::control)), so that every sampler draws
+/// under them without knowing of them.
 pub struct ScoreModel {
     denoiser: Box<dyn Denoiser>,
     /// The forward diffusion.
@@ -122,6 +136,8 @@ pub struct ScoreModel {
     pub range: DataRange,
     /// `[c, h, w]` of one sample.
     pub shape: [usize; 3],
+    known: Option<Known>,
+    start: Option<Start>,
     device: Device,
     nfe: AtomicUsize,
 }
@@ -146,7 +162,59 @@ impl ScoreModel {
         shape: [usize; 3],
         device: &Device,
     ) -> Self {
-        Self { denoiser, sde, range, shape, device: device.clone(), nfe: AtomicUsize::new(0) }
+        let (known, start, nfe) = (None, None, AtomicUsize::new(0));
+        Self { denoiser, sde, range, shape, known, start, device: device.clone(), nfe }
+    }
+
+    /// The same model with its denoiser wrapped in another one.
+    pub fn map_denoiser(self, wrap: impl FnOnce(Box<dyn Denoiser>) -> Box<dyn Denoiser>) -> Self {
+        Self { denoiser: wrap(self.denoiser), ..self }
+    }
+
+    /// The model of images whose `known` part is given.
+    ///
+    /// Every denoised image gets the known part. In that part the score is then exactly that of the forward
+    /// diffusion from the known values, so whatever a sampler does keeps it at these values with the noise of
+    /// its own time, without being told. In the rest the score is that of the whole image at its current noise.
+    pub fn knowing(self, known: Known) -> Self {
+        let start = match self.start {
+            None => Start { image: known.encoded(self.range), noise: 1.0 },
+            Some(Start { image, noise }) => Start { image: known.impose(image, self.range), noise },
+        };
+        Self { known: Some(known), start: Some(start), ..self }
+    }
+
+    /// The model whose samples start at time `t` instead of 1, in `image` `[1, c, h, w]` or `[n, c, h, w]`
+    /// (pixel values) with `noise` times the noise of that time: 1 for a clean image, 0 for one that has it.
+    ///
+    /// The diffusion of the result is the part up to `t` of the old one, run through from 0 to 1.
+    pub fn starting_from(self, image: Tensor<4>, t: f64, noise: f64) -> Self {
+        let image = self.range.encode(image);
+        let image = match &self.known {
+            None => image,
+            Some(known) => known.impose(image, self.range),
+        };
+        Self { sde: self.sde.until(t), start: Some(Start { image, noise }), ..self }
+    }
+
+    /// The state at `t = 1` that belongs to standard normals `z` `[n, c, h, w]`.
+    pub fn prior(&self, z: Tensor<4>) -> Tensor<4> {
+        match &self.start {
+            None => z * self.sde.prior_std(),
+            Some(Start { image, noise }) => {
+                let (mean_coeff, std) = self.sde.marginal_prob(1.0);
+                image.clone() * mean_coeff + z * (noise * std)
+            }
+        }
+    }
+
+    /// The pixel values of finished samples, not clipped; what is known of them is as it was given.
+    pub fn pixels(&self, x: Tensor<4>) -> Tensor<4> {
+        let images = self.range.decode(x);
+        match &self.known {
+            None => images,
+            Some(known) => known.impose_pixels(images),
+        }
     }
 
     /// Where the model's tensors live.
@@ -171,7 +239,11 @@ impl ScoreModel {
     pub fn denoised(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
         self.nfe.fetch_add(1, Ordering::Relaxed);
         let unscaled = scale(x, &each(t, |t| 1.0 / self.sde.marginal_prob(t).0));
-        self.denoiser.denoise(unscaled, &each(t, |t| self.sde.sigma(t)))
+        let denoised = self.denoiser.denoise(unscaled, &each(t, |t| self.sde.sigma(t)));
+        match &self.known {
+            None => denoised,
+            Some(known) => known.impose(denoised, self.range),
+        }
     }
 
     /// Estimate of the noise in `x`: `(x - mean_coeff·denoised)/std`. One NFE.

@@ -5,12 +5,17 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::trials;
+use scorefield::picture::{load_npy, save_npy};
+
+use crate::support::{digits, figure, trials};
 
 trials! {
     cpu: [
         a_sample_does_not_depend_on_its_neighbours,
         interpolation_and_models_work_without_a_path,
+        codes_lead_back_to_their_image,
+        likelihood_is_measured,
+        images_are_drawn_under_conditions,
         wrong_usage_exits_with_2_and_names_what_is_allowed,
         failures_exit_with_1_and_say_what_to_change,
         nothing_half_written_is_left,
@@ -88,6 +93,108 @@ fn interpolation_and_models_work_without_a_path() {
         ["mnist-vp", "mnist-ve", "mnist-classifier"].iter().all(|name| listed.contains(name)),
         "{listed}"
     );
+}
+
+fn codes_lead_back_to_their_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_digit(at, "seven.png", 14);
+    let tolerance = "--device cpu --rtol 1e-3 --atol 1e-3";
+    good(at, &format!("encode --image seven.png {tolerance} --out code.npy"));
+    let said = good(at, &format!("decode --latent code.npy {tolerance} --inverse --out back.npy --json"));
+    assert!(serde_json::from_str::<serde_json::Value>(&said).unwrap()["nfe"].as_u64().unwrap() > 6);
+    let (shape, back) = load_npy(at.join("back.npy")).unwrap();
+    assert_eq!(shape, [1, 1, 28, 28]);
+    let digit = &digits()[14 * 784..15 * 784];
+    let sum: f32 = back.iter().zip(digit).map(|(a, b)| (a - f32::from(*b) / 255.0).powi(2)).sum();
+    let rms = (sum / 784.0).sqrt();
+    figure(format_args!("a digit comes back from its code within {rms:.4} (rms)"));
+    assert!(rms < 0.02, "{rms}");
+    bad(at, "decode --device cpu --latent seven.png", 1, &["seven.png", "NumPy"]);
+    bad(at, "decode --device cpu --latent none.npy", 1, &["none.npy"]);
+    save_npy(at.join("flat.npy"), &[784], &back).unwrap();
+    bad(at, "decode --device cpu --latent flat.npy", 1, &["flat.npy", "[n, 1, 28, 28]"]);
+    bad(at, "encode --device cpu --image seven.png --out code.txt", 2, &[".npy"]);
+    bad(at, "encode --device cpu --image none.png", 1, &["none.png"]);
+}
+
+fn likelihood_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let said = good(
+        at,
+        "likelihood --device cpu --dataset synthetic --count 3 --batch 2 --probes 2 --rtol 0.1 --atol 0.1 --json",
+    );
+    let summary: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((summary["count"].as_u64(), summary["probes"].as_u64()), (Some(3), Some(2)));
+    assert!(summary["bits_per_dim"].as_f64().unwrap() > 0.3 && summary["nfe"].as_u64().unwrap() > 12);
+    assert!(summary["standard_error"].as_f64().unwrap() > 0.0);
+    bad(at, "likelihood --device cpu --dataset synthetic --probes 0 --count 1", 2, &["1 to 1000"]);
+    bad(at, "likelihood --device cpu --dataset synthetic --eps 2 --count 1", 2, &["eps"]);
+    bad(at, "likelihood --device cpu --dataset synthetic --rtol 9", 2, &["--rtol"]);
+    bad(at, "likelihood --device cpu --dataset mnist", 1, &["mnist", "--data-dir"]);
+}
+
+/// The page's test digit of that place as a PNG.
+fn write_digit(folder: &Path, name: &str, place: usize) {
+    let bytes = digits()[place * 784..(place + 1) * 784].to_vec();
+    image::GrayImage::from_raw(28, 28, bytes).unwrap().save(folder.join(name)).unwrap();
+}
+
+fn images_are_drawn_under_conditions() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_digit(at, "seven.png", 14);
+    let lower = image::GrayImage::from_fn(28, 28, |_, y| image::Luma([if y < 14 { 0 } else { 255 }]));
+    lower.save(at.join("lower.png")).unwrap();
+    image::GrayImage::new(28, 28).save(at.join("black.png")).unwrap();
+    image::GrayImage::new(14, 14).save(at.join("small.png")).unwrap();
+    let few = "--device cpu --steps 3 --count 2 --out out.npy --json";
+    for command in [
+        "inpaint --image seven.png --mask lower.png",
+        "inpaint --image seven.png --mask lower.png --sampler pc --model mnist-ve",
+        "upscale --image small.png --factor 2",
+        "edit --image seven.png --strength 0.4",
+        "denoise --image seven.png --sigma 0.5 --draw",
+        "sample --class 4 --guidance 2",
+    ] {
+        let said = good(at, &format!("{command} {few}"));
+        let summary: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(summary["shape"], serde_json::json!([2, 1, 28, 28]), "{command}");
+        let (_, drawn) = load_npy(at.join("out.npy")).unwrap();
+        if command.starts_with("inpaint") {
+            let kept = digits()[14 * 784..14 * 784 + 392].to_vec();
+            assert!(
+                kept.into_iter().map(|b| f32::from(b) / 255.0).eq(drawn[..392].iter().copied()),
+                "{command}"
+            );
+        }
+        assert!(drawn[..784] != drawn[784..], "{command}: both images are the same");
+    }
+    let said = good(at, "denoise --image seven.png --sigma 0.5 --device cpu --out mean.png --json");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&said).unwrap()["nfe"], 1);
+
+    for (arguments, code, words) in [
+        ("inpaint --image small.png --mask lower.png", 1, &["small.png", "14 x 14", "28 x 28"][..]),
+        ("inpaint --image seven.png --mask small.png", 1, &["small.png", "28 x 28"]),
+        ("inpaint --image seven.png --mask black.png", 1, &["black.png", "white"]),
+        ("inpaint --image seven.png", 2, &["--mask"]),
+        ("colorize --image seven.png", 2, &["3 channels"]),
+        ("upscale --image seven.png --factor 2", 1, &["seven.png", "14 x 14"]),
+        ("upscale --image small.png --factor 3", 2, &["divisor"]),
+        ("upscale --image small.png --factor 0", 2, &["divisor"]),
+        ("edit --image seven.png --strength 2", 2, &["0.01 to 1"]),
+        ("denoise --image seven.png --sigma 1e9", 2, &["sigma"]),
+        ("denoise --image seven.png", 2, &["--sigma"]),
+        ("sample --class 10", 2, &["class", "0 to 9"]),
+        ("sample --class 1 --guidance 101", 2, &["guidance", "0 to 100"]),
+        ("sample --guidance 2", 2, &["--class"]),
+        ("sample --class 1 --classifier mnist-vp", 1, &["classifier"]),
+        ("edit --image none.png", 1, &["none.png"]),
+        ("edit --image seven.png --out a.jpg", 2, &[".png or .npy"]),
+    ] {
+        bad(at, &format!("{arguments} --device cpu"), code, words);
+    }
 }
 
 fn wrong_usage_exits_with_2_and_names_what_is_allowed() {

@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use libtest_mimic::Trial;
@@ -142,4 +144,10 @@ pub fn lively_model(config: &UNetConfig, sde: AnySde, shape: [usize; 3], device:
     let preconditioning = Preconditioning::Edm { sigma_data: 0.5 };
     let denoiser = Preconditioned { network, preconditioning, sde };
     ScoreModel::new(Box::new(denoiser), sde, DataRange::CENTRED, shape, device)
+}
+
+/// The twenty test digits of the page, two of each class, as bytes `[20, 28, 28]`.
+pub fn digits() -> Vec<u8> {
+    let file: serde_json::Value = serde_json::from_str(include_str!("../web/digits.json")).expect("JSON");
+    BASE64.decode(file["pixels"].as_str().expect("a string")).expect("base64")
 }

@@ -14,6 +14,10 @@ mod model;
 mod samplers;
 // The probability-flow ODE: convergence order, encoding and decoding, interpolation.
 mod ode;
+// Densities by that ODE, and the codes it leads to.
+mod likelihood;
+// Inpainting, guidance and other conditions: against posteriors that are known.
+mod control;
 // Fused operations and the network against plain ones, on both devices.
 mod parity;
 // The WGSL kernels against their twins.
@@ -34,6 +38,8 @@ fn main() {
         model::trials(),
         samplers::trials(),
         ode::trials(),
+        likelihood::trials(),
+        control::trials(),
         parity::trials(),
         kernels::trials(),
         training::trials(),

@@ -1,11 +1,11 @@
 use std::path::{Path, PathBuf};
 
-use super::shared::{ModelArgs, Output, bar, watched};
+use super::shared::{ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
 use crate::interpolate::{Endpoint, interpolate};
 use crate::picture::{Fit, load_image};
 use crate::rng::Noise;
-use crate::sampler::{Tolerance, read};
+use crate::sampler::read;
 use crate::{Error, Result};
 
 /// `interpolate`
@@ -22,14 +22,10 @@ pub struct Args {
     /// Number of images, both ends included.
     #[arg(long, default_value_t = 9)]
     frames: usize,
-    /// Relative tolerance of the ODE.
-    #[arg(long, default_value_t = 1e-3)]
-    rtol: f64,
-    /// Absolute tolerance of the ODE.
-    #[arg(long, default_value_t = 1e-3)]
-    atol: f64,
+    #[command(flatten)]
+    tolerance: ToleranceArgs,
     /// How an image of another size is fitted: exact refuses it, fill cuts it, pad adds black margins.
-    #[arg(long, default_value = "exact", value_parser = parse_fit)]
+    #[arg(long, default_value = "exact", value_parser = str::parse::<Fit>)]
     fit: Fit,
     /// A .png row, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
     #[arg(long, default_value = "interpolation.png")]
@@ -37,15 +33,6 @@ pub struct Args {
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
-}
-
-fn parse_fit(name: &str) -> Result<Fit> {
-    match name {
-        "exact" => Ok(Fit::Exact),
-        "fill" => Ok(Fit::Fill),
-        "pad" => Ok(Fit::Pad),
-        _ => Err(Error::config("--fit", format!("`{name}` is not known"), "use exact, fill or pad")),
-    }
 }
 
 /// Reads `seed:S`, `seed:S/K` or the name of an image file.
@@ -68,15 +55,10 @@ impl Args {
     /// Interpolates and writes the row.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let output = Output::new(&self.out)?;
-        for (what, value) in [("--rtol", self.rtol), ("--atol", self.atol)] {
-            if !(1e-7..=0.5).contains(&value) {
-                return Err(Error::config(what, format!("= {value} is not allowed"), "use 1e-7 to 0.5"));
-            }
-        }
+        let tolerance = self.tolerance.build()?;
         let model = self.model.open().await?;
         let a = endpoint(&self.from, model.shape, self.fit)?;
         let b = endpoint(&self.to, model.shape, self.fit)?;
-        let tolerance = Tolerance { rtol: self.rtol, atol: self.atol, ..Tolerance::default() };
         let bar = bar();
         let mut run = watched(cancel, &bar);
         let solution = interpolate(&model, &a, &b, self.frames, tolerance, &mut run).await?;

@@ -1,7 +1,10 @@
 //! The command line. Each command has two stages: the arguments as typed, then a validated job.
 
+mod codes;
+mod control;
 mod evaluate;
 mod interpolate;
+mod likelihood;
 mod models;
 mod sample;
 mod shared;
@@ -30,6 +33,22 @@ enum Command {
     Interpolate(interpolate::Args),
     /// Judge a model's samples with a classifier: quality and NFE of each sampler.
     Evaluate(evaluate::Args),
+    /// Measure how probable a model finds the images of a data set, in bits per dimension.
+    Likelihood(likelihood::Args),
+    /// Write the latent code of an image.
+    Encode(codes::EncodeArgs),
+    /// Draw the images of latent codes.
+    Decode(codes::DecodeArgs),
+    /// Draw the missing part of an image.
+    Inpaint(control::InpaintArgs),
+    /// Draw the colours of a grey image.
+    Colorize(control::ColorizeArgs),
+    /// Draw an image in more detail.
+    Upscale(control::UpscaleArgs),
+    /// Draw images near a sketch.
+    Edit(control::EditArgs),
+    /// Take noise of a known size out of an image.
+    Denoise(control::DenoiseArgs),
     /// List the models that come with the program.
     Models(models::Args),
 }
@@ -58,6 +77,14 @@ pub fn main() -> u8 {
             Command::Sample(args) => args.run(&cancel).await,
             Command::Interpolate(args) => args.run(&cancel).await,
             Command::Evaluate(args) => args.run(&cancel).await,
+            Command::Likelihood(args) => args.run(&cancel).await,
+            Command::Encode(args) => args.run(&cancel).await,
+            Command::Decode(args) => args.run(&cancel).await,
+            Command::Inpaint(args) => args.run(&cancel).await,
+            Command::Colorize(args) => args.run(&cancel).await,
+            Command::Upscale(args) => args.run(&cancel).await,
+            Command::Edit(args) => args.run(&cancel).await,
+            Command::Denoise(args) => args.run(&cancel).await,
             Command::Models(args) => args.run(),
         }
     });

@@ -1,9 +1,9 @@
-use std::path::PathBuf;
-
-use super::shared::{ModelArgs, Output, SamplerArgs, bar, watched};
+use super::shared::{Drawing, ModelArgs};
 use crate::cancel::CancelToken;
-use crate::rng::Noise;
-use crate::sampler::read;
+use crate::control::class_guided;
+use crate::device;
+use crate::weights::Architecture;
+use crate::weights::shipped;
 use crate::{Error, Result};
 
 /// `sample`
@@ -11,50 +11,37 @@ use crate::{Error, Result};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    #[command(flatten)]
-    sampler: SamplerArgs,
-    /// Seed: the same one gives the same images on any device, natively and in the browser.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Number of images.
-    #[arg(long, default_value_t = 64)]
-    count: usize,
-    /// Index of the first image: image K of a seed does not depend on how many are drawn.
-    #[arg(long, default_value_t = 0)]
-    first: u32,
-    /// Images that are drawn together.
-    #[arg(long, default_value_t = 64)]
-    batch: usize,
-    /// A .png grid, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
-    #[arg(long, default_value = "samples.png")]
-    out: PathBuf,
-    /// Print the summary as JSON.
+    /// Draw images of this class only, guided by a classifier.
     #[arg(long)]
-    json: bool,
+    class: Option<usize>,
+    /// How strongly the classifier pulls: 1 is its own opinion, more is clearer and less varied.
+    #[arg(long, default_value_t = 1.0, requires = "class")]
+    guidance: f64,
+    /// The classifier that guides: a shipped one or a file.
+    #[arg(long, default_value = "mnist-classifier", requires = "class")]
+    classifier: String,
+    #[command(flatten)]
+    drawing: Drawing<64>,
 }
 
 impl Args {
     /// Draws the images and writes them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let sampler = self.sampler.build()?;
-        let output = Output::new(&self.out)?;
-        for (what, value) in [("--count", self.count), ("--batch", self.batch)] {
-            if !(1..=1_000_000).contains(&value) {
-                return Err(Error::config(what, format!("= {value} is not allowed"), "use 1 to 1000000"));
-            }
+        let job = self.drawing.check(("heun", &[]))?;
+        let opened = device::open(self.model.device).await?;
+        let model = self.model.open_on(&opened)?;
+        let Some(class) = self.class else { return job.draw(&model, cancel).await };
+        let file = shipped::open(&self.classifier)?;
+        let shape = [file.card.channels, file.card.height, file.card.width];
+        let classes = match &file.card.architecture {
+            Architecture::Classifier { config } => config.classes,
+            Architecture::Unet { .. } => 0,
+        };
+        let classifier = file.classifier(&opened.device)?;
+        if shape != model.shape {
+            let problem = format!("judges images of {shape:?}, the model draws {:?}", model.shape);
+            return Err(Error::config("--classifier", problem, "use one of the model's data set"));
         }
-        let model = self.model.open().await?;
-        let (mut images, mut nfe) = (Vec::new(), 0);
-        let bar = bar();
-        for from in (0..self.count).step_by(self.batch) {
-            let n = self.batch.min(self.count - from);
-            let noise = Noise::new(self.seed).at(self.first.wrapping_add(from as u32));
-            let solution = sampler.sample(&model, &noise, n, &mut watched(cancel, &bar)).await?;
-            images.extend(read(solution.images).await?);
-            nfe = nfe.max(solution.nfe);
-        }
-        bar.finish_and_clear();
-        let [c, h, w] = model.shape;
-        output.write(&images, [self.count, c, h, w], None, nfe, self.json)
+        job.draw(&class_guided(model, classifier, classes, class, self.guidance)?, cancel).await
     }
 }

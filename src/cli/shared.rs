@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use burn::tensor::Tensor;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
@@ -10,9 +11,70 @@ use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
 use crate::model::ScoreModel;
 use crate::picture::{Grid, save_npy, save_png};
-use crate::sampler::{Event, Run, Sampler};
+use crate::rng::Noise;
+use crate::sampler::{Event, Run, Sampler, Tolerance, read};
 use crate::weights::shipped;
 use crate::{Error, Result};
+
+/// What to draw, how, and where to write it; `COUNT` images if nothing else is said.
+#[derive(Debug, clap::Args)]
+pub struct Drawing<const COUNT: usize> {
+    #[command(flatten)]
+    sampler: SamplerArgs,
+    /// Seed: the same one gives the same images on any device, natively and in the browser.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Number of images.
+    #[arg(long, default_value_t = COUNT)]
+    count: usize,
+    /// Index of the first image: image K of a seed does not depend on how many are drawn.
+    #[arg(long, default_value_t = 0)]
+    first: u32,
+    /// Images that are drawn together.
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// A .png grid, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
+    #[arg(long, default_value = "samples.png")]
+    pub out: PathBuf,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl<const COUNT: usize> Drawing<COUNT> {
+    /// Checks everything that needs no model. `usual` is the sampler if the user named none.
+    pub fn check(&self, usual: Usual) -> Result<Job<'_, COUNT>> {
+        check_count("--count", self.count)?;
+        check_count("--batch", self.batch)?;
+        Ok(Job { sampler: self.sampler.build(usual)?, output: Output::new(&self.out)?, drawing: self })
+    }
+}
+
+/// A [`Drawing`] that has been checked.
+pub struct Job<'a, const COUNT: usize> {
+    sampler: Sampler,
+    output: Output,
+    drawing: &'a Drawing<COUNT>,
+}
+
+impl<const COUNT: usize> Job<'_, COUNT> {
+    /// Draws the images of `model`, writes them and sums up.
+    pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
+        let Drawing { seed, count, first, batch, json, .. } = *self.drawing;
+        let (mut images, mut nfe) = (Vec::new(), 0);
+        let bar = bar();
+        for from in (0..count).step_by(batch) {
+            let n = batch.min(count - from);
+            let noise = Noise::new(seed).at(first.wrapping_add(from as u32));
+            let solution = self.sampler.sample(model, &noise, n, &mut watched(cancel, &bar)).await?;
+            images.extend(read(solution.images).await?);
+            nfe = nfe.max(solution.nfe);
+        }
+        bar.finish_and_clear();
+        let [c, h, w] = model.shape;
+        self.output.write(&images, [count, c, h, w], None, nfe, json)
+    }
+}
 
 /// Which model to use, and where to run it.
 #[derive(Debug, clap::Args)]
@@ -39,12 +101,15 @@ impl ModelArgs {
     }
 }
 
+/// A sampler's name and the options in which it differs from its defaults.
+pub type Usual = (&'static str, &'static [(&'static str, usize)]);
+
 /// Which sampler to use, and how.
 #[derive(Debug, clap::Args)]
 pub struct SamplerArgs {
-    /// ald, pc, ode or heun.
-    #[arg(long, default_value = "heun")]
-    pub sampler: String,
+    /// ald, pc, ode or heun; if nothing is said, heun, or pc where the image is given in part or with noise.
+    #[arg(long)]
+    pub sampler: Option<String>,
     /// Number of steps, where the sampler has one.
     #[arg(long)]
     pub steps: Option<usize>,
@@ -54,9 +119,14 @@ pub struct SamplerArgs {
 }
 
 impl SamplerArgs {
-    /// The sampler with its options, validated.
-    pub fn build(&self) -> Result<Sampler> {
-        let mut options = Map::new();
+    /// The sampler with its options, validated; `usual` if the user named none.
+    pub fn build(&self, usual: Usual) -> Result<Sampler> {
+        let (name, preset) = match &self.sampler {
+            Some(name) => (name.as_str(), &[][..]),
+            None => usual,
+        };
+        let mut options: Map<String, Value> =
+            preset.iter().map(|(option, value)| (option.to_string(), Value::from(*value))).collect();
         if let Some(steps) = self.steps {
             options.insert("n_steps".into(), steps.into());
         }
@@ -70,8 +140,45 @@ impl SamplerArgs {
             };
             options.insert(name, value);
         }
-        Sampler::with_options(&self.sampler, &options)
+        Sampler::with_options(name, &options)
     }
+}
+
+/// How accurately the ODE is solved.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct ToleranceArgs {
+    /// Relative tolerance of the ODE.
+    #[arg(long, default_value_t = 1e-3)]
+    pub rtol: f64,
+    /// Absolute tolerance of the ODE.
+    #[arg(long, default_value_t = 1e-3)]
+    pub atol: f64,
+}
+
+impl ToleranceArgs {
+    /// Both, checked.
+    pub fn build(&self) -> Result<Tolerance> {
+        for (what, value) in [("--rtol", self.rtol), ("--atol", self.atol)] {
+            if !(1e-7..=0.5).contains(&value) {
+                return Err(Error::config(what, format!("= {value} is not allowed"), "use 1e-7 to 0.5"));
+            }
+        }
+        Ok(Tolerance { rtol: self.rtol, atol: self.atol, ..Tolerance::default() })
+    }
+}
+
+/// Refuses a count outside 1 to a million.
+pub fn check_count(what: &str, value: usize) -> Result<()> {
+    match (1..=1_000_000).contains(&value) {
+        true => Ok(()),
+        false => Err(Error::config(what, format!("= {value} is not allowed"), "use 1 to 1000000")),
+    }
+}
+
+/// Images of the model's size, `[n, c, h, w]`, on its device.
+pub fn upload(model: &ScoreModel, pixels: &[f32]) -> Tensor<4> {
+    let [c, h, w] = model.shape;
+    Tensor::<1>::from_floats(pixels, model.device()).reshape([pixels.len() / model.dim(), c, h, w])
 }
 
 /// A progress bar on stderr that follows a run's events, and Ctrl-C.

@@ -6,7 +6,7 @@
 mod native;
 
 #[cfg(not(target_family = "wasm"))]
-pub use native::{Fit, decode, load_image, save_npy, save_png};
+pub use native::{Fit, decode, load_image, load_npy, save_npy, save_png};
 
 use crate::error::{Error, Result};
 

@@ -3,6 +3,7 @@
 use std::{
     io::{self, BufWriter, Write},
     path::Path,
+    str::FromStr,
 };
 
 use image::{
@@ -28,6 +29,19 @@ pub enum Fit {
     Fill,
     /// Scale the longer side to the square and leave black margins.
     Pad,
+}
+
+impl FromStr for Fit {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "exact" => Ok(Self::Exact),
+            "fill" => Ok(Self::Fill),
+            "pad" => Ok(Self::Pad),
+            _ => Err(Error::config("--fit", format!("`{name}` is not known"), "use exact, fill or pad")),
+        }
+    }
 }
 
 /// Saves a picture as PNG, all of it or nothing.
@@ -64,6 +78,34 @@ pub fn save_npy(path: impl AsRef<Path>, shape: &[usize], values: &[f32]) -> Resu
         array.finish()?;
         out.flush()
     })
+}
+
+/// Reads a NumPy array of 32-bit floats in C order: its shape and its values.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is another kind of array, is cut short, or
+/// holds a NaN or an infinity.
+pub fn load_npy(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>)> {
+    let path = path.as_ref();
+    let fix = "use a .npy file of float32 as this program writes it";
+    let broken = |problem: String| Error::data(path, problem, fix);
+    let bytes = std::fs::read(path)
+        .map_err(|source| Error::io(path, source, "check that the file is there and that you may read it"))?;
+    let array = npyz::NpyFile::new(&bytes[..]).map_err(|e| broken(format!("is not a NumPy array ({e})")))?;
+    if array.order() != npyz::Order::C {
+        return Err(broken("is in Fortran order".into()));
+    }
+    let shape: Vec<usize> = array.shape().iter().map(|&axis| axis as usize).collect();
+    let len = shape.iter().try_fold(4usize, |len, &axis| len.checked_mul(axis));
+    if len.is_none_or(|len| len > bytes.len()) {
+        return Err(broken(format!("is too short for the shape {shape:?}")));
+    }
+    let values: Vec<f32> =
+        array.into_vec().map_err(|e| broken(format!("cannot be read as float32 ({e})")))?;
+    match values.iter().all(|v| v.is_finite()) {
+        true => Ok((shape, values)),
+        false => Err(broken("holds a NaN or an infinity".into())),
+    }
 }
 
 /// Reads a picture as 8-bit RGB, turned upright; transparent parts lie on white.
@@ -120,7 +162,7 @@ pub fn load_image(path: &Path, shape: [usize; 3], fit: Fit) -> Result<Vec<f32>> 
     match fit {
         Fit::Exact if picture.shape()[1..] != shape[1..] => {
             let problem =
-                format!("has {} x {} pixels, the model {width} x {height}", picture.width, picture.height);
+                format!("has {} x {} pixels instead of {width} x {height}", picture.width, picture.height);
             return Err(Error::data(path, problem, "resize the picture, or let it be fitted"));
         }
         Fit::Exact => {}
@@ -177,8 +219,16 @@ mod tests {
         assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
         let array = npyz::NpyFile::new(&bytes[..]).unwrap();
         assert_eq!((array.shape(), array.dtype().descr().as_str()), (&[1, 2, 3][..], "'<f4'"));
+        assert!(load_npy(&path).unwrap_err().to_string().contains("NaN"));
         let read = array.into_vec::<f32>().unwrap();
         assert!(read.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits()));
+        save_npy(dir.path().join("finite.npy"), &[5], &values[..5]).unwrap();
+        assert_eq!(load_npy(dir.path().join("finite.npy")).unwrap(), (vec![5], values[..5].to_vec()));
+        for damaged in [&bytes[..bytes.len() - 1], &bytes[..20], b"\x93NUMPY", b""] {
+            std::fs::write(dir.path().join("cut.npy"), damaged).unwrap();
+            assert!(load_npy(dir.path().join("cut.npy")).unwrap_err().to_string().contains("float32"));
+        }
+        assert!(load_npy(dir.path().join("none.npy")).is_err());
         assert!(save_npy(&path, &[2, 2], &values).is_err());
         assert!(save_npy(&path, &[usize::MAX, 8], &values).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
@@ -195,7 +245,7 @@ mod tests {
         let exact = load([3, 4, 8], Fit::Exact).unwrap();
         assert_eq!((exact[0], exact[7], exact[32], exact[64]), (1., 0., 1., 0.));
         let message = load([3, 4, 4], Fit::Exact).unwrap_err().to_string();
-        assert!(message.contains("photo.png: has 8 x 4 pixels, the model 4 x 4"), "{message}");
+        assert!(message.contains("photo.png: has 8 x 4 pixels instead of 4 x 4"), "{message}");
         let fill = load([3, 4, 4], Fit::Fill).unwrap();
         assert_eq!(fill[..4], [1., 1., 0., 0.], "the middle of the longer side");
         let pad = load([1, 4, 4], Fit::Pad).unwrap();

@@ -33,8 +33,8 @@ impl<'a> Chain<'a> {
 
     /// A draw from the prior, the state at `t = 1`.
     pub fn prior(&mut self) -> Tensor<4> {
-        let std = self.model.sde.prior_std();
-        self.noise() * std
+        let z = self.noise();
+        self.model.prior(z)
     }
 
     /// The diffusion.

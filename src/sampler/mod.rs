@@ -16,6 +16,7 @@ mod run;
 pub use ald::AnnealedLangevin;
 pub use heun::Heun;
 pub use ode::{ProbabilityFlow, Tolerance, decode, encode};
+pub(crate) use ode::{flow, solve};
 pub use options::{OptionInfo, SamplerInfo};
 pub use pc::PredictorCorrector;
 pub(crate) use run::read;

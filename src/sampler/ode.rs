@@ -160,7 +160,7 @@ fn combine(tensors: &[Tensor<4>], weights: &[f64]) -> Tensor<4> {
 }
 
 /// The right-hand side of the probability-flow ODE, each sample at its own time. One NFE.
-fn flow(model: &ScoreModel, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
+pub(crate) fn flow(model: &ScoreModel, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
     let score = model.score(x.clone(), t);
     scale(x, &each(t, |t| model.sde.probability_flow(t).x))
         + scale(score, &each(t, |t| model.sde.probability_flow(t).score))
@@ -171,50 +171,80 @@ fn flow(model: &ScoreModel, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
 /// one sample in a hundred was off by 0.2 at a tolerance of 1e-3 (VP, a Gaussian).
 const LONGEST_STEP: f64 = 2.0;
 
-/// One step of size `h` per sample: the fifth-order result, the error estimate, and the slope there.
-fn dormand_prince(
-    model: &ScoreModel,
-    x: &Tensor<4>,
-    slope: Tensor<4>,
-    t: &[f64],
-    h: &[f64],
-) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
-    let mut k = vec![slope];
-    let mut x_next = x.clone();
-    for stage in 1..7 {
-        x_next = x.clone() + scale(combine(&k, A[stage]), h);
-        let t_stage: Vec<f64> = t.iter().zip(h).map(|(t, h)| t + C[stage] * h).collect();
-        k.push(flow(model, x_next.clone(), &t_stage));
-    }
-    let error = scale(combine(&k, &ERROR), h);
-    let last = k.swap_remove(6);
-    (x_next, error, last)
+/// What an ODE solver carries: the states `[n, c, h, w]`, then anything integrated along with them, also one
+/// row per sample.
+type Parts<const N: usize> = [Tensor<4>; N];
+
+/// `f` of the parts of two of them.
+fn zip<const N: usize>(
+    a: &Parts<N>,
+    b: &Parts<N>,
+    f: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>,
+) -> Parts<N> {
+    std::array::from_fn(|part| f(a[part].clone(), b[part].clone()))
 }
 
-/// Root mean square of each sample, read back.
-async fn rms(x: Tensor<4>) -> Result<Vec<f64>> {
-    let [n, c, h, w] = x.dims();
-    let x = x.reshape([n, c * h * w]);
-    let values = read((x.clone() * x).mean_dim(1).sqrt()).await?;
-    Ok(values.into_iter().map(f64::from).collect())
+/// One step of size `h` per sample: the fifth-order result, the error estimate, and the slope there.
+fn dormand_prince<const N: usize>(
+    slope_at: &impl Fn(&Parts<N>, &[f64]) -> Parts<N>,
+    x: &Parts<N>,
+    slope: Parts<N>,
+    t: &[f64],
+    h: &[f64],
+) -> (Parts<N>, Parts<N>, Parts<N>) {
+    let mut k: [Vec<Tensor<4>>; N] = slope.map(|slope| vec![slope]);
+    let mut x_next = x.clone();
+    for stage in 1..7 {
+        x_next = std::array::from_fn(|part| x[part].clone() + scale(combine(&k[part], A[stage]), h));
+        let t_stage: Vec<f64> = t.iter().zip(h).map(|(t, h)| t + C[stage] * h).collect();
+        k.iter_mut().zip(slope_at(&x_next, &t_stage)).for_each(|(k, slope)| k.push(slope));
+    }
+    let error = std::array::from_fn(|part| scale(combine(&k[part], &ERROR), h));
+    (x_next, error, k.map(|mut k| k.swap_remove(6)))
+}
+
+/// Root mean square of each sample's values, part by part: `N` numbers for each sample, read back.
+async fn rms<const N: usize>(parts: Parts<N>) -> Result<Vec<f64>> {
+    let columns = parts.map(|x| {
+        let [n, c, h, w] = x.dims();
+        let x = x.reshape([n, c * h * w]);
+        (x.clone() * x).mean_dim(1).sqrt()
+    });
+    Ok(read(Tensor::cat(columns.to_vec(), 1)).await?.into_iter().map(f64::from).collect())
 }
 
 /// Solves the probability-flow ODE from `from` to `to` for every sample of `x`, in either direction.
 async fn integrate(
     model: &ScoreModel,
     x: Tensor<4>,
-    [from, to]: [f64; 2],
+    ends: [f64; 2],
     tolerance: Tolerance,
     run: &mut Run<'_>,
 ) -> Result<Tensor<4>> {
+    let slope_at = |[x]: &Parts<1>, t: &[f64]| [flow(model, x.clone(), t)];
+    let [x] = solve(model, slope_at, [x], ends, tolerance, run).await?;
+    Ok(x)
+}
+
+/// Solves `d x/d t = slope_at(x, t)` from `from` to `to` for every sample, in either direction.
+///
+/// Each part of the state has its own error norm, and the largest counts: values that are few, such as a
+/// log-density, are not lost in the mean over an image.
+pub(crate) async fn solve<const N: usize>(
+    model: &ScoreModel,
+    slope_at: impl Fn(&Parts<N>, &[f64]) -> Parts<N>,
+    mut x: Parts<N>,
+    [from, to]: [f64; 2],
+    tolerance: Tolerance,
+    run: &mut Run<'_>,
+) -> Result<Parts<N>> {
     let Tolerance { rtol, atol, max_steps } = tolerance;
-    let [n, ..] = x.dims();
+    let [n, ..] = x[0].dims();
     let direction = (to - from).signum();
-    let mut x = x;
     let mut t = vec![from; n];
-    let mut slope = flow(model, x.clone(), &[from]);
+    let mut slope = slope_at(&x, &[from]);
     // First step: one that moves the state by about a hundredth of its size (Hairer et al. 1993, II.4).
-    let (size, speed) = (rms(x.clone()).await?, rms(slope.clone()).await?);
+    let (size, speed) = (rms([x[0].clone()]).await?, rms([slope[0].clone()]).await?);
     let limited = |t: f64, h: f64| {
         let reach = model.sde.time_of_sigma(model.sde.sigma(t) * (direction * LONGEST_STEP).exp());
         direction * h.abs().min((reach - t).abs()).min((to - t).abs())
@@ -226,9 +256,14 @@ async fn integrate(
         .collect();
 
     for step in 1..=max_steps {
-        let (x_next, error, slope_next) = dormand_prince(model, &x, slope.clone(), &t, &h);
-        let allowed = x.clone().abs().max_pair(x_next.clone().abs()) * rtol + atol;
-        let error = rms(error / allowed).await?;
+        let (x_next, error, slope_next) = dormand_prince(&slope_at, &x, slope.clone(), &t, &h);
+        let allowed = zip(&x, &x_next, |x, x_next| x.abs().max_pair(x_next.abs()) * rtol + atol);
+        let error = rms(zip(&error, &allowed, |error, allowed| error / allowed)).await?;
+        let worst = |parts: &[f64]| match parts.iter().all(|e| e.is_finite()) {
+            true => parts.iter().copied().fold(0.0, f64::max),
+            false => f64::NAN,
+        };
+        let error: Vec<f64> = error.chunks_exact(N).map(worst).collect();
 
         let accepted: Vec<bool> = error.iter().map(|e| *e <= 1.0).collect();
         for i in 0..n {
@@ -251,16 +286,19 @@ async fn integrate(
                 return Err(Error::NonFinite { what: "the ODE's state".into(), step, fix });
             }
         }
-        let accepted = Tensor::<4, Bool>::from_data(TensorData::new(accepted, [n, 1, 1, 1]), &x.device());
-        let accepted = accepted.expand(x.dims());
-        x = x.mask_where(accepted.clone(), x_next);
-        slope = slope.mask_where(accepted, slope_next);
+        let accepted = Tensor::<4, Bool>::from_data(TensorData::new(accepted, [n, 1, 1, 1]), &x[0].device());
+        let moved = |old: Tensor<4>, new: Tensor<4>| {
+            let accepted = accepted.clone().expand(old.dims());
+            old.mask_where(accepted, new)
+        };
+        x = zip(&x, &x_next, moved);
+        slope = zip(&slope, &slope_next, moved);
 
         let slowest = t.iter().copied().fold(to, |a, b| if (b - a) * direction < 0.0 { b } else { a });
         let done = (slowest - from) / (to - from);
         let expected = (step as f64 / done.max(1e-3)).ceil() as usize;
         let (mean_coeff, _) = model.sde.marginal_prob(slowest);
-        run.step(model, [step, expected.max(step)], &x, mean_coeff, model.sde.sigma(slowest)).await?;
+        run.step(model, [step, expected.max(step)], &x[0], mean_coeff, model.sde.sigma(slowest)).await?;
         if t.iter().all(|t| *t == to) {
             return Ok(x);
         }
@@ -322,10 +360,11 @@ mod tests {
                 let h = (to - from) / f64::from(n);
                 let data = TensorData::new(vec![start], [1, 1, 1, 1]);
                 let mut x = Tensor::<4>::from_data(data, (&device, DType::F64));
-                let mut slope = flow(&model, x.clone(), &[from]);
+                let slope_at = |[x]: &Parts<1>, t: &[f64]| [flow(&model, x.clone(), t)];
+                let mut slope = slope_at(&[x.clone()], &[from]);
                 for i in 0..n {
                     let t = from + h * f64::from(i);
-                    let (x_next, error, slope_next) = dormand_prince(&model, &x, slope, &[t], &[h]);
+                    let ([x_next], [error], slope_next) = dormand_prince(&slope_at, &[x], slope, &[t], &[h]);
                     if i == 0 {
                         estimates.push((h.ln(), read(error).abs().ln()));
                     }

@@ -142,7 +142,7 @@ fn check_finite(values: &[f32], step: usize) -> Result<()> {
 /// The finished samples of `steps` steps as pixel values, if they are finite.
 pub(super) async fn finished(model: &ScoreModel, x: Tensor<4>, steps: usize) -> Result<Tensor<4>> {
     let [n, c, h, w] = x.dims();
-    let images = model.range.decode(x);
+    let images = model.pixels(x);
     let magnitude = read(images.clone().abs().reshape([n * c * h * w]).max()).await?;
     // NaN survives neither `max` reliably nor a comparison, so ask for the sum as well.
     let sum = read(images.clone().sum()).await?;

@@ -33,6 +33,12 @@ pub trait Sde {
     /// grows without bound (Song et al. 2021, appendix C: 1e-5 for VE, 1e-3 for VP).
     fn sampling_eps(&self) -> f64;
 
+    /// The part up to time `t` of this diffusion, run through from 0 to 1: its marginals at `u` are the old
+    /// ones at `t·u`.
+    fn until(&self, t: f64) -> Self
+    where
+        Self: Sized;
+
     /// The noise level in data units: the std of `x_t / mean_coeff` given `x_0`.
     fn sigma(&self, t: f64) -> f64 {
         let (mean_coeff, std) = self.marginal_prob(t);
@@ -65,6 +71,13 @@ macro_rules! any_sde {
         #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
         pub enum AnySde { $($(#[$doc])* $variant($sde)),+ }
+
+        impl AnySde {
+            /// [`Sde::until`].
+            pub fn until(&self, t: f64) -> Self {
+                match self { $(Self::$variant(sde) => Self::$variant(sde.until(t))),+ }
+            }
+        }
 
         impl std::ops::Deref for AnySde {
             type Target = dyn Sde;
@@ -114,6 +127,23 @@ mod tests {
         for sde in all() {
             for t in [1e-3, 0.1, 0.5, 0.9, 1.0] {
                 assert!((sde.time_of_sigma(sde.sigma(t)) - t).abs() < 1e-9, "{sde:?} {t}");
+            }
+        }
+    }
+
+    /// Time runs `t` times as fast, so the drift is `t` times as large and the diffusion `sqrt(t)` times.
+    #[test]
+    fn a_part_of_a_diffusion_has_its_marginals() {
+        for sde in all() {
+            for t in [1e-3, 0.3, 1.0] {
+                let part = sde.until(t);
+                for u in [1e-3, 0.5, 1.0] {
+                    let ((m, s), (m1, s1)) = (part.marginal_prob(u), sde.marginal_prob(t * u));
+                    assert!((m - m1).abs() < 1e-12 && (s / s1 - 1.0).abs() < 1e-9, "{sde:?} {t} {u}");
+                    assert!((part.drift(u) - t * sde.drift(t * u)).abs() < 1e-12, "{sde:?} {t} {u}");
+                    let diffusion = t.sqrt() * sde.diffusion(t * u);
+                    assert!((part.diffusion(u) / diffusion - 1.0).abs() < 1e-9, "{sde:?} {t} {u}");
+                }
             }
         }
     }

@@ -41,6 +41,10 @@ impl Sde for VeSde {
         (sigma / self.sigma_min).ln() / self.log_ratio()
     }
 
+    fn until(&self, t: f64) -> Self {
+        Self { sigma_max: self.marginal_prob(t).1, ..*self }
+    }
+
     fn sampling_eps(&self) -> f64 {
         1e-5
     }

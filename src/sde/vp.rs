@@ -56,6 +56,10 @@ impl Sde for VpSde {
         2.0 * integral / (self.beta_min + (self.beta_min.powi(2) + 2.0 * slope * integral).sqrt())
     }
 
+    fn until(&self, t: f64) -> Self {
+        Self { beta_min: t * self.beta_min, beta_max: t * self.beta(t) }
+    }
+
     fn sampling_eps(&self) -> f64 {
         1e-3
     }

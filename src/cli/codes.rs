@@ -1,0 +1,85 @@
+use std::path::PathBuf;
+
+use super::shared::{ModelArgs, Output, ToleranceArgs, bar, upload, watched};
+use crate::cancel::CancelToken;
+use crate::picture::{Fit, load_image, load_npy, save_npy};
+use crate::sampler::{decode, encode, read};
+use crate::{Error, Result};
+
+/// `encode`
+#[derive(Debug, clap::Args)]
+pub struct EncodeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The image file.
+    #[arg(long)]
+    image: PathBuf,
+    /// How an image of another size is fitted: exact refuses it, fill cuts it, pad adds black margins.
+    #[arg(long, default_value = "exact", value_parser = str::parse::<Fit>)]
+    fit: Fit,
+    #[command(flatten)]
+    tolerance: ToleranceArgs,
+    /// The code, float32 [1, c, h, w] in the model's units.
+    #[arg(long, default_value = "latent.npy")]
+    out: PathBuf,
+}
+
+impl EncodeArgs {
+    /// Follows the probability-flow ODE from the image to the prior and writes where it ends.
+    pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        let tolerance = self.tolerance.build()?;
+        if self.out.extension().is_none_or(|e| e != "npy") {
+            let problem = format!("{} has an unknown ending", self.out.display());
+            return Err(Error::config("--out", problem, "use .npy"));
+        }
+        let model = self.model.open().await?;
+        let image = upload(&model, &load_image(&self.image, model.shape, self.fit)?);
+        let bar = bar();
+        let code = encode(&model, image, tolerance, &mut watched(cancel, &bar)).await?;
+        bar.finish_and_clear();
+        save_npy(&self.out, &code.dims(), &read(code).await?)?;
+        println!("{}: the code of {}, {} NFE", self.out.display(), self.image.display(), model.nfe());
+        Ok(())
+    }
+}
+
+/// `decode`
+#[derive(Debug, clap::Args)]
+pub struct DecodeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Codes as `encode` writes them, float32 [n, c, h, w].
+    #[arg(long)]
+    latent: PathBuf,
+    #[command(flatten)]
+    tolerance: ToleranceArgs,
+    /// Leave out the last denoising step: the image is then what was encoded, with its noise.
+    #[arg(long)]
+    inverse: bool,
+    /// A .png grid, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
+    #[arg(long, default_value = "decoded.png")]
+    out: PathBuf,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl DecodeArgs {
+    /// Follows the probability-flow ODE from the codes to images and writes them.
+    pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        let tolerance = self.tolerance.build()?;
+        let output = Output::new(&self.out)?;
+        let (shape, values) = load_npy(&self.latent)?;
+        let model = self.model.open().await?;
+        let [c, h, w] = model.shape;
+        if values.is_empty() || shape.len() != 4 || shape[1..] != model.shape {
+            let problem = format!("has shape {shape:?}, the model's codes are [n, {c}, {h}, {w}]");
+            return Err(Error::data(&self.latent, problem, "use a code that `encode` wrote with this model"));
+        }
+        let bar = bar();
+        let mut run = watched(cancel, &bar);
+        let images = decode(&model, upload(&model, &values), tolerance, !self.inverse, &mut run).await?;
+        bar.finish_and_clear();
+        output.write(&read(images).await?, [shape[0], c, h, w], None, model.nfe(), self.json)
+    }
+}

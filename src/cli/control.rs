@@ -1,0 +1,169 @@
+//! Commands that draw under a condition: each builds the conditioned model, and the rest is shared.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Tensor;
+
+use super::shared::{Drawing, ModelArgs, Output, Usual, upload};
+use crate::cancel::CancelToken;
+use crate::control;
+use crate::model::ScoreModel;
+use crate::picture::{Fit, load_image};
+use crate::sampler::read;
+use crate::{Error, Result};
+
+/// The sampler where a part of the image is given: its corrector lets the rest settle with that part, which an
+/// ODE never does (docs/CONTROL.md).
+const TOWARDS_EQUILIBRIUM: Usual = ("pc", &[("n_corrector", 4)]);
+
+/// The sampler where samples start in an image with noise: the reverse diffusion alone, since corrector steps
+/// would forget the image.
+const FROM_THE_START: Usual = ("pc", &[("n_corrector", 0)]);
+
+/// `inpaint`
+#[derive(Debug, clap::Args)]
+pub struct InpaintArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The image whose pixels are kept.
+    #[arg(long)]
+    image: PathBuf,
+    /// An image of the same size: what is white in it is drawn anew, what is black is kept.
+    #[arg(long)]
+    mask: PathBuf,
+    #[command(flatten)]
+    drawing: Drawing<4>,
+}
+
+impl InpaintArgs {
+    /// Draws what is masked.
+    pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
+        let model = self.model.open().await?;
+        let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
+        let mask = load_mask(&self.mask, &model)?;
+        job.draw(&control::inpaint(model, image, mask)?, cancel).await
+    }
+}
+
+/// 1 where the picture is dark and pixels are kept, `[1, 1, h, w]`.
+fn load_mask(path: &Path, model: &ScoreModel) -> Result<Tensor<4>> {
+    let [_, h, w] = model.shape;
+    let kept: Vec<f32> = load_image(path, [1, h, w], Fit::Exact)?
+        .into_iter()
+        .map(|brightness| if brightness < 0.5 { 1.0 } else { 0.0 })
+        .collect();
+    if kept.iter().all(|kept| *kept == 1.0) {
+        return Err(Error::data(path, "is black everywhere", "make white what is to be drawn"));
+    }
+    Ok(Tensor::<1>::from_floats(kept.as_slice(), model.device()).reshape([1, 1, h, w]))
+}
+
+/// `colorize`
+#[derive(Debug, clap::Args)]
+pub struct ColorizeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The image whose brightness is kept: the mean of red, green and blue.
+    #[arg(long)]
+    image: PathBuf,
+    #[command(flatten)]
+    drawing: Drawing<4>,
+}
+
+impl ColorizeArgs {
+    /// Draws colours.
+    pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
+        let model = self.model.open().await?;
+        let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
+        job.draw(&control::colorize(model, image)?, cancel).await
+    }
+}
+
+/// `upscale`
+#[derive(Debug, clap::Args)]
+pub struct UpscaleArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The small image.
+    #[arg(long)]
+    image: PathBuf,
+    /// How many times larger the model's images are.
+    #[arg(long, default_value_t = 2)]
+    factor: usize,
+    #[command(flatten)]
+    drawing: Drawing<4>,
+}
+
+impl UpscaleArgs {
+    /// Draws large images whose block means are the small one.
+    pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
+        let model = self.model.open().await?;
+        let [c, h, w] = control::small_shape(&model, self.factor)?;
+        let pixels = load_image(&self.image, [c, h, w], Fit::Exact)?;
+        let small = Tensor::<1>::from_floats(pixels.as_slice(), model.device()).reshape([1, c, h, w]);
+        job.draw(&control::upscale(model, small, self.factor)?, cancel).await
+    }
+}
+
+/// `edit`
+#[derive(Debug, clap::Args)]
+pub struct EditArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The sketch.
+    #[arg(long)]
+    image: PathBuf,
+    /// The time to which the sketch is noised, 0.01 to 1: more keeps less of it.
+    #[arg(long, default_value_t = 0.5)]
+    strength: f64,
+    #[command(flatten)]
+    drawing: Drawing<4>,
+}
+
+impl EditArgs {
+    /// Draws images near the sketch.
+    pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        let job = self.drawing.check(FROM_THE_START)?;
+        let model = self.model.open().await?;
+        let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
+        job.draw(&control::edit(model, image, self.strength)?, cancel).await
+    }
+}
+
+/// `denoise`
+#[derive(Debug, clap::Args)]
+pub struct DenoiseArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The noisy image.
+    #[arg(long)]
+    image: PathBuf,
+    /// Standard deviation of its noise, black being 0 and white 1.
+    #[arg(long)]
+    sigma: f64,
+    /// Draw images that may be behind the noise, instead of their mean; not with heun or ode, which have only one.
+    #[arg(long)]
+    draw: bool,
+    #[command(flatten)]
+    drawing: Drawing<1>,
+}
+
+impl DenoiseArgs {
+    /// Writes the mean of all images that fit, or draws some of them.
+    pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        let job = self.drawing.check(FROM_THE_START)?;
+        let model = self.model.open().await?;
+        let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
+        let model = control::denoise(model, image.clone(), self.sigma)?;
+        if self.draw {
+            return job.draw(&model, cancel).await;
+        }
+        let mean = model.denoised(model.prior(image.zeros_like()), &[1.0]);
+        let images = read(model.pixels(mean)).await?;
+        let [c, h, w] = model.shape;
+        Output::new(&self.drawing.out)?.write(&images, [1, c, h, w], None, model.nfe(), self.drawing.json)
+    }
+}

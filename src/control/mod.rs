@@ -1,0 +1,49 @@
+//! Samples under a condition, without training anything: one file for each kind.
+//!
+//! Every function here turns a [`ScoreModel`] into another one, and any sampler draws from that. A condition
+//! can act in three places, and each belongs to the model, not to the sampler:
+//!
+//! - The *denoised image*: what is known of it is put there ([`ScoreModel::knowing`]). [`inpaint()`],
+//!   [`colorize()`] and [`upscale()`] differ in which projection of the image is known, and share the rest.
+//! - The *score*: the gradient of a log-probability is added ([`guided`], [`class_guided`]).
+//! - The *start*: samples begin at an earlier time, in an image ([`edit()`], [`denoise()`]).
+//!
+//! To add one: a file with a function that returns a `ScoreModel`.
+//!
+//! # Bias of known parts
+//! Putting the known part in place leaves the rest with the score of `p_t(rest | known part at its noise)`
+//! instead of `p_t(rest | known part)`; both agree only as the noise vanishes, so what is far from the known
+//! part is settled too early, when the known part is still noisy (Lugmayr et al. 2022 call it disharmony;
+//! Song et al. 2021, appendix I.2, accept it). RePaint's answer, to go back and forth between two noise levels,
+//! is here the corrector of `pc` and the inner steps of `ald`: they move the rest towards equilibrium with the
+//! known part at every level. docs/CONTROL.md has the measured bias of each.
+
+mod colorize;
+mod denoise;
+mod edit;
+mod guidance;
+mod inpaint;
+mod upscale;
+
+pub use colorize::colorize;
+pub use denoise::denoise;
+pub use edit::edit;
+pub use guidance::{ClassGuide, Guide, class_guided, guided};
+pub use inpaint::inpaint;
+pub use upscale::{small_shape, upscale};
+
+use burn::tensor::Tensor;
+
+use crate::model::ScoreModel;
+use crate::{Error, Result};
+
+/// Refuses an image that is not of the model's shape.
+fn check_shape(what: &str, model: &ScoreModel, image: &Tensor<4>) -> Result<()> {
+    let [_, c, h, w] = image.dims();
+    if [c, h, w] == model.shape {
+        return Ok(());
+    }
+    let [channels, height, width] = model.shape;
+    let problem = format!("is {c}x{h}x{w} (channels, rows, columns)");
+    Err(Error::config(what, problem, format!("this model takes {channels}x{height}x{width}")))
+}

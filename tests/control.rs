@@ -1,0 +1,405 @@
+//! Samples under a condition, against posteriors that are known.
+
+use burn::tensor::Tensor;
+use pollster::block_on;
+use scorefield::Error;
+use scorefield::analytic::GaussianMixture;
+use scorefield::control::{
+    ClassGuide, Guide, class_guided, colorize, denoise, edit, guided, inpaint, upscale,
+};
+use scorefield::model::{DataRange, Denoiser, ScoreModel};
+use scorefield::rng::Noise;
+use scorefield::sampler::{Run, Sampler};
+use scorefield::sde::{AnySde, VeSde, VpSde};
+use scorefield::weights::shipped;
+use serde_json::{Value, json};
+
+use crate::support::{analytic, cpu, digits, figure, lively_model, small_unet, tensor, trials, values};
+
+trials! {
+    cpu: [
+        known_pixels_are_returned_exactly,
+        block_means_and_greys_are_kept,
+        every_sampler_draws_what_is_independent_of_the_known,
+        inpainting_a_gaussian_has_the_stated_bias,
+        inpainting_a_mixture_finds_its_mode,
+        colours_of_a_gaussian_have_the_stated_bias,
+        a_guide_of_weight_one_draws_its_component,
+        a_classifier_has_the_gradient_of_its_verdict,
+        guided_digits_are_of_their_class,
+        an_edited_gaussian_is_where_its_flow_leads,
+        denoising_draws_from_the_posterior,
+        what_cannot_be_controlled_is_refused,
+    ],
+}
+
+fn sdes() -> [(AnySde, &'static str); 2] {
+    [(AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 }), "VE"), (AnySde::Vp(VpSde::default()), "VP")]
+}
+
+fn named(name: &str, options: Value) -> Sampler {
+    Sampler::with_options(name, options.as_object().unwrap()).unwrap()
+}
+
+fn draw(sampler: &Sampler, model: &ScoreModel, n: usize) -> Vec<f32> {
+    let solution = block_on(sampler.sample(model, &Noise::new(21), n, &mut Run::default())).unwrap();
+    values(solution.images)
+}
+
+/// Mean and variance of some numbers.
+fn moments(numbers: impl Iterator<Item = f32> + Clone) -> (f64, f64) {
+    let n = numbers.clone().count() as f64;
+    let mean = numbers.clone().map(f64::from).sum::<f64>() / n;
+    (mean, numbers.map(|v| (f64::from(v) - mean).powi(2)).sum::<f64>() / (n - 1.0))
+}
+
+fn gaussian(mean: [f64; 2], [xx, xy, yy]: [f64; 3]) -> GaussianMixture {
+    GaussianMixture::new(&[1.0], &[mean.to_vec()], &[vec![vec![xx, xy], vec![xy, yy]]]).unwrap()
+}
+
+/// `model` with its first value known.
+fn knowing_first(model: ScoreModel, first: f32) -> ScoreModel {
+    let image = tensor(&[first, 0.0], [1, 2, 1, 1], &cpu());
+    inpaint(model, image, tensor(&[1.0, 0.0], [1, 2, 1, 1], &cpu())).unwrap()
+}
+
+fn few_steps() -> Vec<Sampler> {
+    let few = |sampler: Sampler| {
+        let name = sampler.info().name;
+        let steps = sampler.info().options.iter().find(|option| option.name == "n_steps");
+        steps.map_or(sampler, |option| named(name, json!({"n_steps": option.min.max(4.0)})))
+    };
+    Sampler::all().into_iter().map(few).collect()
+}
+
+fn known_pixels_are_returned_exactly() {
+    let image = Noise::new(4).uniform(0, 3, 49);
+    let mask: Vec<f32> = (0..49).map(|i| if i % 7 < 3 { 1.0 } else { 0.0 }).collect();
+    for (sde, name) in sdes() {
+        for sampler in few_steps() {
+            let model = lively_model(&small_unet(), sde, [1, 7, 7], &cpu());
+            let (pixels, kept) = (tensor(&image, [3, 1, 7, 7], &cpu()), tensor(&mask, [1, 1, 7, 7], &cpu()));
+            let found = draw(&sampler, &inpaint(model, pixels, kept).unwrap(), 3);
+            for (k, (found, image)) in found.iter().zip(&image).enumerate() {
+                let known = mask[k % 49] == 1.0;
+                assert_eq!(found == image, known, "{name}, {sampler:?}, value {k}: {found}, {image}");
+            }
+        }
+    }
+}
+
+fn block_means_and_greys_are_kept() {
+    let small = Noise::new(5).uniform(0, 1, 12);
+    for (sde, name) in sdes() {
+        for sampler in few_steps() {
+            let model = lively_model(&small_unet(), sde, [3, 8, 8], &cpu());
+            let model = upscale(model, tensor(&small, [1, 3, 2, 2], &cpu()), 4).unwrap();
+            let found = draw(&sampler, &model, 1);
+            for (block, expected) in small.iter().enumerate() {
+                let (c, y, x) = (block / 4, block / 2 % 2, block % 2);
+                let at = |i: usize| found[c * 64 + (4 * y + i / 4) * 8 + 4 * x + i % 4];
+                let mean = (0..16).map(at).sum::<f32>() / 16.0;
+                assert!((mean - expected).abs() < 1e-5, "{name}, {sampler:?}: {mean}, {expected}");
+            }
+
+            let image = Noise::new(6).uniform(0, 1, 48);
+            let model = lively_model(&small_unet(), sde, [3, 4, 4], &cpu());
+            let found = draw(&sampler, &colorize(model, tensor(&image, [1, 3, 4, 4], &cpu())).unwrap(), 1);
+            let grey = |v: &[f32], i: usize| (v[i] + v[16 + i] + v[32 + i]) / 3.0;
+            assert!(
+                (0..16).all(|i| (grey(&found, i) - grey(&image, i)).abs() < 1e-5),
+                "{name}, {sampler:?}: {found:?}, {image:?}"
+            );
+        }
+    }
+}
+
+/// Without correlation there is nothing to settle too early: the known value must not disturb the other.
+fn every_sampler_draws_what_is_independent_of_the_known() {
+    let n = 4096;
+    for (sde, name) in sdes() {
+        for (sampler, bias) in [
+            (named("ald", json!({"n_steps": 100, "n_steps_each": 10, "step_size": 0.1})), 0.05),
+            (named("pc", json!({"n_steps": 200})), 0.05),
+            (named("ode", json!({})), 0.01),
+            (named("heun", json!({"n_steps": 40})), 0.01),
+        ] {
+            let model = knowing_first(analytic(&gaussian([0.4, -0.3], [0.3, 0.0, 0.2]), sde), 1.2);
+            let found = draw(&sampler, &model, n);
+            assert!(found.iter().step_by(2).all(|v| *v == 1.2));
+            let (mean, variance) = moments(found.iter().skip(1).step_by(2).copied());
+            let five = 5.0 / (n as f64).sqrt();
+            let (off_mean, off_variance) =
+                ((mean + 0.3).abs() / 0.2_f64.sqrt(), (variance / 0.2 - 1.0).abs());
+            figure(format_args!(
+                "{}, {name}, independent: mean off by {off_mean:.3}, variance by {off_variance:.3}",
+                sampler.info().name
+            ));
+            assert!(
+                off_mean < five + bias && off_variance < five * 2.0_f64.sqrt() + bias,
+                "{name}, {sampler:?}: mean {mean}, variance {variance}"
+            );
+        }
+    }
+}
+
+/// How each sampler's inpainting differs from the posterior: the mean in its deviations, the variance as a
+/// ratio. The bounds are what docs/CONTROL.md states, plus five standard errors: only the corrector's and
+/// annealed Langevin's steps bring the two together.
+fn inpainting_a_gaussian_has_the_stated_bias() {
+    let (mean, [xx, xy, yy], first, n) = ([0.4, -0.3], [0.30, 0.18, 0.20], 1.2, 4096);
+    let exact_mean = mean[1] + xy / xx * (first - mean[0]);
+    let exact_variance = yy - xy * xy / xx;
+    for (sde, name) in sdes() {
+        for (sampler, most) in [
+            (named("heun", json!({"n_steps": 40})), [0.9, 0.6]),
+            (named("ode", json!({})), [0.9, 0.6]),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 0})), [0.6, 0.42]),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 1})), [0.4, 0.34]),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 5})), [0.25, 0.2]),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 20})), [0.13, 0.1]),
+            (named("ald", json!({"n_steps": 100, "n_steps_each": 40, "step_size": 0.1})), [0.1, 0.08]),
+        ] {
+            let model = knowing_first(analytic(&gaussian(mean, [xx, xy, yy]), sde), first as f32);
+            let found = draw(&sampler, &model, n);
+            let (mean, variance) = moments(found.iter().skip(1).step_by(2).copied());
+            let off = [(mean - exact_mean) / exact_variance.sqrt(), variance / exact_variance - 1.0];
+            figure(format_args!(
+                "inpainting, {name}, {sampler:?}: mean off by {:+.3} deviations, variance by {:+.1} %",
+                off[0],
+                100.0 * off[1]
+            ));
+            assert!(off[0].abs() < most[0] && off[1].abs() < most[1], "{name}, {sampler:?}: {off:?}");
+        }
+    }
+}
+
+/// The known first value belongs to the second component, all but for one in 10⁵.
+fn inpainting_a_mixture_finds_its_mode() {
+    let covariances = [vec![vec![0.05, 0.02], vec![0.02, 0.04]], vec![vec![0.04, -0.01], vec![-0.01, 0.06]]];
+    let mixture =
+        GaussianMixture::new(&[0.8, 0.2], &[vec![-1.0, -0.6], vec![0.8, 0.7]], &covariances).unwrap();
+    let n = 2048;
+    for (sde, name) in sdes() {
+        for (sampler, most_wrong) in [
+            (named("heun", json!({"n_steps": 40})), 0.35),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 0})), 0.13),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 5})), 0.02),
+        ] {
+            let found = draw(&sampler, &knowing_first(analytic(&mixture, sde), 0.6), n);
+            let second = || found.iter().skip(1).step_by(2).copied();
+            let wrong = second().filter(|v| *v < 0.05).count() as f64 / n as f64;
+            let (mean, variance) = moments(second());
+            figure(format_args!(
+                "mixture, {name}, {sampler:?}: {:.1} % in the wrong mode, mean {mean:.3} (exact 0.750), variance {variance:.4} (exact 0.0575)",
+                100.0 * wrong
+            ));
+            assert!(wrong <= most_wrong, "{name}, {sampler:?}: {wrong}");
+        }
+    }
+}
+
+/// One pixel of three correlated colours: the difference of red and blue given grey.
+fn colours_of_a_gaussian_have_the_stated_bias() {
+    let covariance = vec![vec![0.10, 0.06, 0.02], vec![0.06, 0.08, 0.03], vec![0.02, 0.03, 0.06]];
+    let mean = [0.5, 0.4, 0.3];
+    let mixture = GaussianMixture::new(&[1.0], &[mean.to_vec()], std::slice::from_ref(&covariance)).unwrap();
+    // red - blue = a·x, grey = b·x: both normal, so the posterior is a line.
+    let (a, b) = ([1.0, 0.0, -1.0], [1.0 / 3.0; 3]);
+    let form = |p: [f64; 3], q: [f64; 3]| -> f64 {
+        (0..3).flat_map(|i| (0..3).map(move |j| (i, j))).map(|(i, j)| p[i] * covariance[i][j] * q[j]).sum()
+    };
+    let grey = 0.6;
+    let exact_mean = 0.2 + form(a, b) / form(b, b) * (grey - 0.4);
+    let exact_variance = form(a, a) - form(a, b).powi(2) / form(b, b);
+    for (sde, name) in sdes() {
+        let model = colorize(analytic(&mixture, sde), Tensor::full([1, 3, 1, 1], grey, &cpu())).unwrap();
+        for (sampler, most) in [
+            (named("heun", json!({"n_steps": 40})), [0.2, 0.16]),
+            (named("pc", json!({"n_steps": 200, "n_corrector": 5})), [0.1, 0.11]),
+        ] {
+            let found = draw(&sampler, &model, 4096);
+            assert!(found.chunks_exact(3).all(|c| ((c[0] + c[1] + c[2]) / 3.0 - 0.6).abs() < 1e-5));
+            let (mean, variance) = moments(found.chunks_exact(3).map(|c| c[0] - c[2]));
+            let off = [(mean - exact_mean) / exact_variance.sqrt(), variance / exact_variance - 1.0];
+            figure(format_args!(
+                "colours, {name}, {}: mean off by {:+.3} deviations, variance by {:+.1} %",
+                sampler.info().name,
+                off[0],
+                100.0 * off[1]
+            ));
+            assert!(off[0].abs() < most[0] && off[1].abs() < most[1], "{name}, {sampler:?}: {off:?}");
+        }
+    }
+}
+
+/// The opinion of the mixture itself that a point belongs to one component: by Tweedie its gradient is the
+/// difference of two denoisers over sigma².
+struct ComponentGuide {
+    all: GaussianMixture,
+    one: GaussianMixture,
+}
+
+impl Guide for ComponentGuide {
+    fn gradient(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
+        let difference = self.one.denoise(x.clone(), sigma) - self.all.denoise(x, sigma);
+        let weights: Vec<f32> = sigma.iter().map(|s| (1.0 / (s * s)) as f32).collect();
+        difference * tensor(&weights, [sigma.len(), 1, 1, 1], &cpu())
+    }
+}
+
+fn a_guide_of_weight_one_draws_its_component() {
+    let parts = [([-0.4, -0.2], [0.05, 0.02, 0.04]), ([0.3, 0.2], [0.04, -0.01, 0.06])];
+    let covariances = parts.map(|(_, [xx, xy, yy])| vec![vec![xx, xy], vec![xy, yy]]);
+    let means = parts.map(|(mean, _)| mean.to_vec());
+    let all = GaussianMixture::new(&[0.7, 0.3], &means, &covariances).unwrap();
+    let (mean, covariance) = parts[1];
+    let n = 4096;
+    for (sde, name) in sdes() {
+        for sampler in [named("heun", json!({"n_steps": 40})), named("pc", json!({"n_steps": 300}))] {
+            let guide = ComponentGuide { all: all.clone(), one: gaussian(mean, covariance) };
+            let found = draw(&sampler, &guided(analytic(&all, sde), Box::new(guide), 1.0), n);
+            for i in 0..2 {
+                let (m, v) = moments(found.iter().skip(i).step_by(2).copied());
+                let exact = covariance[2 * i];
+                let (off_mean, off) = ((m - mean[i]).abs() / exact.sqrt(), (v / exact - 1.0).abs());
+                let five = 5.0 / (n as f64).sqrt();
+                assert!(
+                    off_mean < five + 0.03 && off < five * 2.0_f64.sqrt() + 0.05,
+                    "{name}, {sampler:?}, value {i}: mean {m}, variance {v}"
+                );
+            }
+        }
+    }
+}
+
+fn a_classifier_has_the_gradient_of_its_verdict() {
+    let classifier = || shipped::open("mnist-classifier").unwrap().classifier(&cpu()).unwrap();
+    let range = DataRange::CENTRED;
+    let guide = ClassGuide::new(classifier(), range, 3);
+    let noise = Noise::new(2).normal(0, 2, 784);
+    let x: Vec<f32> =
+        digits()[..2 * 784].iter().zip(&noise).map(|(b, z)| f32::from(*b) / 127.5 - 1.0 + 0.8 * z).collect();
+    let gradient = values(guide.gradient(tensor(&x, [2, 1, 28, 28], &cpu()), &[0.8]));
+    // Along the gradient itself, where the derivative is its length; f32 leaves three digits of it.
+    for k in 0..2 {
+        let of_k = |v: &[f32]| v[k * 784..(k + 1) * 784].to_vec();
+        let (x, gradient) = (of_k(&x), of_k(&gradient));
+        let length = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        let log_p = |h: f64| {
+            let moved: Vec<f32> =
+                x.iter().zip(&gradient).map(|(x, g)| x + (h * f64::from(*g) / length) as f32).collect();
+            let pixels = range.decode(tensor(&moved, [1, 1, 28, 28], &cpu()));
+            let logits: Vec<f64> =
+                values(classifier().forward(pixels, &[0.4]).logits).into_iter().map(f64::from).collect();
+            logits[3] - logits.iter().map(|l| l.exp()).sum::<f64>().ln()
+        };
+        let h = 0.02;
+        let derivative = (log_p(h) - log_p(-h)) / (2.0 * h);
+        assert!(
+            (derivative / length - 1.0).abs() < 0.02,
+            "{derivative} along the gradient of length {length}"
+        );
+    }
+}
+
+/// In the opinion of the guide itself, on clean images; docs/CONTROL.md has another judge, and says why the
+/// share is not 1. Unguided, one digit in ten is a four, and four of twelve only once in forty seeds.
+fn guided_digits_are_of_their_class() {
+    let classifier = || shipped::open("mnist-classifier").unwrap().classifier(&cpu()).unwrap();
+    let model = || shipped::open("mnist-vp").unwrap().score_model(&cpu()).unwrap();
+    let sampler = named("heun", json!({"n_steps": 12}));
+    let found: Vec<usize> = [0.0, 3.0]
+        .map(|weight| {
+            let model = class_guided(model(), classifier(), 10, 4, weight).unwrap();
+            let images = tensor(&draw(&sampler, &model, 12), [12, 1, 28, 28], &cpu());
+            let logits = values(classifier().forward(images, &[0.0]).logits);
+            let is_four = |row: &&[f32]| row.iter().all(|logit| *logit <= row[4]);
+            logits.chunks_exact(10).filter(is_four).count()
+        })
+        .to_vec();
+    figure(format_args!("of 12 digits, {} are fours with weight 0, {} with weight 3", found[0], found[1]));
+    assert!(found[0] < 4 && found[1] >= 6, "{found:?}");
+}
+
+/// The flow keeps `(x - mean)/sqrt(v + sigma²)`, so samples of it are normal around a point on the way from
+/// the sketch to the mean.
+fn an_edited_gaussian_is_where_its_flow_leads() {
+    let (mean, v, sketch, n) = ([0.4, -0.3], [0.3, 0.2], [1.4, 0.2], 4096);
+    for (sde, name) in sdes() {
+        let mut last = 0.0;
+        for strength in [0.2, 0.5, 0.8] {
+            let model = analytic(&gaussian(mean, [v[0], 0.0, v[1]]), sde);
+            let image = tensor(&sketch.map(|v| v as f32), [1, 2, 1, 1], &cpu());
+            let found =
+                draw(&named("heun", json!({"n_steps": 40})), &edit(model, image, strength).unwrap(), n);
+            let sigma_sq = sde.sigma(strength).powi(2);
+            for i in 0..2 {
+                let (m, variance) = moments(found.iter().skip(i).step_by(2).copied());
+                let exact = mean[i] + (sketch[i] - mean[i]) * (v[i] / (v[i] + sigma_sq)).sqrt();
+                let exact_variance = sigma_sq * v[i] / (v[i] + sigma_sq);
+                let five = 5.0 / (n as f64).sqrt();
+                assert!(
+                    (m - exact).abs() < (five + 0.02) * exact_variance.sqrt()
+                        && (variance / exact_variance - 1.0).abs() < five * 2.0_f64.sqrt() + 0.02,
+                    "{name}, {strength}: mean {m} not {exact}, variance {variance} not {exact_variance}"
+                );
+            }
+            let (m, _) = moments(found.iter().step_by(2).copied());
+            let off = (m - sketch[0]).abs();
+            assert!(off > last, "{name}: strength {strength} is {off} from the sketch");
+            last = off;
+        }
+    }
+}
+
+fn denoising_draws_from_the_posterior() {
+    let (mean, v, noisy, n) = ([0.4, -0.3], [0.3, 0.2], [1.4, 0.2], 4096);
+    for (sde, name) in sdes() {
+        for sigma in [0.2, 1.0] {
+            let model = analytic(&gaussian(mean, [v[0], 0.0, v[1]]), sde);
+            let image = tensor(&noisy.map(|v| v as f32), [1, 2, 1, 1], &cpu());
+            let model = denoise(model, image.clone(), sigma).unwrap();
+            let best = values(model.pixels(model.denoised(model.prior(image.zeros_like()), &[1.0])));
+            let found = draw(&named("pc", json!({"n_steps": 300, "n_corrector": 0})), &model, n);
+            for i in 0..2 {
+                let share = v[i] / (v[i] + sigma * sigma);
+                let (exact, exact_variance) = (mean[i] + share * (noisy[i] - mean[i]), share * sigma * sigma);
+                assert!((f64::from(best[i]) - exact).abs() < 1e-5, "{name}: {} not {exact}", best[i]);
+                let (m, variance) = moments(found.iter().skip(i).step_by(2).copied());
+                let five = 5.0 / (n as f64).sqrt();
+                assert!(
+                    (m - exact).abs() < (five + 0.03) * exact_variance.sqrt()
+                        && (variance / exact_variance - 1.0).abs() < five * 2.0_f64.sqrt() + 0.03,
+                    "{name}, {sigma}: mean {m} not {exact}, variance {variance} not {exact_variance}"
+                );
+            }
+        }
+    }
+}
+
+fn what_cannot_be_controlled_is_refused() {
+    let grey = || lively_model(&small_unet(), sdes()[1].0, [1, 6, 6], &cpu());
+    let zeros = |c, h, w| Tensor::<4>::zeros([1, c, h, w], &cpu());
+    let classifier = || shipped::open("mnist-classifier").unwrap().classifier(&cpu()).unwrap();
+    for (result, word) in [
+        (inpaint(grey(), zeros(1, 5, 6), zeros(1, 6, 6)), "the image"),
+        (inpaint(grey(), zeros(1, 6, 6), zeros(1, 5, 6)), "the mask"),
+        (inpaint(grey(), zeros(1, 6, 6), zeros(3, 6, 6)), "the mask"),
+        (inpaint(grey(), zeros(1, 6, 6), Tensor::zeros([2, 1, 6, 6], &cpu())), "the mask"),
+        (colorize(grey(), zeros(1, 6, 6)), "3 channels"),
+        (upscale(grey(), zeros(1, 3, 3), 4), "divisor"),
+        (upscale(grey(), zeros(1, 3, 3), 0), "divisor"),
+        (upscale(grey(), zeros(1, 3, 3), 3), "1x2x2"),
+        (edit(grey(), zeros(1, 6, 6), 0.0), "0.01 to 1"),
+        (edit(grey(), zeros(1, 6, 6), f64::NAN), "0.01 to 1"),
+        (edit(grey(), zeros(1, 6, 5), 0.5), "the image"),
+        (denoise(grey(), zeros(1, 6, 6), 0.0), "sigma"),
+        (denoise(grey(), zeros(1, 6, 6), 1e4), "sigma"),
+        (class_guided(grey(), classifier(), 10, 10, 1.0), "0 to 9"),
+        (class_guided(grey(), classifier(), 10, 1, f64::NAN), "guidance"),
+    ] {
+        let Err(problem @ Error::Config { .. }) = result else { panic!("{word}: {result:?}") };
+        assert!(problem.to_string().contains(word), "{word}: {problem}");
+    }
+}
