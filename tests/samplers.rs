@@ -11,7 +11,7 @@ use scorefield::analytic::GaussianMixture;
 use scorefield::cancel::CancelToken;
 use scorefield::model::{DataRange, Denoiser, ScoreModel};
 use scorefield::rng::Noise;
-use scorefield::sampler::{Event, Run, Sampler};
+use scorefield::sampler::{Event, OptionKind, Run, Sampler};
 use scorefield::schedule::geometric;
 use scorefield::sde::{AnySde, VeSde, VpSde};
 use serde_json::json;
@@ -410,15 +410,24 @@ fn options_out_of_range_are_refused() {
                 let options = [(option.name.to_string(), value)].into_iter().collect();
                 Sampler::with_options(info.name, &options)
             };
-            let whole = |value: f64| if option.integer { json!(value as i64) } else { json!(value) };
-            for good in [option.min, option.max] {
-                let chosen = set(whole(good)).unwrap();
+            let (good, bad) = match option.kind {
+                OptionKind::Number { min, max, integer, .. } => {
+                    let whole = |value: f64| if integer { json!(value as i64) } else { json!(value) };
+                    (vec![whole(min), whole(max)], vec![whole(min - 1.0), whole(max + 1.0), json!("1")])
+                }
+                OptionKind::Choice { choices } => {
+                    let names = choices.iter().map(|choice| json!(choice.name)).collect();
+                    (names, vec![json!("nothing"), json!(""), json!(0)])
+                }
+            };
+            for good in good {
+                let chosen = set(good.clone()).unwrap();
                 let stored = serde_json::to_value(&chosen).unwrap();
-                assert_eq!(stored[option.name].as_f64(), Some(good), "{} {}", info.name, option.name);
+                let same = stored[option.name] == good || stored[option.name].as_f64() == good.as_f64();
+                assert!(same, "{} {}: {stored}", info.name, option.name);
                 assert_eq!(serde_json::from_value::<Sampler>(stored).unwrap(), chosen);
             }
-            for bad in [whole(option.min - 1.0), whole(option.max + 1.0), json!(null), json!("1"), json!([1])]
-            {
+            for bad in bad.into_iter().chain([json!(null), json!([1])]) {
                 let message = set(bad.clone()).unwrap_err().to_string();
                 assert!(message.contains(option.name), "{bad}: {message}");
                 // What did not come through `with_options`, from a link for instance, is caught by `sample`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
@@ -42,13 +42,13 @@ impl ModelArgs {
 /// Which sampler to use, and how.
 #[derive(Debug, clap::Args)]
 pub struct SamplerArgs {
-    /// ald, pc, ode or heun.
+    /// ald, pc, ode, heun, dpmpp_2m, ddim, euler, ancestral, reverse_diffusion, euler_maruyama or langevin.
     #[arg(long, default_value = "heun")]
     pub sampler: String,
     /// Number of steps, where the sampler has one.
     #[arg(long)]
     pub steps: Option<usize>,
-    /// Another option of the sampler; may be repeated (`--option corrector_snr=0.2`).
+    /// Another option of the sampler; may be repeated (`--option corrector_snr=0.2 --option predictor=ancestral`).
     #[arg(long = "option", value_name = "NAME=VALUE")]
     pub options: Vec<String>,
 }
@@ -61,14 +61,11 @@ impl SamplerArgs {
             options.insert("n_steps".into(), steps.into());
         }
         for option in &self.options {
-            let parsed = option.split_once('=').and_then(|(name, value)| {
-                Some((name.to_string(), serde_json::from_str::<Value>(value).ok()?))
-            });
-            let Some((name, value)) = parsed else {
-                let fix = "write it as NAME=NUMBER";
+            let Some((name, value)) = option.split_once('=') else {
+                let fix = "write it as NAME=VALUE";
                 return Err(Error::config("option", format!("`{option}` cannot be read"), fix));
             };
-            options.insert(name, value);
+            options.insert(name.into(), serde_json::from_str(value).unwrap_or_else(|_| value.into()));
         }
         Sampler::with_options(&self.sampler, &options)
     }
