@@ -13,10 +13,13 @@ use scorefield::model::{DataRange, Denoiser, ScoreModel};
 use scorefield::rng::Noise;
 use scorefield::sampler::{Event, OptionKind, Run, Sampler};
 use scorefield::schedule::geometric;
-use scorefield::sde::{AnySde, VeSde, VpSde};
+use scorefield::sde::AnySde;
 use serde_json::json;
 
-use crate::support::{analytic, cpu, figure, gpu, lively_model, relative_error, small_unet, trials, values};
+use crate::support::{
+    GAUSSIAN, MIXTURE, Part, analytic, cpu, draw, estimate, figure, gpu, lively_model, mixture, named,
+    relative_error, sdes, small_unet, trials,
+};
 
 trials! {
     cpu: [
@@ -25,6 +28,12 @@ trials! {
         pc_finds_the_distribution,
         ode_finds_the_distribution,
         heun_finds_the_distribution,
+        dpmpp_2m_finds_the_distribution,
+        ddim_finds_the_distribution,
+        euler_finds_the_distribution,
+        ancestral_finds_the_distribution,
+        reverse_diffusion_finds_the_distribution,
+        euler_maruyama_finds_the_distribution,
         every_sampler_has_its_test,
         the_corrector_with_its_default_size_fits_many_dimensions,
         evaluations_are_counted_and_are_what_is_documented,
@@ -38,55 +47,21 @@ trials! {
     gpu: [the_gpu_draws_the_same_pictures_alone_and_in_a_batch],
 }
 
-/// Sigma_max is 40 times the largest distance in the data, as technique 1 would not be needed for 2-D data
-/// but keeps the prior's missing mean below 1 % of the data's deviation.
 fn ve() -> AnySde {
-    AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 })
+    sdes()[0].0
 }
 
 fn vp() -> AnySde {
-    AnySde::Vp(VpSde::default())
+    sdes()[1].0
 }
 
-/// One component of the 2-D targets: weight, mean, covariance (xx, xy, yy).
-type Part = (f64, [f64; 2], [f64; 3]);
-
-const GAUSSIAN: &[Part] = &[(1.0, [0.4, -0.3], [0.30, 0.18, 0.20])];
-/// The means are 2.2 apart, ten deviations: every sample belongs to one component without doubt.
-const MIXTURE: &[Part] = &[(0.2, [-1.0, -0.6], [0.05, 0.02, 0.04]), (0.8, [0.8, 0.7], [0.04, -0.01, 0.06])];
-
-fn mixture(parts: &[Part]) -> GaussianMixture {
-    let weights: Vec<f64> = parts.iter().map(|part| part.0).collect();
-    let means: Vec<Vec<f64>> = parts.iter().map(|part| part.1.to_vec()).collect();
-    let covariances: Vec<_> =
-        parts.iter().map(|(_, _, [a, b, c])| vec![vec![*a, *b], vec![*b, *c]]).collect();
-    GaussianMixture::new(&weights, &means, &covariances).unwrap()
-}
-
-fn named(name: &str, options: serde_json::Value) -> Sampler {
-    Sampler::with_options(name, options.as_object().unwrap()).unwrap()
-}
-
-fn draw(sampler: &Sampler, model: &ScoreModel, noise: Noise, n: usize) -> Vec<f32> {
-    let solution = block_on(sampler.sample(model, &noise, n, &mut Run::default())).unwrap();
-    values(solution.images)
-}
-
-/// Mean and standard error of some numbers.
-fn estimate(numbers: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
-    let n = numbers.clone().count() as f64;
-    let mean = numbers.clone().sum::<f64>() / n;
-    let variance = numbers.map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    (mean, (variance / n).sqrt())
-}
-
-/// Draws samples of both targets for both diffusions and compares weights, means and covariances.
+/// Draws samples of both targets for all diffusions and compares weights, means and covariances.
 ///
 /// An estimate may be off by five of its own standard errors, which chance exceeds once in a million, plus
 /// `bias`: what the method's finite steps may cost, for means and covariances in units of the component's
 /// deviations and variances, for weights as it stands.
 fn check(sampler: &Sampler, n: usize, bias: f64) {
-    for (sde, sde_name) in [(ve(), "VE"), (vp(), "VP")] {
+    for (sde, sde_name) in sdes() {
         for (parts, target) in [(GAUSSIAN, "Gaussian"), (MIXTURE, "mixture")] {
             let what = format!("{} on the {sde_name} {target}", sampler.info().name);
             let samples = draw(sampler, &analytic(&mixture(parts), sde), Noise::new(11), n);
@@ -148,6 +123,31 @@ fn ode_finds_the_distribution() {
 
 fn heun_finds_the_distribution() {
     check(&named("heun", json!({"n_steps": 60})), 8192, 0.01);
+}
+
+fn dpmpp_2m_finds_the_distribution() {
+    check(&named("dpmpp_2m", json!({"n_steps": 60})), 8192, 0.01);
+}
+
+fn ddim_finds_the_distribution() {
+    check(&named("ddim", json!({"n_steps": 300})), 8192, 0.03);
+    check(&named("ddim", json!({"n_steps": 300, "eta": 1.0})), 8192, 0.03);
+}
+
+fn euler_finds_the_distribution() {
+    check(&named("euler", json!({"n_steps": 300})), 8192, 0.03);
+}
+
+fn ancestral_finds_the_distribution() {
+    check(&named("ancestral", json!({"n_steps": 300})), 8192, 0.03);
+}
+
+fn reverse_diffusion_finds_the_distribution() {
+    check(&named("reverse_diffusion", json!({"n_steps": 300})), 8192, 0.03);
+}
+
+fn euler_maruyama_finds_the_distribution() {
+    check(&named("euler_maruyama", json!({"n_steps": 300})), 8192, 0.03);
 }
 
 /// On a Gaussian annealed Langevin is linear, so the variance it ends with is known for any number of levels:
@@ -276,7 +276,7 @@ fn evaluations_are_counted_and_are_what_is_documented() {
 
 /// Exact on the CPU: no operation mixes samples, and none rounds differently for another batch size.
 fn a_sample_alone_is_the_same_as_in_a_batch() {
-    for sde in [ve(), vp()] {
+    for (sde, _) in sdes() {
         let model = analytic(&mixture(MIXTURE), sde);
         for sampler in Sampler::all() {
             let noise = Noise::new(0x1234_5678_9abc);
@@ -387,7 +387,7 @@ impl Denoiser for Broken {
 }
 
 fn samples_that_are_not_finite_are_an_error() {
-    for sde in [ve(), vp()] {
+    for (sde, _) in sdes() {
         let model = ScoreModel::new(Box::new(Broken), sde, DataRange::UNIT, [1, 2, 2], &cpu());
         for sampler in Sampler::all() {
             let result = block_on(sampler.sample(&model, &Noise::new(1), 2, &mut Run::default()));

@@ -12,6 +12,8 @@ mod noise;
 mod model;
 // Every sampler against distributions whose score is known.
 mod samplers;
+// How fast samplers converge, and what follows from the theory: orders, marginals, identities.
+mod convergence;
 // The probability-flow ODE: convergence order, encoding and decoding, interpolation.
 mod ode;
 // Fused operations and the network against plain ones, on both devices.
@@ -31,6 +33,7 @@ fn main() {
         noise::trials(),
         model::trials(),
         samplers::trials(),
+        convergence::trials(),
         ode::trials(),
         parity::trials(),
         training::trials(),
