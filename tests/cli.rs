@@ -75,6 +75,10 @@ fn interpolation_and_models_work_without_a_path() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     good(at, "sample --model mnist-ve --device cpu --sampler heun --steps 3 --count 2 --out two.png");
+    good(
+        at,
+        "sample --device cpu --sampler pc --steps 3 --option predictor=ancestral --count 1 --out one.png",
+    );
     let said = good(
         at,
         "interpolate --device cpu --from seed:3 --to seed:4/1 --frames 3 --rtol 0.05 --atol 0.05 --json",
@@ -82,7 +86,7 @@ fn interpolation_and_models_work_without_a_path() {
     let summary: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(summary["shape"], serde_json::json!([3, 1, 28, 28]));
     assert!(summary["nfe"].as_u64().unwrap() > 6);
-    assert_eq!(files(at), ["interpolation.png", "two.png"]);
+    assert_eq!(files(at), ["interpolation.png", "one.png", "two.png"]);
     let listed = good(at, "models");
     assert!(
         ["mnist-vp", "mnist-ve", "mnist-classifier"].iter().all(|name| listed.contains(name)),
@@ -94,9 +98,13 @@ fn wrong_usage_exits_with_2_and_names_what_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, words) in [
         ("smaple", &["sample"][..]),
-        ("sample --sampler euler", &["ald", "pc", "ode", "heun"]),
+        ("sample --sampler leapfrog", &["ald", "pc", "ode", "heun", "dpmpp_2m", "langevin"]),
         ("sample --sampler pc --option snr=0.1", &["corrector_snr"]),
-        ("sample --sampler pc --option corrector_snr=high", &["NAME=NUMBER"]),
+        ("sample --sampler pc --option corrector_snr", &["NAME=VALUE"]),
+        ("sample --sampler pc --option corrector_snr=high", &["corrector_snr", "a number from 0.001 to 1"]),
+        ("sample --sampler pc --option predictor=euler", &["predictor", "euler_maruyama, ancestral, none"]),
+        ("sample --sampler pc --option predictor=none --option corrector=none", &["choose a predictor"]),
+        ("sample --sampler heun --option s_tmin=2 --option s_tmax=1", &["s_tmin <= s_tmax"]),
         ("sample --sampler heun --steps 0", &["from 1 to 1000"]),
         ("sample --count 0", &["--count", "1 to 1000000"]),
         ("sample --device tpu", &["auto, gpu or cpu"]),

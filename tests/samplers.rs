@@ -17,8 +17,8 @@ use scorefield::sde::AnySde;
 use serde_json::json;
 
 use crate::support::{
-    GAUSSIAN, MIXTURE, Part, analytic, cpu, draw, estimate, figure, gpu, lively_model, mixture, named,
-    relative_error, sdes, small_unet, trials,
+    GAUSSIAN, MIXTURE, Part, analytic, cpu, draw, energy_distance, estimate, exact, figure, floor, gpu,
+    lively_model, mixture, named, relative_error, sdes, small_unet, trials,
 };
 
 trials! {
@@ -34,6 +34,7 @@ trials! {
         ancestral_finds_the_distribution,
         reverse_diffusion_finds_the_distribution,
         euler_maruyama_finds_the_distribution,
+        langevin_finds_the_distribution,
         every_sampler_has_its_test,
         the_corrector_with_its_default_size_fits_many_dimensions,
         evaluations_are_counted_and_are_what_is_documented,
@@ -55,13 +56,13 @@ fn vp() -> AnySde {
     sdes()[1].0
 }
 
-/// Draws samples of both targets for all diffusions and compares weights, means and covariances.
+/// Draws samples of both targets for VE and VP and compares weights, means and covariances.
 ///
 /// An estimate may be off by five of its own standard errors, which chance exceeds once in a million, plus
 /// `bias`: what the method's finite steps may cost, for means and covariances in units of the component's
 /// deviations and variances, for weights as it stands.
 fn check(sampler: &Sampler, n: usize, bias: f64) {
-    for (sde, sde_name) in sdes() {
+    for (sde, sde_name) in sdes().into_iter().take(2) {
         for (parts, target) in [(GAUSSIAN, "Gaussian"), (MIXTURE, "mixture")] {
             let what = format!("{} on the {sde_name} {target}", sampler.info().name);
             let samples = draw(sampler, &analytic(&mixture(parts), sde), Noise::new(11), n);
@@ -129,25 +130,53 @@ fn dpmpp_2m_finds_the_distribution() {
     check(&named("dpmpp_2m", json!({"n_steps": 60})), 8192, 0.01);
 }
 
+// The first-order methods' biases are those that their recursions have on Gaussians of the components'
+// variances, 0.02 to 0.07 (see `convergence::stochastic_steps_follow_their_recursion`).
+
+/// 3.4 % too little variance at most (VP).
 fn ddim_finds_the_distribution() {
-    check(&named("ddim", json!({"n_steps": 300})), 8192, 0.03);
-    check(&named("ddim", json!({"n_steps": 300, "eta": 1.0})), 8192, 0.03);
+    check(&named("ddim", json!({"n_steps": 500})), 8192, 0.04);
 }
 
+/// A tenth too little variance for VE, whose noise falls by the same factor in each step; 1.7 % for VP.
 fn euler_finds_the_distribution() {
-    check(&named("euler", json!({"n_steps": 300})), 8192, 0.03);
+    check(&named("euler", json!({"n_steps": 500})), 8192, 0.11);
 }
 
+/// 4.5 % too little variance at most (VP).
 fn ancestral_finds_the_distribution() {
-    check(&named("ancestral", json!({"n_steps": 300})), 8192, 0.03);
+    check(&named("ancestral", json!({"n_steps": 1000})), 4096, 0.05);
 }
 
+/// 3.5 % too much variance at most (VP).
 fn reverse_diffusion_finds_the_distribution() {
-    check(&named("reverse_diffusion", json!({"n_steps": 300})), 8192, 0.03);
+    check(&named("reverse_diffusion", json!({"n_steps": 500})), 8192, 0.04);
 }
 
+/// 1.4 % too much variance at most (VP).
 fn euler_maruyama_finds_the_distribution() {
-    check(&named("euler_maruyama", json!({"n_steps": 300})), 8192, 0.03);
+    check(&named("euler_maruyama", json!({"n_steps": 300})), 8192, 0.02);
+}
+
+/// Its distribution is that of the data with the level's noise, up to the finite steps: with steps of a tenth of
+/// the noise's variance, 5 % too much variance at most.
+fn langevin_finds_the_distribution() {
+    let (n, sigma) = (1024, 0.5);
+    for (sde, sde_name) in sdes() {
+        for (parts, target) in [(GAUSSIAN, "Gaussian"), (MIXTURE, "mixture")] {
+            let options = json!({"n_steps": 600, "sigma": sigma, "step_size": 0.1, "last_step": "keep"});
+            let samples =
+                draw(&named("langevin", options), &analytic(&mixture(parts), sde), Noise::new(11), n);
+            let samples: Vec<[f64; 2]> =
+                samples.chunks_exact(2).map(|x| [f64::from(x[0]), f64::from(x[1])]).collect();
+            let truth = exact(parts, sigma, 1, 2 * n);
+            let found = energy_distance(&samples, &truth) / floor(parts, sigma, &truth, n);
+            figure(format_args!(
+                "langevin, {sde_name} {target}: {found:.2} times the energy distance of exact samples"
+            ));
+            assert!(found < 3.0, "{sde_name} {target}: {found} times the energy distance of exact samples");
+        }
+    }
 }
 
 /// On a Gaussian annealed Langevin is linear, so the variance it ends with is known for any number of levels:
@@ -247,15 +276,33 @@ fn evaluations_are_counted_and_are_what_is_documented() {
     let calls = Rc::new(Cell::new(0));
     let denoiser = Counted { inner: mixture(MIXTURE), calls: calls.clone() };
     let model = ScoreModel::new(Box::new(denoiser), ve(), DataRange::UNIT, [2, 1, 1], &cpu());
-    let cases = [
+    let mut cases = vec![
         (named("ald", json!({"n_steps": 7, "n_steps_each": 3})), Some(7 * 3 + 1)),
+        (named("ald", json!({"n_steps": 7, "n_steps_each": 3, "last_step": "keep"})), Some(7 * 3)),
         (named("pc", json!({"n_steps": 9, "n_corrector": 0})), Some(9 + 1)),
         (named("pc", json!({"n_steps": 9, "n_corrector": 2})), Some(9 * 3 + 1)),
+        (named("pc", json!({"n_steps": 9, "n_corrector": 2, "corrector": "none"})), Some(9 + 1)),
+        (named("pc", json!({"n_steps": 9, "n_corrector": 2, "predictor": "none"})), Some(9 * 2 + 1)),
+        (named("pc", json!({"n_steps": 9, "corrector": "ald", "last_step": "keep"})), Some(9 * 2)),
         (named("heun", json!({"n_steps": 1})), Some(1)),
         (named("heun", json!({"n_steps": 11})), Some(2 * 11 - 1)),
+        (named("heun", json!({"n_steps": 11, "s_churn": 10.0})), Some(2 * 11 - 1)),
         (named("ode", json!({})), None),
+        (named("dpmpp_2m", json!({"n_steps": 1})), Some(1)),
+        (named("dpmpp_2m", json!({"n_steps": 6})), Some(6)),
+        (named("ddim", json!({"n_steps": 1})), Some(1)),
+        (named("ddim", json!({"n_steps": 6, "eta": 0.5})), Some(6)),
     ];
+    for name in ["euler", "ancestral", "reverse_diffusion", "euler_maruyama", "langevin"] {
+        cases.push((named(name, json!({"n_steps": 8})), Some(8 + 1)));
+        cases.push((named(name, json!({"n_steps": 8, "last_step": "keep"})), Some(8)));
+    }
+    for sampler in Sampler::all() {
+        let name = sampler.info().name;
+        assert!(cases.iter().any(|(case, _)| case.info().name == name), "{name} needs its line above");
+    }
     for (sampler, documented) in cases {
+        assert_eq!(sampler.evaluations(), documented, "{sampler:?}: stated and documented evaluations");
         let before = calls.get();
         let last_step = Rc::new(Cell::new(0));
         let steps = last_step.clone();
@@ -451,7 +498,14 @@ fn the_gpu_draws_the_same_pictures_alone_and_in_a_batch() {
         named("ald", json!({"n_steps": 4, "n_steps_each": 2})),
         named("pc", json!({"n_steps": 6})),
         named("ode", json!({"rtol": 0.05, "atol": 0.05})),
-        named("heun", json!({"n_steps": 4})),
+        named("heun", json!({"n_steps": 4, "s_churn": 2.0})),
+        named("dpmpp_2m", json!({"n_steps": 4})),
+        named("ddim", json!({"n_steps": 4, "eta": 0.5})),
+        named("euler", json!({"n_steps": 6})),
+        named("ancestral", json!({"n_steps": 6})),
+        named("reverse_diffusion", json!({"n_steps": 6})),
+        named("euler_maruyama", json!({"n_steps": 6})),
+        named("langevin", json!({"n_steps": 6})),
     ];
     assert_eq!(few.len(), Sampler::all().len(), "a new sampler needs its line above");
     let [on_cpu, on_gpu] = [cpu(), gpu()].map(|device| lively_model(&small_unet(), vp(), [1, 9, 7], &device));

@@ -158,6 +158,24 @@ pub fn exact(parts: &[Part], sigma: f64, seed: u64, n: usize) -> Vec<[f64; 2]> {
         .collect()
 }
 
+/// Mean distance of a point of `a` to one of `b`.
+fn mean_distance(a: &[[f64; 2]], b: &[[f64; 2]]) -> f64 {
+    let from =
+        |x: &[f64; 2]| b.iter().map(|y| ((x[0] - y[0]).powi(2) + (x[1] - y[1]).powi(2)).sqrt()).sum::<f64>();
+    a.iter().map(from).sum::<f64>() / (a.len() * b.len()) as f64
+}
+
+/// The energy distance `2·E|X - Y| - E|X - X'| - E|Y - Y'|` of two sets of points (Székely and Rizzo 2013);
+/// for sets of one distribution about `E|X - X'|·(1/n + 1/m)`.
+pub fn energy_distance(a: &[[f64; 2]], b: &[[f64; 2]]) -> f64 {
+    2.0 * mean_distance(a, b) - mean_distance(a, a) - mean_distance(b, b)
+}
+
+/// The energy distance of exact samples to others, the mean of eight sets of `n`.
+pub fn floor(parts: &[Part], sigma: f64, truth: &[[f64; 2]], n: usize) -> f64 {
+    (2..10).map(|seed| energy_distance(&exact(parts, sigma, seed, n), truth)).sum::<f64>() / 8.0
+}
+
 /// The sampler of that name with these options.
 pub fn named(name: &str, options: serde_json::Value) -> Sampler {
     Sampler::with_options(name, options.as_object().unwrap()).unwrap()

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::options::Choice;
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
 use crate::sde::Sde;
-use crate::{Result, schedule};
+use crate::{Error, Result, schedule};
 
 /// DPM-Solver++(2M): the probability-flow ODE with second-order steps that cost one evaluation each
 /// (Lu et al. 2022b, algorithm 2).
@@ -31,17 +31,22 @@ pub enum NoiseGrid {
     Karras,
     /// Equal steps of the logarithm of the signal-to-noise ratio (Lu et al. 2022).
     LogSnr,
-    /// Equal steps of time.
+    /// Equal steps of time, for diffusions whose authors step so.
     Time,
 }
 
 impl NoiseGrid {
-    fn times(self, sde: &dyn Sde, n_levels: usize) -> Vec<f64> {
+    fn times(self, sde: &dyn Sde, n_levels: usize) -> Result<Vec<f64>> {
         let (first, last) = (1.0, sde.sampling_eps());
         match self {
-            Self::Karras => schedule::karras(sde, first, last, n_levels, 7.0),
-            Self::LogSnr => schedule::geometric(sde, first, last, n_levels),
-            Self::Time => schedule::uniform(first, last, n_levels),
+            Self::Karras => Ok(schedule::karras(sde, first, last, n_levels, 7.0)),
+            Self::LogSnr => Ok(schedule::geometric(sde, first, last, n_levels)),
+            Self::Time if sde.grid_exponent().is_some() => Err(Error::config(
+                "grid",
+                "= time makes all but the last step of this model at noise that hides the data",
+                "use karras or log_snr",
+            )),
+            Self::Time => Ok(schedule::uniform(first, last, n_levels)),
         }
     }
 }
@@ -78,7 +83,7 @@ impl Method for DpmSolver2M {
 
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
         let model = chain.model;
-        let ts = self.grid.times(chain.sde(), self.n_steps);
+        let ts = self.grid.times(chain.sde(), self.n_steps)?;
         let mean = |t: f64| model.sde.marginal_prob(t).0;
         let mut x = chain.prior() / mean(1.0);
         let mut last: Option<(Tensor<4>, f64)> = None;
