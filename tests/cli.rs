@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use scorefield::weights::ModelFile;
+
 use crate::support::trials;
 
 trials! {
@@ -18,6 +20,7 @@ trials! {
         training_stops_on_request_and_goes_on,
         a_run_is_not_overwritten,
         training_starts_from_a_shipped_model,
+        training_takes_every_diffusion,
     ],
 }
 
@@ -232,4 +235,30 @@ fn training_starts_from_a_shipped_model() {
     let loss: f64 = log.lines().nth(1).unwrap().split(',').nth(1).unwrap().parse().unwrap();
     assert!(loss < 0.6, "{log}");
     bad(at, &format!("{TINY} --steps 1 --init mnist-classifier --out other"), 1, &["mnist-classifier"]);
+}
+
+fn training_takes_every_diffusion() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let vp = "kind = \"vp\"\nbeta_min = 0.1\nbeta_max = 20.0";
+    let config = good(at, &format!("{TINY} --steps 1 --dry-run"));
+    assert!(config.contains(vp), "{config}");
+    for (kind, parameters, named) in [
+        ("ve", "sigma_min = 0.01\nsigma_max = 9.0", "VE, sigma 0.01 to 9.0"),
+        ("sub_vp", "beta_min = 0.2\nbeta_max = 15.0", "sub-VP, beta 0.2 to 15"),
+        ("edm", "sigma_min = 0.002\nsigma_max = 80.0", "EDM, sigma 0.002 to 80.0"),
+    ] {
+        let text = config.replace(vp, &format!("kind = \"{kind}\"\n{parameters}"));
+        std::fs::write(at.join("config.toml"), text).unwrap();
+        let model = good(at, &format!("train --config config.toml --device cpu --out {kind}"));
+        good(at, &format!("sample --model {} --device cpu --steps 2 --count 1", model.trim()));
+        let file = ModelFile::parse(kind, &std::fs::read(at.join(model.trim())).unwrap()).unwrap();
+        assert_eq!(file.card.diffusion(), named);
+    }
+    std::fs::write(
+        at.join("config.toml"),
+        config.replace("beta_max = 20.0", "beta_max = 0.01").replace("vp", "sub_vp"),
+    )
+    .unwrap();
+    bad(at, "train --config config.toml --device cpu --dry-run", 2, &["0 < beta_min < beta_max"]);
 }
