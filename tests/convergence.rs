@@ -61,11 +61,11 @@ const METHODS: &[Entry] = &[
     ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "predictor": "euler_maruyama", "corrector": "ald"}), 200),
     ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "predictor": "ancestral"}), 200),
     ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "predictor": "ancestral", "corrector": "ald"}), 200),
-    ("pc", |nfe| json!({"n_steps": nfe - 1, "predictor": "none", "corrector_snr": 0.4}), 1000),
+    ("pc", |nfe| json!({"n_steps": nfe - 1, "predictor": "none", "corrector_snr": 0.4}), 2000),
     (
         "pc",
         |nfe| json!({"n_steps": nfe - 1, "predictor": "none", "corrector_snr": 0.4, "corrector": "ald"}),
-        1000,
+        2000,
     ),
     ("ald", |nfe| json!({"n_steps": (nfe - 1) / 4, "n_steps_each": 4}), 1000),
 ];
@@ -77,17 +77,6 @@ fn samples_reach_the_statistical_floor() {
         energy_distance(&pairs(&draw(sampler, model, Noise::new(5), N)), &truth)
     };
     figure(format_args!("energy distance of exact samples {floor:.1e}; at 10, 20, 50, 100, 200, 500 NFE:"));
-    if let Ok(file) = std::env::var("SF_EXPERIMENT") {
-        for line in std::fs::read_to_string(file).unwrap().lines() {
-            let (name, options) = line.split_once(' ').unwrap();
-            let sampler = named(name, serde_json::from_str(options).unwrap());
-            for (sde, sde_name) in sdes() {
-                let d = distance(&sampler, &analytic(&mixture(MIXTURE), sde));
-                figure(format_args!("{sde_name} {line} {d:.1e} = {:.1} floors", d / floor));
-            }
-        }
-        return;
-    }
     for (sde, sde_name) in sdes() {
         let model = analytic(&mixture(MIXTURE), sde);
         for (name, options, enough) in METHODS {
