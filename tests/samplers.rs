@@ -159,9 +159,10 @@ fn euler_maruyama_finds_the_distribution() {
 }
 
 /// Its distribution is that of the data with the level's noise, up to the finite steps: with steps of a tenth of
-/// the noise's variance, 5 % too much variance at most.
+/// the noise's variance, 5 % too much variance at most. The noise is half of the distance of the means: with half of
+/// that, the chains have not forgotten where they started after as many steps.
 fn langevin_finds_the_distribution() {
-    let (n, sigma) = (1024, 0.5);
+    let (n, sigma) = (1024, 1.0);
     for (sde, sde_name) in sdes() {
         for (parts, target) in [(GAUSSIAN, "Gaussian"), (MIXTURE, "mixture")] {
             let options = json!({"n_steps": 600, "sigma": sigma, "step_size": 0.1, "last_step": "keep"});
