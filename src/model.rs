@@ -63,8 +63,8 @@ pub enum Preconditioning {
         /// Standard deviation of the data in the model's units.
         sigma_data: f64,
     },
-    /// The network predicts the noise from the unscaled state: `x_t` and `999·t` for VP (DDPM),
-    /// `x_t` and `ln(sigma)` for VE (NCSN++'s `scale_by_sigma`).
+    /// The network predicts the noise from the unscaled state: `x_t` and `999·t` for VP and sub-VP (DDPM),
+    /// `x_t` and `ln(sigma)` for VE and EDM's diffusion (NCSN++'s `scale_by_sigma`).
     Eps,
 }
 
@@ -96,8 +96,8 @@ impl Preconditioned {
                 let t = each(sigma, |s| self.sde.time_of_sigma(s));
                 let mean_coeff = each(&t, |t| self.sde.marginal_prob(t).0);
                 let c_noise = match self.sde {
-                    AnySde::Ve(_) => each(sigma, f64::ln),
-                    AnySde::Vp(_) => each(&t, |t| 999.0 * t),
+                    AnySde::Ve(_) | AnySde::Edm(_) => each(sigma, f64::ln),
+                    AnySde::Vp(_) | AnySde::SubVp(_) => each(&t, |t| 999.0 * t),
                 };
                 let eps = self.network.forward(scale(x.clone(), &mean_coeff), &c_noise, dropout);
                 combine(&[(x, &[1.0]), (eps, &each(sigma, |s| -s))])

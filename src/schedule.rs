@@ -28,6 +28,15 @@ pub fn karras(sde: &dyn Sde, t_start: f64, t_end: f64, n_levels: usize, rho: f64
         .collect()
 }
 
+/// `n_levels` times from 1 down to the diffusion's `sampling_eps` as its authors step: uniform in time, or
+/// [`karras`] with its [`Sde::grid_exponent`].
+pub fn natural(sde: &dyn Sde, n_levels: usize) -> Vec<f64> {
+    match sde.grid_exponent() {
+        None => uniform(1.0, sde.sampling_eps(), n_levels),
+        Some(rho) => karras(sde, 1.0, sde.sampling_eps(), n_levels, rho),
+    }
+}
+
 /// The largest Euclidean distance between two of the `len`-long rows of `images`.
 ///
 /// This is `sigma_max` by technique 1 of NCSNv2 (Song and Ermon 2020, section 3.1), in the units of

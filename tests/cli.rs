@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use scorefield::picture::{load_npy, save_npy};
+use scorefield::weights::ModelFile;
 
 use crate::support::{digits, figure, trials};
 
@@ -23,6 +24,7 @@ trials! {
         training_stops_on_request_and_goes_on,
         a_run_is_not_overwritten,
         training_starts_from_a_shipped_model,
+        training_takes_every_diffusion,
     ],
 }
 
@@ -80,6 +82,10 @@ fn interpolation_and_models_work_without_a_path() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     good(at, "sample --model mnist-ve --device cpu --sampler heun --steps 3 --count 2 --out two.png");
+    good(
+        at,
+        "sample --device cpu --sampler pc --steps 3 --option predictor=ancestral --count 1 --out one.png",
+    );
     let said = good(
         at,
         "interpolate --device cpu --from seed:3 --to seed:4/1 --frames 3 --rtol 0.05 --atol 0.05 --json",
@@ -87,7 +93,7 @@ fn interpolation_and_models_work_without_a_path() {
     let summary: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(summary["shape"], serde_json::json!([3, 1, 28, 28]));
     assert!(summary["nfe"].as_u64().unwrap() > 6);
-    assert_eq!(files(at), ["interpolation.png", "two.png"]);
+    assert_eq!(files(at), ["interpolation.png", "one.png", "two.png"]);
     let listed = good(at, "models");
     assert!(
         ["mnist-vp", "mnist-ve", "mnist-classifier"].iter().all(|name| listed.contains(name)),
@@ -201,9 +207,13 @@ fn wrong_usage_exits_with_2_and_names_what_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, words) in [
         ("smaple", &["sample"][..]),
-        ("sample --sampler euler", &["ald", "pc", "ode", "heun"]),
+        ("sample --sampler leapfrog", &["ald", "pc", "ode", "heun", "dpmpp_2m", "langevin"]),
         ("sample --sampler pc --option snr=0.1", &["corrector_snr"]),
-        ("sample --sampler pc --option corrector_snr=high", &["NAME=NUMBER"]),
+        ("sample --sampler pc --option corrector_snr", &["NAME=VALUE"]),
+        ("sample --sampler pc --option corrector_snr=high", &["corrector_snr", "a number from 0.001 to 1"]),
+        ("sample --sampler pc --option predictor=euler", &["predictor", "euler_maruyama, ancestral, none"]),
+        ("sample --sampler pc --option predictor=none --option corrector=none", &["choose a predictor"]),
+        ("sample --sampler heun --option s_tmin=2 --option s_tmax=1", &["s_tmin <= s_tmax"]),
         ("sample --sampler heun --steps 0", &["from 1 to 1000"]),
         ("sample --count 0", &["--count", "1 to 1000000"]),
         ("sample --device tpu", &["auto, gpu or cpu"]),
@@ -331,4 +341,30 @@ fn training_starts_from_a_shipped_model() {
     let loss: f64 = log.lines().nth(1).unwrap().split(',').nth(1).unwrap().parse().unwrap();
     assert!(loss < 0.6, "{log}");
     bad(at, &format!("{TINY} --steps 1 --init mnist-classifier --out other"), 1, &["mnist-classifier"]);
+}
+
+fn training_takes_every_diffusion() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let vp = "kind = \"vp\"\nbeta_min = 0.1\nbeta_max = 20.0";
+    let config = good(at, &format!("{TINY} --steps 1 --dry-run"));
+    assert!(config.contains(vp), "{config}");
+    for (kind, parameters, named) in [
+        ("ve", "sigma_min = 0.01\nsigma_max = 9.0", "VE, sigma 0.01 to 9.0"),
+        ("sub_vp", "beta_min = 0.2\nbeta_max = 15.0", "sub-VP, beta 0.2 to 15"),
+        ("edm", "sigma_min = 0.002\nsigma_max = 80.0", "EDM, sigma 0.002 to 80.0"),
+    ] {
+        let text = config.replace(vp, &format!("kind = \"{kind}\"\n{parameters}"));
+        std::fs::write(at.join("config.toml"), text).unwrap();
+        let model = good(at, &format!("train --config config.toml --device cpu --out {kind}"));
+        good(at, &format!("sample --model {} --device cpu --steps 2 --count 1", model.trim()));
+        let file = ModelFile::parse(kind, &std::fs::read(at.join(model.trim())).unwrap()).unwrap();
+        assert_eq!(file.card.diffusion(), named);
+    }
+    std::fs::write(
+        at.join("config.toml"),
+        config.replace("beta_max = 20.0", "beta_max = 0.01").replace("vp", "sub_vp"),
+    )
+    .unwrap();
+    bad(at, "train --config config.toml --device cpu --dry-run", 2, &["0 < beta_min < beta_max"]);
 }

@@ -13,12 +13,12 @@ use scorefield::sde::{AnySde, Sde, VeSde, VpSde};
 use serde_json::json;
 
 use crate::support::{
-    analytic, brief, cpu, figure, lively_model, log_log_slope, small_unet, tensor, trials, values,
+    self, analytic, brief, cpu, figure, lively_model, log_log_slope, small_unet, tensor, trials, values,
 };
 
 trials! {
     cpu: [
-        heun_is_of_order_two,
+        fixed_steps_converge_with_their_order,
         the_adaptive_error_follows_the_tolerance,
         a_gaussian_is_encoded_as_its_closed_form_says,
         decoding_inverts_encoding_of_a_mixture,
@@ -97,22 +97,33 @@ fn sample(model: &ScoreModel, name: &str, options: serde_json::Value, n: usize) 
     (values(solution.images), solution.nfe)
 }
 
-fn heun_is_of_order_two() {
-    for (sde, name) in sdes() {
+/// Against the exact flow; Euler's first steps are already in the range where the error is proportional.
+fn fixed_steps_converge_with_their_order() {
+    let solvers = [
+        ("heun", 2.0, [24, 48, 96, 192], 0.3),
+        ("dpmpp_2m", 2.0, [24, 48, 96, 192], 0.3),
+        ("ddim", 1.0, [50, 100, 200, 400], 0.1),
+        ("euler", 1.0, [50, 100, 200, 400], 0.1),
+    ];
+    for (sde, name) in support::sdes() {
         let exact = exact_samples(&*sde, Noise::new(5), 64);
         let model = analytic(&gaussian(), sde);
-        let errors: Vec<(f64, f64)> = [24, 48, 96, 192]
-            .map(|n_steps| {
-                (n_steps as f64, rms(&sample(&model, "heun", json!({"n_steps": n_steps}), 64).0, &exact))
-            })
-            .to_vec();
-        let order = -log_log_slope(&errors);
-        figure(format_args!(
-            "heun, {name}: order {order:.3}, errors {}",
-            brief(&errors.iter().map(|e| e.1).collect::<Vec<_>>())
-        ));
-        assert!((order - 2.0).abs() < 0.3, "{name}: order {order}, errors {errors:?}");
-        assert!(errors[3].1 < 1e-3, "{name}: {errors:?}");
+        for (solver, order, steps, off) in solvers {
+            let errors: Vec<(f64, f64)> = steps
+                .map(|n_steps| {
+                    (n_steps as f64, rms(&sample(&model, solver, json!({"n_steps": n_steps}), 64).0, &exact))
+                })
+                .to_vec();
+            let found = -log_log_slope(&errors);
+            figure(format_args!(
+                "{solver}, {name}: order {found:.3}, errors {}",
+                brief(&errors.iter().map(|e| e.1).collect::<Vec<_>>())
+            ));
+            assert!((found - order).abs() < off, "{solver}, {name}: order {found}, errors {errors:?}");
+            if order == 2.0 {
+                assert!(errors[3].1 < 1e-3, "{solver}, {name}: {errors:?}");
+            }
+        }
     }
 }
 

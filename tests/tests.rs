@@ -12,6 +12,8 @@ mod noise;
 mod model;
 // Every sampler against distributions whose score is known.
 mod samplers;
+// How fast samplers converge, and what follows from the theory: orders, marginals, identities.
+mod convergence;
 // The probability-flow ODE: convergence order, encoding and decoding, interpolation.
 mod ode;
 // Densities by that ODE, and the codes it leads to.
@@ -37,6 +39,7 @@ fn main() {
         noise::trials(),
         model::trials(),
         samplers::trials(),
+        convergence::trials(),
         ode::trials(),
         likelihood::trials(),
         control::trials(),

@@ -1,7 +1,7 @@
 // The page: starts the engine, keeps the state and the URL in step, runs requests and reports what happens.
 
 import { showModels } from './about.js';
-import { defaultsOf, flowSampler } from './controls.js';
+import { allows, defaultsOf, flowSampler } from './controls.js';
 import { find, findAll, make, megabytes } from './dom.js';
 import { GenerateView } from './generate.js';
 import { InterpolateView } from './interpolate.js';
@@ -162,9 +162,7 @@ function followHash() {
     state.task === 'interpolate' ? flowSampler(samplers) : samplers.find(({ name }) => name === state.sampler);
   for (const [name, value] of Object.entries(loose)) {
     const option = active.options.find((entry) => entry.name === name);
-    const isValid =
-      option && value >= option.min && value <= option.max && (!option.integer || Number.isInteger(value));
-    if (isValid) state.options[active.name] = { ...state.options[active.name], [name]: value };
+    if (option && allows(option, value)) state.options[active.name] = { ...state.options[active.name], [name]: value };
     else
       notes.push(`The link's setting ${name}=${value} does not fit the sampler ${active.name} and was ignored.`);
   }

@@ -24,14 +24,34 @@ export function defaultsOf(sampler) {
   return Object.fromEntries(sampler.options.map((option) => [option.name, option.default]));
 }
 
-/**
- * A labelled number field for one option. With `slider`, a slider beside it does the same for mouse and touch; it
- * is hidden from assistive technology because the field is already there.
- */
+/** Whether an option allows `value`: one of its choices, or a number in its range. */
+export function allows(option, value) {
+  if (option.choices) return option.choices.some(({ name }) => name === value);
+  return value >= option.min && value <= option.max && (!option.integer || Number.isInteger(value));
+}
+
+/** A labelled form field for one option; `onInput` gets every valid value. */
 export function optionField(option, value, onInput, { slider = false } = {}) {
   const id = `option-${++serial}`;
+  const input = option.choices ? choiceInput(option, value, onInput) : numberInput(option, value, onInput);
+  input.id = id;
+  input.name = option.name;
+  const help = make('p', { className: 'hint', id: `${id}-help`, textContent: option.help });
+  input.setAttribute('aria-describedby', help.id);
+  const row = make('div', { className: 'row' }, input);
+  if (slider && !option.choices) row.prepend(sliderFor(option, input));
+  return make('div', { className: 'field' }, make('label', { htmlFor: id, textContent: option.title }), row, help);
+}
+
+function choiceInput(option, value, onInput) {
+  const select = make('select');
+  fillSelect(select, option.choices, value);
+  select.addEventListener('change', () => onInput(select.value));
+  return select;
+}
+
+function numberInput(option, value, onInput) {
   const input = make('input', {
-    id,
     type: 'number',
     required: true,
     min: option.min,
@@ -41,16 +61,15 @@ export function optionField(option, value, onInput, { slider = false } = {}) {
     value,
     inputMode: option.integer ? 'numeric' : 'decimal',
   });
-  input.name = option.name;
-  const help = make('p', { className: 'hint', id: `${id}-help`, textContent: option.help });
-  input.setAttribute('aria-describedby', help.id);
   input.addEventListener('input', () => input.checkValidity() && onInput(input.valueAsNumber));
-  const row = make('div', { className: 'row' }, input);
-  if (slider) row.prepend(sliderFor(option, input));
-  return make('div', { className: 'field' }, make('label', { htmlFor: id, textContent: option.title }), row, help);
+  return input;
 }
 
-/** Positions are logarithmic where the range spans decades: 10 to 2000 steps, say. */
+/**
+ * A slider that does the same as the number field beside it for mouse and touch; it is hidden from assistive
+ * technology because the field is already there. Positions are logarithmic where the range spans
+ * decades: 10 to 2000 steps, say.
+ */
 function sliderFor({ min, max, integer }, input) {
   const isLog = min > 0 && max / min > 30;
   const toValue = (position) => (isLog ? min * (max / min) ** position : min + (max - min) * position);

@@ -32,11 +32,12 @@ export { ScorefieldError };
  * @property {string} name
  * @property {string} title
  * @property {string} help
- * @property {number} default
- * @property {number} min
- * @property {number} max
- * @property {number} step
- * @property {boolean} integer
+ * @property {number|string} default
+ * @property {number} [min]  Of a number, as the next three.
+ * @property {number} [max]
+ * @property {number} [step]
+ * @property {boolean} [integer]
+ * @property {{name: string, title: string}[]} [choices]  Of a choice: the names that are allowed.
  *
  * @typedef {{name: string, title: string, help: string, options: Option[]}} Sampler
  *
@@ -52,7 +53,7 @@ export { ScorefieldError };
  * @typedef {object} SampleRequest
  * @property {string} model
  * @property {string} sampler
- * @property {Object<string, number>} [options]  Left-out options take their defaults.
+ * @property {Object<string, number|string>} [options]  Left-out options take their defaults.
  * @property {number} [seed]           0
  * @property {number} [count]          16
  * @property {number} [preview_every]  Steps between previews; 0 (default) sends none.

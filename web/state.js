@@ -18,7 +18,7 @@ export function initialState() {
     seed: 7,
     count: null, // until the device is known
     frames: 9,
-    options: {}, // sampler name -> option name -> number
+    options: {}, // sampler name -> option name -> number or choice
     a: { kind: 'digit', digit: 4 },
     b: { kind: 'digit', digit: 15 },
     run: false,
@@ -35,8 +35,8 @@ export function readHash(hash, state) {
   const next = { ...state, run: false };
   const loose = {};
   for (const [key, text] of new URLSearchParams(hash.slice(1))) {
-    const value = KEYS.includes(key) ? READERS[key](text) : Number(text);
-    if (value === undefined || Number.isNaN(value))
+    const value = KEYS.includes(key) ? READERS[key](text) : numberOrName(text);
+    if (value === undefined)
       notes.push(`The link's ${key} “${text.slice(0, 40)}” makes no sense and was ignored.`);
     else if (KEYS.includes(key)) next[key] = value;
     else loose[key] = value;
@@ -69,6 +69,7 @@ const integer = (min, max) => (text) => {
   const value = Number(text);
   return text !== '' && Number.isInteger(value) && value >= min && value <= max ? value : undefined;
 };
+const numberOrName = (text) => (text === '' || Number.isNaN(Number(text)) ? name(text) : Number(text));
 const name = (text) => (/^[\w.-]+$/.test(text) ? text : undefined);
 const READERS = {
   task: oneOf(...TASKS),

@@ -107,13 +107,14 @@ pub type Usual = (&'static str, &'static [(&'static str, usize)]);
 /// Which sampler to use, and how.
 #[derive(Debug, clap::Args)]
 pub struct SamplerArgs {
-    /// ald, pc, ode or heun; if nothing is said, heun, or pc where the image is given in part or with noise.
-    #[arg(long)]
+    /// The method, as `scorefield models` and the page name it; if nothing is said, heun, or pc where the image is
+    /// given in part or with noise.
+    #[arg(long, value_name = "NAME")]
     pub sampler: Option<String>,
     /// Number of steps, where the sampler has one.
     #[arg(long)]
     pub steps: Option<usize>,
-    /// Another option of the sampler; may be repeated (`--option corrector_snr=0.2`).
+    /// Another option of the sampler; may be repeated (`--option corrector_snr=0.2 --option predictor=ancestral`).
     #[arg(long = "option", value_name = "NAME=VALUE")]
     pub options: Vec<String>,
 }
@@ -131,14 +132,11 @@ impl SamplerArgs {
             options.insert("n_steps".into(), steps.into());
         }
         for option in &self.options {
-            let parsed = option.split_once('=').and_then(|(name, value)| {
-                Some((name.to_string(), serde_json::from_str::<Value>(value).ok()?))
-            });
-            let Some((name, value)) = parsed else {
-                let fix = "write it as NAME=NUMBER";
+            let Some((name, value)) = option.split_once('=') else {
+                let fix = "write it as NAME=VALUE";
                 return Err(Error::config("option", format!("`{option}` cannot be read"), fix));
             };
-            options.insert(name, value);
+            options.insert(name.into(), serde_json::from_str(value).unwrap_or_else(|_| value.into()));
         }
         Sampler::with_options(name, &options)
     }

@@ -132,7 +132,10 @@ impl Judge {
 pub fn describe(sampler: &Sampler) -> String {
     let fields = serde_json::to_value(sampler).unwrap_or_default();
     let info = sampler.info();
-    let options = info.options.iter().map(|option| format!(" {}={}", option.name, fields[option.name]));
+    let options = info.options.iter().map(|option| match &fields[option.name] {
+        serde_json::Value::String(choice) => format!(" {}={choice}", option.name),
+        number => format!(" {}={number}", option.name),
+    });
     options.fold(info.name.into(), |text, option| text + &option)
 }
 
@@ -165,6 +168,8 @@ mod tests {
     fn a_sampler_is_described_with_all_its_options() {
         let text = describe(&Sampler::named("heun").unwrap());
         assert!(text.starts_with("heun n_steps=") && text.contains(" rho="), "{text}");
+        let text = describe(&Sampler::named("ancestral").unwrap());
+        assert!(text.contains(" variance=beta_tilde"), "{text}");
     }
 
     /// Always sees the same image, whatever the noise.

@@ -1,6 +1,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::predictor::LastStep;
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
 use crate::model::ScoreModel;
 use crate::{Result, schedule};
@@ -10,7 +11,8 @@ use crate::{Result, schedule};
 /// At each of `n_levels` geometric noise levels, `n_steps_each` steps
 /// `x ← x + alpha·score + sqrt(2·alpha)·z` with `alpha_i = step·sigma_i²`, where `step` is the papers'
 /// `epsilon/sigma_L²`. Works on `x_t/mean_coeff`, so that VE and VP are the same walk. Ends with a
-/// denoising step (Tweedie). Costs `n_levels·n_steps_each + 1` NFE, counted.
+/// denoising step (Tweedie), as NCSNv2 does and NCSN does not. Costs `n_levels·n_steps_each + 1` NFE, one
+/// less without the last denoising, counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnnealedLangevin {
@@ -20,11 +22,13 @@ pub struct AnnealedLangevin {
     pub n_steps_each: usize,
     /// Step size relative to the variance of the level's noise; 0 chooses it by NCSNv2's technique 4.
     pub step_size: f64,
+    /// What becomes of the last noise.
+    pub last_step: LastStep,
 }
 
 impl Default for AnnealedLangevin {
     fn default() -> Self {
-        Self { n_steps: 60, n_steps_each: 4, step_size: 0.0 }
+        Self { n_steps: 60, n_steps_each: 4, step_size: 0.0, last_step: LastStep::Denoise }
     }
 }
 
@@ -70,8 +74,13 @@ impl Method for AnnealedLangevin {
                 1.0,
                 0.01,
             ),
+            LastStep::OPTION,
         ],
     };
+
+    fn evaluations(&self) -> Option<usize> {
+        Some(self.n_steps * self.n_steps_each + self.last_step.evaluations())
+    }
 
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
         let model = chain.model;
@@ -91,7 +100,10 @@ impl Method for AnnealedLangevin {
             }
         }
         let last = ts.len() - 1;
-        Ok(x.clone() + score(model, x, ts[last], sigmas[last]) * sigmas[last].powi(2))
+        Ok(match self.last_step {
+            LastStep::Denoise => x.clone() + score(model, x, ts[last], sigmas[last]) * sigmas[last].powi(2),
+            LastStep::Keep => x,
+        })
     }
 }
 

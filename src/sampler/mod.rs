@@ -6,19 +6,35 @@
 //! [`Method`] and its serde defaults, and one line in the `samplers!` list below.
 
 mod ald;
+mod ancestral;
 mod chain;
+mod ddim;
+mod dpmpp_2m;
+mod euler;
+mod euler_maruyama;
 mod heun;
+mod langevin;
 mod ode;
 mod options;
 mod pc;
+mod predictor;
+mod reverse_diffusion;
 mod run;
 
 pub use ald::AnnealedLangevin;
+pub use ancestral::{Ancestral, Variance};
+pub use ddim::Ddim;
+pub use dpmpp_2m::{DpmSolver2M, NoiseGrid};
+pub use euler::Euler;
+pub use euler_maruyama::EulerMaruyama;
 pub use heun::Heun;
+pub use langevin::Langevin;
 pub use ode::{ProbabilityFlow, Tolerance, decode, encode};
 pub(crate) use ode::{flow, solve};
-pub use options::{OptionInfo, SamplerInfo};
-pub use pc::PredictorCorrector;
+pub use options::{Choice, OptionInfo, OptionKind, SamplerInfo};
+pub use pc::{Corrector, Predictor, PredictorCorrector};
+pub use predictor::LastStep;
+pub use reverse_diffusion::ReverseDiffusion;
 pub(crate) use run::read;
 pub use run::{Event, Preview, Run};
 
@@ -34,6 +50,17 @@ use chain::Chain;
 pub trait Method: Serialize {
     /// What people are shown: title, one sentence, and the options with their ranges.
     const INFO: SamplerInfo;
+
+    /// The NFE of a run with these options, or `None` if it depends on the samples.
+    fn evaluations(&self) -> Option<usize>;
+
+    /// Refuses options that are allowed each but make no sense together.
+    ///
+    /// # Errors
+    /// [`Error::Config`] says why and what to change.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Walks `chain` from the prior to data and returns the samples in the model's units.
     fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> impl Future<Output = Result<Tensor<4>>>;
@@ -70,6 +97,15 @@ macro_rules! samplers {
                 match self { $(Self::$variant(_) => <$variant as Method>::INFO),+ }
             }
 
+            /// The NFE of a run with these options, or `None` if it depends on the samples (adaptive steps).
+            pub fn evaluations(&self) -> Option<usize> {
+                match self { $(Self::$variant(method) => method.evaluations()),+ }
+            }
+
+            fn check(&self) -> Result<()> {
+                match self { $(Self::$variant(method) => method.check()),+ }
+            }
+
             async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
                 match self { $(Self::$variant(method) => method.walk(chain, run).await),+ }
             }
@@ -82,6 +118,13 @@ samplers! {
     "pc" => PredictorCorrector,
     "ode" => ProbabilityFlow,
     "heun" => Heun,
+    "dpmpp_2m" => DpmSolver2M,
+    "ddim" => Ddim,
+    "euler" => Euler,
+    "ancestral" => Ancestral,
+    "reverse_diffusion" => ReverseDiffusion,
+    "euler_maruyama" => EulerMaruyama,
+    "langevin" => Langevin,
 }
 
 impl Sampler {
@@ -103,7 +146,8 @@ impl Sampler {
     /// The sampler of that name with some options set; the others keep their defaults.
     ///
     /// # Errors
-    /// [`Error::Config`] names an unknown sampler or option, or a value outside its range.
+    /// [`Error::Config`] names an unknown sampler or option, a value outside its range, or values that do not fit
+    /// each other.
     pub fn with_options(name: &str, options: &serde_json::Map<String, serde_json::Value>) -> Result<Self> {
         options::build(&Self::named(name)?, options)
     }

@@ -54,6 +54,10 @@ impl Method for ProbabilityFlow {
         ],
     };
 
+    fn evaluations(&self) -> Option<usize> {
+        None
+    }
+
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
         let prior = chain.prior();
         self.tolerance().denoised(chain.model, prior, run).await

@@ -19,7 +19,7 @@ pub struct SamplerInfo {
     pub options: &'static [OptionInfo],
 }
 
-/// One number that a sampler can be given.
+/// One setting of a sampler.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct OptionInfo {
     /// Field name.
@@ -28,14 +28,40 @@ pub struct OptionInfo {
     pub title: &'static str,
     /// One sentence.
     pub help: &'static str,
-    /// Smallest allowed value.
-    pub min: f64,
-    /// Largest allowed value.
-    pub max: f64,
-    /// Increment of the page's control.
-    pub step: f64,
-    /// Whether only whole numbers are allowed.
-    pub integer: bool,
+    /// Which values are allowed.
+    #[serde(flatten)]
+    pub kind: OptionKind,
+}
+
+/// The values that an option allows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum OptionKind {
+    /// A number.
+    Number {
+        /// Smallest allowed value.
+        min: f64,
+        /// Largest allowed value.
+        max: f64,
+        /// Increment of the page's control.
+        step: f64,
+        /// Whether only whole numbers are allowed.
+        integer: bool,
+    },
+    /// One of some names.
+    Choice {
+        /// What can be chosen.
+        choices: &'static [Choice],
+    },
+}
+
+/// One of the names that an option allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    /// On the command line, in JavaScript and in links.
+    pub name: &'static str,
+    /// On the page.
+    pub title: &'static str,
 }
 
 impl OptionInfo {
@@ -46,7 +72,8 @@ impl OptionInfo {
         min: u32,
         max: u32,
     ) -> Self {
-        Self { name, title, help, min: min as f64, max: max as f64, step: 1.0, integer: true }
+        let kind = OptionKind::Number { min: min as f64, max: max as f64, step: 1.0, integer: true };
+        Self { name, title, help, kind }
     }
 
     pub(super) const fn real(
@@ -57,7 +84,16 @@ impl OptionInfo {
         max: f64,
         step: f64,
     ) -> Self {
-        Self { name, title, help, min, max, step, integer: false }
+        Self { name, title, help, kind: OptionKind::Number { min, max, step, integer: false } }
+    }
+
+    pub(super) const fn choice(
+        name: &'static str,
+        title: &'static str,
+        help: &'static str,
+        choices: &'static [Choice],
+    ) -> Self {
+        Self { name, title, help, kind: OptionKind::Choice { choices } }
     }
 }
 
@@ -72,17 +108,21 @@ pub(super) fn build(sampler: &Sampler, options: &Map<String, Value>) -> Result<S
             return Err(Error::config("option", format!("`{name}` is not known"), fix));
         };
         check(option, value)?;
-        let whole = value.as_f64().filter(|_| option.integer).map(|v| Value::from(v as u64));
+        let is_whole = matches!(option.kind, OptionKind::Number { integer: true, .. });
+        let whole = value.as_f64().filter(|_| is_whole).map(|v| Value::from(v as u64));
         values.insert(name.clone(), whole.unwrap_or_else(|| value.clone()));
     }
-    serde_json::from_value(Value::Object(values))
-        .map_err(|e| Error::config(info.name, e.to_string(), "check its options"))
+    let built: Sampler = serde_json::from_value(Value::Object(values))
+        .map_err(|e| Error::config(info.name, e.to_string(), "check its options"))?;
+    built.check()?;
+    Ok(built)
 }
 
-/// Checks every option of `sampler` against its range.
+/// Checks every option of `sampler` against its range, and all together.
 pub(super) fn validate(sampler: &Sampler) -> Result<()> {
     let values = as_map(sampler);
-    sampler.info().options.iter().try_for_each(|option| check(option, &values[option.name]))
+    sampler.info().options.iter().try_for_each(|option| check(option, &values[option.name]))?;
+    sampler.check()
 }
 
 /// The sampler's fields, as in its JSON.
@@ -94,14 +134,22 @@ fn as_map(sampler: &Sampler) -> Map<String, Value> {
 }
 
 fn check(option: &OptionInfo, value: &Value) -> Result<()> {
-    let OptionInfo { name, min, max, integer, .. } = *option;
-    let allowed = value.as_f64().is_some_and(|v| (min..=max).contains(&v) && (!integer || v.fract() == 0.0));
-    if allowed {
-        return Ok(());
+    let (allowed, fix) = match option.kind {
+        OptionKind::Number { min, max, integer, .. } => {
+            let kind = if integer { "a whole number" } else { "a number" };
+            let fits = |v: f64| (min..=max).contains(&v) && (!integer || v.fract() == 0.0);
+            (value.as_f64().is_some_and(fits), format!("use {kind} from {min} to {max}"))
+        }
+        OptionKind::Choice { choices } => {
+            let names: Vec<&str> = choices.iter().map(|choice| choice.name).collect();
+            let known = value.as_str().is_some_and(|name| names.contains(&name));
+            (known, format!("use one of {}", names.join(", ")))
+        }
+    };
+    match allowed {
+        true => Ok(()),
+        false => Err(Error::config(option.name, format!("= {value} is not allowed"), fix)),
     }
-    let kind = if integer { "a whole number" } else { "a number" };
-    let fix = format!("use {kind} from {min} to {max}");
-    Err(Error::config(name, format!("= {value} is not allowed"), fix))
 }
 
 #[cfg(test)]
@@ -137,10 +185,19 @@ mod tests {
             (r#"{"n_steps": 2.5}"#, "whole number"),
             (r#"{"n_steps": "many"}"#, "whole number"),
             (r#"{"snr": 0.1}"#, "corrector_snr"),
+            (r#"{"predictor": "euler"}"#, "one of reverse_diffusion, euler_maruyama, ancestral, none"),
+            (r#"{"corrector": 1}"#, "one of langevin, ald, none"),
+            (r#"{"predictor": "none", "corrector": "none"}"#, "choose a predictor"),
+            (r#"{"predictor": "none", "n_corrector": 0}"#, "choose a predictor"),
         ] {
             let message = Sampler::with_options("pc", &options(json)).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");
         }
-        assert!(Sampler::named("euler").unwrap_err().to_string().contains("heun"));
+        let pc =
+            Sampler::with_options("pc", &options(r#"{"predictor": "none", "corrector": "ald"}"#)).unwrap();
+        assert_eq!(as_map(&pc)["corrector"], "ald");
+        let heun = Sampler::with_options("heun", &options(r#"{"s_tmin": 2, "s_tmax": 1}"#));
+        assert!(heun.unwrap_err().to_string().contains("s_tmin <= s_tmax"));
+        assert!(Sampler::named("leapfrog").unwrap_err().to_string().contains("heun"));
     }
 }

@@ -1,30 +1,76 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::ancestral::Variance;
+use super::options::Choice;
+use super::predictor::{LastStep, descend};
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
-use crate::{Result, schedule};
+use super::{ancestral, euler_maruyama, reverse_diffusion};
+use crate::{Error, Result};
 
-/// Predictor-corrector sampling (Song et al. 2021, algorithms 2 to 5).
+/// Predictor-corrector sampling (Song et al. 2021, algorithms 1 to 5).
 ///
-/// Each of `n_steps` steps is a reverse-diffusion predictor followed by `n_corrector` Langevin
-/// corrector steps whose size makes the ratio of the norms of drift and noise `corrector_snr`, for
-/// each sample by itself (the reference code takes the batch's mean, so that neighbours change a
-/// picture; see `corrector_step` for what that takes in few dimensions). Ends with a denoising step
-/// (Tweedie). Costs `n_steps·(1 + n_corrector) + 1` NFE, counted.
+/// Each of `n_steps` steps is a predictor step to the next time, followed there by `n_corrector` Langevin
+/// steps `x ← x + epsilon·score + sqrt(2·epsilon)·z`. The corrector `langevin` makes the ratio of the norms
+/// of drift and noise `corrector_snr`, for each sample by itself (the reference code takes the batch's mean,
+/// so that neighbours change a picture; see `corrector_step` for what that takes in few dimensions);
+/// `ald` takes `epsilon = 2·alpha·(corrector_snr·std)²`, annealed Langevin dynamics. Ends with a denoising
+/// step (Tweedie) unless told otherwise. With `p = 0` for no predictor, else 1, `c = 0` for no corrector, else
+/// `n_corrector`, costs `n_steps·(p + c) + 1` NFE, one less without the last denoising, counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PredictorCorrector {
-    /// Steps from noise to data, uniform in time.
+    /// Steps from noise to data, on the diffusion's own grid.
     pub n_steps: usize,
     /// Corrector steps after each predictor step; 0 is the predictor alone.
     pub n_corrector: usize,
     /// Target ratio of the corrector's drift to its noise.
     pub corrector_snr: f64,
+    /// What leads from one time to the next.
+    pub predictor: Predictor,
+    /// What then brings the state nearer to the density of that time.
+    pub corrector: Corrector,
+    /// What becomes of the last noise.
+    pub last_step: LastStep,
+}
+
+/// What leads from one time to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Predictor {
+    /// As [`ReverseDiffusion`](super::ReverseDiffusion).
+    ReverseDiffusion,
+    /// As [`EulerMaruyama`](super::EulerMaruyama).
+    EulerMaruyama,
+    /// As [`Ancestral`](super::Ancestral), with the posterior's variance.
+    Ancestral,
+    /// The state stays: the corrector alone follows the falling noise, as in NCSN.
+    None,
+}
+
+/// What brings a state nearer to the density of its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Corrector {
+    /// Langevin steps whose size follows the norm of the score (Song et al. 2021, algorithms 4 and 5).
+    Langevin,
+    /// Langevin steps whose size follows the noise, annealed Langevin dynamics: for VE and
+    /// `corrector_snr = sqrt(step_size/2)` NCSN's own.
+    Ald,
+    /// None.
+    None,
 }
 
 impl Default for PredictorCorrector {
     fn default() -> Self {
-        Self { n_steps: 100, n_corrector: 1, corrector_snr: 0.2 }
+        Self {
+            n_steps: 100,
+            n_corrector: 1,
+            corrector_snr: 0.2,
+            predictor: Predictor::ReverseDiffusion,
+            corrector: Corrector::Langevin,
+            last_step: LastStep::Denoise,
+        }
     }
 }
 
@@ -32,7 +78,7 @@ impl Method for PredictorCorrector {
     const INFO: SamplerInfo = SamplerInfo {
         name: "pc",
         title: "Predictor-corrector",
-        help: "Reverse diffusion, each step corrected by Langevin dynamics (Score-SDE, 2021).",
+        help: "A step of the reverse-time SDE, each corrected by Langevin dynamics (Score-SDE, 2021).",
         options: &[
             OptionInfo::integer("n_steps", "Steps", "Predictor steps from noise to data.", 2, 4000),
             OptionInfo::integer(
@@ -50,33 +96,89 @@ impl Method for PredictorCorrector {
                 1.0,
                 0.01,
             ),
+            OptionInfo::choice(
+                "predictor",
+                "Predictor",
+                "What leads from one noise level to the next.",
+                &[
+                    Choice { name: "reverse_diffusion", title: "Reverse diffusion" },
+                    Choice { name: "euler_maruyama", title: "Euler-Maruyama" },
+                    Choice { name: "ancestral", title: "Ancestral" },
+                    Choice { name: "none", title: "None" },
+                ],
+            ),
+            OptionInfo::choice(
+                "corrector",
+                "Corrector",
+                "What sets the size of the Langevin steps.",
+                &[
+                    Choice { name: "langevin", title: "Langevin, by the score" },
+                    Choice { name: "ald", title: "Annealed Langevin, by the noise" },
+                    Choice { name: "none", title: "None" },
+                ],
+            ),
+            LastStep::OPTION,
         ],
     };
 
-    async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
-        let model = chain.model;
-        let ts = schedule::uniform(1.0, chain.sde().sampling_eps(), self.n_steps + 1);
-        let mut x = chain.prior();
-        for (i, pair) in ts.windows(2).enumerate() {
-            let (t_cur, t_next) = (pair[0], pair[1]);
-            // The forward transition from t_next to t_cur: x_cur = a·x_next + b·z.
-            let ((mean_cur, std_cur), (mean_next, std_next)) =
-                (chain.sde().marginal_prob(t_cur), chain.sde().marginal_prob(t_next));
-            let a = mean_cur / mean_next;
-            let b_sq = std_cur * std_cur - a * a * std_next * std_next;
-            let score = model.score(x.clone(), &[t_cur]);
-            x = x * (2.0 - a) + score * b_sq + chain.noise() * b_sq.sqrt();
+    fn evaluations(&self) -> Option<usize> {
+        let predictor = usize::from(self.predictor != Predictor::None);
+        Some(self.n_steps * (predictor + self.corrections()) + self.last_step.evaluations())
+    }
 
-            for _ in 0..self.n_corrector {
-                let score = model.score(x.clone(), &[t_next]);
-                let z = chain.noise();
+    fn check(&self) -> Result<()> {
+        match self.predictor == Predictor::None && self.corrections() == 0 {
+            false => Ok(()),
+            true => Err(Error::config(
+                "pc",
+                "without predictor and corrector would leave the noise as it is",
+                "choose a predictor, or a corrector with n_corrector of 1 or more",
+            )),
+        }
+    }
+
+    async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
+        let step = |chain: &mut Chain<'_>, x: Tensor<4>, t_cur: f64, t_next: f64| {
+            let x = self.predict(chain, x, t_cur, t_next);
+            (0..self.corrections()).fold(x, |x, _| self.correct(chain, x, t_cur, t_next))
+        };
+        descend(chain, run, self.n_steps, self.last_step, step).await
+    }
+}
+
+impl PredictorCorrector {
+    /// Corrector steps after each predictor step.
+    fn corrections(&self) -> usize {
+        if self.corrector == Corrector::None { 0 } else { self.n_corrector }
+    }
+
+    fn predict(&self, chain: &mut Chain<'_>, x: Tensor<4>, t_cur: f64, t_next: f64) -> Tensor<4> {
+        match self.predictor {
+            Predictor::ReverseDiffusion => reverse_diffusion::step(chain, x, t_cur, t_next),
+            Predictor::EulerMaruyama => euler_maruyama::step(chain, x, t_cur, t_next),
+            Predictor::Ancestral => ancestral::step(chain, x, t_cur, t_next, Variance::BetaTilde),
+            Predictor::None => x,
+        }
+    }
+
+    /// One Langevin step at `t_next`; `alpha = a²` is 1 for VE and DDPM's `1 - beta` for VP.
+    fn correct(&self, chain: &mut Chain<'_>, x: Tensor<4>, t_cur: f64, t_next: f64) -> Tensor<4> {
+        let (a, _) = chain.sde().transition(t_next, t_cur);
+        let (_, std_next) = chain.sde().marginal_prob(t_next);
+        let score = chain.model.score(x.clone(), &[t_next]);
+        let z = chain.noise();
+        match self.corrector {
+            Corrector::Langevin => {
                 let root = corrector_step(&score, std_next) * (self.corrector_snr * a);
                 let epsilon = root.clone() * root.clone() * 2.0;
-                x = x + score * epsilon + z * root * 2.0;
+                x + score * epsilon + z * root * 2.0
             }
-            run.step(model, [i + 1, self.n_steps], &x, mean_next, std_next / mean_next).await?;
+            Corrector::Ald => {
+                let root = self.corrector_snr * a * std_next;
+                x + score * (2.0 * root * root) + z * (2.0 * root)
+            }
+            Corrector::None => x,
         }
-        Ok(model.denoised(x, &[ts[self.n_steps]]))
     }
 }
 

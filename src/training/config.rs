@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{DataSource, Dataset};
 use crate::network::UNetConfig;
 use crate::objective::Dsm;
-use crate::sde::VpSde;
+use crate::sde::{EdmSde, SubVpSde, VpSde};
 use crate::{Error, Result};
 
 /// A training run. Saved beside its results as `config.toml`; the same file given to `--config`
@@ -70,6 +70,10 @@ pub enum SdeChoice {
     },
     /// Variance preserving, on data in `[-1, 1]`.
     Vp(VpSde),
+    /// Sub-variance preserving, on data in `[-1, 1]`.
+    SubVp(SubVpSde),
+    /// Karras et al.'s, on data in `[-1, 1]`.
+    Edm(EdmSde),
 }
 
 /// The scaling of the network; its constants come from the data.
@@ -218,10 +222,16 @@ impl TrainConfig {
                 let fix = "use 0 < sigma_min < sigma_max, or sigma_max = 0 to measure it";
                 check("sde.sigma_min, sigma_max", ok, format!("{sigma_min}, {sigma_max}"), fix)?;
             }
-            SdeChoice::Vp(VpSde { beta_min, beta_max }) => {
+            SdeChoice::Vp(VpSde { beta_min, beta_max })
+            | SdeChoice::SubVp(SubVpSde { beta_min, beta_max }) => {
                 let ok = positive(beta_min) && beta_max > beta_min && beta_max.is_finite();
                 let fix = "use 0 < beta_min < beta_max";
                 check("sde.beta_min, beta_max", ok, format!("{beta_min}, {beta_max}"), fix)?;
+            }
+            SdeChoice::Edm(EdmSde { sigma_min, sigma_max }) => {
+                let ok = positive(sigma_min) && sigma_max > sigma_min && sigma_max.is_finite();
+                let fix = "use 0 < sigma_min < sigma_max";
+                check("sde.sigma_min, sigma_max", ok, format!("{sigma_min}, {sigma_max}"), fix)?;
             }
         }
         self.data.validate()?;

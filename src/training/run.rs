@@ -247,6 +247,8 @@ fn title(config: &TrainConfig) -> String {
     let diffusion = match config.sde {
         SdeChoice::Ve { .. } => "variance exploding",
         SdeChoice::Vp(_) => "variance preserving",
+        SdeChoice::SubVp(_) => "sub-variance preserving",
+        SdeChoice::Edm(_) => "EDM",
     };
     format!("{}, {diffusion}", config.data.dataset.title())
 }

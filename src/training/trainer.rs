@@ -40,7 +40,7 @@ impl Problem {
     pub fn measure(config: &TrainConfig, images: &ImageSet) -> Self {
         let range = match config.sde {
             SdeChoice::Ve { .. } => DataRange::UNIT,
-            SdeChoice::Vp(_) => DataRange::CENTRED,
+            SdeChoice::Vp(_) | SdeChoice::SubVp(_) | SdeChoice::Edm(_) => DataRange::CENTRED,
         };
         let unit = (range.high - range.low) / 255.0;
         let n = images.pixels.len() as f64;
@@ -49,6 +49,8 @@ impl Problem {
         let sigma_data = (variance.sqrt() * unit).max(1e-3);
         let sde = match config.sde {
             SdeChoice::Vp(vp) => AnySde::Vp(vp),
+            SdeChoice::SubVp(sub_vp) => AnySde::SubVp(sub_vp),
+            SdeChoice::Edm(edm) => AnySde::Edm(edm),
             SdeChoice::Ve { sigma_min, sigma_max } if sigma_max > 0.0 => {
                 AnySde::Ve(VeSde { sigma_min, sigma_max })
             }

@@ -82,7 +82,8 @@ impl Session {
         })
     }
 
-    /// Every sampler: `{name, title, help, options: [{name, title, help, default, min, max, step, integer}]}`.
+    /// Every sampler: `{name, title, help, options: [{name, title, help, default, min, max, step, integer}]}`,
+    /// with `choices: [{name, title}]` in place of the last four where an option is a choice.
     ///
     /// # Errors
     /// None in practice; the conversion to JS could fail.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{DataRange, Preconditioning};
 use crate::network::{ClassifierConfig, UNetConfig};
-use crate::sde::{AnySde, VeSde};
+use crate::sde::AnySde;
 use crate::{Error, Result};
 
 /// Version of the file format that this crate writes and reads.
@@ -116,13 +116,7 @@ pub struct Accuracy {
 impl ModelCard {
     /// The diffusion in a few characters.
     pub fn diffusion(&self) -> String {
-        match self.sde {
-            Some(AnySde::Ve(VeSde { sigma_min, sigma_max })) => {
-                format!("VE, sigma {sigma_min} to {sigma_max:.1}")
-            }
-            Some(AnySde::Vp(vp)) => format!("VP, beta {} to {}", vp.beta_min, vp.beta_max),
-            None => "classifier".into(),
-        }
+        self.sde.map_or("classifier".into(), |sde| sde.summary())
     }
 
     /// Checks every number, so that nothing absurd reaches a device.
@@ -150,13 +144,8 @@ impl ModelCard {
         positive("sigma_data", self.sigma_data)?;
         positive("a range of", self.range.high - self.range.low)?;
         match (&self.architecture, self.sde) {
-            (Architecture::Unet { .. }, Some(AnySde::Ve(VeSde { sigma_min, sigma_max }))) => {
-                positive("sigma_min", sigma_min)?;
-                positive("sigma_max - sigma_min", sigma_max - sigma_min)?;
-            }
-            (Architecture::Unet { .. }, Some(AnySde::Vp(vp))) => {
-                positive("beta_min", vp.beta_min)?;
-                positive("beta_max - beta_min", vp.beta_max - vp.beta_min)?;
+            (Architecture::Unet { .. }, Some(sde)) => {
+                sde.positive().into_iter().try_for_each(|(what, value)| positive(what, value))?;
             }
             (Architecture::Unet { .. }, None) => {
                 return Err(invalid("is a score model without a diffusion".into()));

@@ -34,6 +34,13 @@ fn every_sampler_draws_on_webgpu() {
         ("pc", "n_steps=4&n_corrector=1", Some(4 * (1 + 1) + 1)),
         ("ode", "rtol=0.3&atol=0.3", None),
         ("heun", "n_steps=5&rho=7", Some(2 * 5 - 1)),
+        ("dpmpp_2m", "n_steps=5&grid=log_snr", Some(5)),
+        ("ddim", "n_steps=5&eta=0.5", Some(5)),
+        ("euler", "n_steps=8", Some(8 + 1)),
+        ("ancestral", "n_steps=8&variance=beta", Some(8 + 1)),
+        ("reverse_diffusion", "n_steps=8&last_step=keep", Some(8)),
+        ("euler_maruyama", "n_steps=12", Some(12 + 1)),
+        ("langevin", "n_steps=8", Some(8 + 1)),
     ] {
         let hash = format!(
             "#task=generate&device=gpu&model=mnist-vp&sampler={sampler}&seed=3&count=2&{options}&run=1"
@@ -188,9 +195,10 @@ fn pictures_can_be_saved() {
 
 fn a_link_that_makes_no_sense_is_told_and_does_not_start() {
     let mut visit = Visit::with(Gpu::None);
-    visit.open("#task=generate&model=cifar&sampler=pc&seed=-1&count=4&n_steps=1&rho=7&run=1");
+    visit.open("#task=generate&model=cifar&sampler=pc&seed=-1&count=4&n_steps=1&rho=7&predictor=euler&run=1");
     let alert = visit.alert();
-    for part in ["seed “-1”", "model “cifar”", "is used instead", "n_steps=1", "rho=7"] {
+    for part in ["seed “-1”", "model “cifar”", "is used instead", "n_steps=1", "rho=7", "predictor=euler"]
+    {
         assert!(alert.contains(part), "{part} is not in: {alert}");
     }
     assert_eq!(visit.browser.eval("document.querySelector('#generate .start').disabled"), false);

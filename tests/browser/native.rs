@@ -39,12 +39,19 @@ const TOLERANCE: f64 = 3e-4;
 const ENCODED_TOLERANCE: f64 = 1e-2;
 
 /// `(sampler, options)`: all samplers, with as few steps as show something.
-fn requests() -> [(&'static str, Value); 4] {
+fn requests() -> [(&'static str, Value); 11] {
     [
         ("ald", json!({"n_steps": 6, "n_steps_each": 2})),
         ("pc", json!({"n_steps": 6, "n_corrector": 1, "corrector_snr": 0.3})),
         ("ode", json!({"rtol": 0.1, "atol": 0.1})),
         ("heun", json!({"n_steps": 5})),
+        ("dpmpp_2m", json!({"n_steps": 6, "grid": "log_snr"})),
+        ("ddim", json!({"n_steps": 6, "eta": 0.5})),
+        ("euler", json!({"n_steps": 10})),
+        ("ancestral", json!({"n_steps": 10, "variance": "beta"})),
+        ("reverse_diffusion", json!({"n_steps": 10})),
+        ("euler_maruyama", json!({"n_steps": 30})),
+        ("langevin", json!({"n_steps": 10, "last_step": "keep"})),
     ]
 }
 
@@ -60,8 +67,8 @@ fn cpu_of_the_page_draws_the_native_picture() {
 
 fn webgpu_draws_the_native_picture() {
     let mut api = Api::open("gpu", Gpu::Software);
-    for ((sampler, options), model) in requests().iter().zip(["mnist-vp", "mnist-ve", "mnist-ve", "mnist-vp"])
-    {
+    let models = ["mnist-vp", "mnist-ve", "mnist-ve", "mnist-vp"].into_iter().cycle();
+    for ((sampler, options), model) in requests().iter().zip(models) {
         api.draws_the_native_picture(model, sampler, options, if *sampler == "ode" { 1 } else { 2 });
     }
     // Still the GPU: a fallback would have drawn the same.
@@ -130,9 +137,10 @@ fn mistakes_of_the_caller_are_named() {
     let mut api = Api::open("cpu", Gpu::None);
     for (method, request, words) in [
         ("sample", json!({"model": "mnist-vq", "sampler": "pc"}), "mnist-ve"),
-        ("sample", json!({"model": "mnist-vp", "sampler": "euler"}), "heun"),
+        ("sample", json!({"model": "mnist-vp", "sampler": "leapfrog"}), "heun"),
         ("sample", json!({"model": "mnist-vp", "sampler": "pc", "options": {"snr": 1}}), "corrector_snr"),
         ("sample", json!({"model": "mnist-vp", "sampler": "pc", "options": {"n_steps": 0}}), "from 2 to"),
+        ("sample", json!({"model": "mnist-vp", "sampler": "pc", "options": {"predictor": 1}}), "one of"),
         ("sample", json!({"model": "mnist-vp", "sampler": "pc", "count": 0}), "1 to"),
         ("sample", json!({"model": "mnist-vp"}), "sampler"),
         (
