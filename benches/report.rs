@@ -168,8 +168,9 @@ impl Report {
 
     fn row(&self, engine: Engine, network: &Network, batch: usize, timing: Timing, passes: f64) -> Row {
         let Timing { median_ms, min_ms, runs } = timing;
+        let what = if passes > 1.0 { "training step" } else { "forward" };
         eprintln!(
-            "{} {}: {} batch {batch}: {median_ms:.1} ms (at best {min_ms:.1}, {runs} runs)",
+            "{} {}: {} {what}, batch {batch}: {median_ms:.1} ms (at best {min_ms:.1}, {runs} runs)",
             engine.name, engine.device, network.name
         );
         let gflops = passes * network.flops * batch as f64 / median_ms / 1e6;
@@ -253,7 +254,7 @@ impl Report {
         }
         writeln!(
             out,
-            "\n## Our time divided by theirs\n\nLess than 1 is faster. Medians; every engine computes the"
+            "\n## Our time divided by theirs\n\nLess than 1 is faster. Of the medians (and of the best times); every engine computes the"
         )?;
         writeln!(
             out,
@@ -266,7 +267,9 @@ impl Report {
         writeln!(out, "\n|---|---:|{}", "---:|".repeat(pairs.len()))?;
         let ratio = |rows: &[Row], ours, peer, network: &Network, batch| {
             let [ours, peer] = [ours, peer].map(|engine| Self::find(rows, engine, network, batch));
-            ours.zip(peer).map(|(ours, peer)| ours.timing.median_ms / peer.timing.median_ms)
+            ours.zip(peer).map(|(ours, peer)| {
+                [ours.timing.median_ms / peer.timing.median_ms, ours.timing.min_ms / peer.timing.min_ms]
+            })
         };
         for (network, batch) in networks.iter().flat_map(|network| BATCHES.map(|batch| (network, batch))) {
             write!(out, "| `{}` | {batch} |", network.name)?;
@@ -392,9 +395,9 @@ impl Report {
     }
 }
 
-fn cell(out: &mut String, ratio: Option<f64>) -> std::fmt::Result {
+fn cell(out: &mut String, ratio: Option<[f64; 2]>) -> std::fmt::Result {
     match ratio {
-        Some(ratio) => write!(out, " **{ratio:.2}** |"),
+        Some([median, best]) => write!(out, " **{median:.2}** ({best:.2}) |"),
         None => write!(out, " - |"),
     }
 }

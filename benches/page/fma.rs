@@ -19,5 +19,5 @@ pub extern "C" fn run(rounds: u32, start: f32) -> f32 {
             *a = f32x4_add(f32x4_mul(*a, x), y);
         }
     }
-    f32x4_extract_lane::<0>(a.into_iter().fold(x, f32x4_add))
+    f32x4_extract_lane::<0>(a.into_iter().fold(x, |sum, a| f32x4_add(sum, a)))
 }

@@ -4,6 +4,7 @@ peers.py STAGE NETWORK=TRAINING_BATCH...  prints one JSON object; benches/peers.
 """
 
 import json
+import logging
 import pathlib
 import sys
 import time
@@ -220,7 +221,8 @@ def measure(stage, name, training_batch, device):
 def main():
     stage, networks = pathlib.Path(sys.argv[1]), [argument.split("=") for argument in sys.argv[2:]]
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    printed, sys.stdout = sys.stdout, sys.stderr  # the exporter talks
+    printed, sys.stdout = sys.stdout, sys.stderr  # the exporter talks,
+    logging.disable(logging.WARNING)  # and warns of packages that it does not need
     results = [measure(stage, name, int(batch), device) for device in devices for name, batch in networks]
     found = {"version": torch.__version__, "threads": torch.get_num_threads(), "results": results}
     print(json.dumps(found), file=printed)
