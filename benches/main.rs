@@ -1,7 +1,8 @@
 //! `make bench`: what the networks cost, natively and in a browser, beside the same networks in other engines.
 //!
 //! Every number is measured in this one run. The result is `benches/results.json` and, for people, `BENCHMARKS.md`.
-//! Without a built page (`SCOREFIELD_DIST`) or without peers (`SCOREFIELD_PEERS`) those parts are left out.
+//! Without a built page (`SCOREFIELD_DIST`) or without peers (`SCOREFIELD_PEERS`) those parts are left out. While working
+//! on one part, name it (`cargo bench --bench bench -- browser`): the page for people is then printed, not written.
 
 mod browser;
 #[expect(dead_code, reason = "the browser tests use more of it")]
@@ -33,14 +34,22 @@ fn main() {
     let networks = networks::all();
     networks::stage(&networks, stage);
 
+    // Cargo adds an option of its own.
+    let parts: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+
     let mut report = Report::begin();
-    native::run(&networks, &mut report);
-    if let Some(peers) = &peers {
+    if wanted("native") {
+        native::run(&networks, &mut report);
+    }
+    if let Some(peers) = peers.as_ref().filter(|_| wanted("pytorch")) {
         peers::run(peers, stage, &networks, &mut report);
     }
-    match site::dist() {
-        Some(dist) => browser::run(&dist, stage, peers.as_deref(), &networks, &mut report),
-        None => eprintln!("no browser: SCOREFIELD_DIST does not name a built page; `make bench` does"),
+    if let Some(dist) = site::dist().filter(|_| wanted("browser")) {
+        browser::run(&dist, stage, peers.as_deref(), &networks, &mut report);
     }
-    report.write(&networks, Path::new(env!("CARGO_MANIFEST_DIR")));
+    match parts.is_empty() {
+        true => report.write(&networks, Path::new(env!("CARGO_MANIFEST_DIR"))),
+        false => report.print(&networks),
+    }
 }

@@ -215,12 +215,25 @@ impl Report {
         eprintln!("written: {}", page.display());
     }
 
+    /// Prints the page for people.
+    pub fn print(&self, networks: &[Network]) {
+        println!("{}", self.markdown(networks).expect("memory"));
+    }
+
     fn markdown(&self, networks: &[Network]) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         let out = &mut text;
         writeln!(out, "# Benchmarks\n\nWritten by `make bench`; all numbers are of one run.\n")?;
         for (name, value) in &self.facts {
             writeln!(out, "- {name}: {}", value.as_str().unwrap_or_default())?;
+        }
+        let busy = self.facts["load at the start"].as_str().and_then(|load| load.parse::<f64>().ok());
+        if busy.is_some_and(|load| load > 0.5) {
+            writeln!(
+                out,
+                "\n**The machine was busy with other work.** Engines suffer differently from that (most of all those whose\n\
+                 threads wait for each other, such as PyTorch's), so ratios are not to be trusted; measure on a quiet machine."
+            )?;
         }
         writeln!(
             out,
