@@ -17,33 +17,21 @@ use crate::timing::{Timing, time};
 
 /// A run on a software GPU is slow.
 const PATIENCE: Duration = Duration::from_secs(600);
-const PAGE: [(&str, &str); 2] =
-    [("bench.html", include_str!("page/bench.html")), ("bench.js", include_str!("page/bench.js"))];
+const PAGES: [(&str, &str); 4] = [
+    ("bench.html", include_str!("page/bench.html")),
+    ("bench.js", include_str!("page/bench.js")),
+    ("peers.html", include_str!("../tests/peers/peers.html")),
+    ("peers.js", include_str!("../tests/peers/peers.js")),
+];
 
-pub fn run(dist: &Path, stage: &Path, peers: Option<&Path>, networks: &[Network], report: &mut Report) {
+/// Our networks in the browser, and the page's first picture.
+pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report) {
+    first_visits(dist, report);
     for file in fs::read_dir(dist).expect("the built page").flatten().filter(|file| file.path().is_file()) {
         fs::copy(file.path(), stage.join(file.file_name())).expect("a place for the stage");
     }
     copy(&dist.join("wasm"), &stage.join("wasm"), |name| Some(name.to_owned()));
-    for (name, text) in PAGE {
-        fs::write(stage.join(name), text).expect("a place for the stage");
-    }
-    if let Some(peers) = peers {
-        let ort = peers.join("node_modules/onnxruntime-web/dist");
-        copy(&ort, &stage.join("ort"), |name| match name {
-            // The server knows the type of `.js`.
-            "ort.webgpu.bundle.min.mjs" => Some("ort.js".into()),
-            _ => name.ends_with(".wasm").then(|| name.to_owned()),
-        });
-    }
-
-    first_visits(dist, report);
-    let site = Site::serve(stage);
-    let mut browser = Browser::launch(Gpu::Software);
-    report.fact("browser", browser.call("Browser.getVersion", json!({}))["product"].clone());
-    browser.open(&site.url("bench.html"));
-    browser.wait_for("window.bench != undefined", PATIENCE);
-    let mut page = Page(browser);
+    let mut page = Page::open(stage, "bench.html", report);
     for (engine, kind) in [(Engine::WASM, "cpu"), (Engine::WEBGPU, "gpu")] {
         let name = page.call("start", json!([kind]));
         let peak = match kind {
@@ -59,19 +47,28 @@ pub fn run(dist: &Path, stage: &Path, peers: Option<&Path>, networks: &[Network]
             });
         }
     }
-    if peers.is_none() {
-        return;
-    }
-    report.fact("onnxruntime-web", page.call("ortVersion", json!([])));
+}
+
+/// The same networks in onnxruntime-web, from the files that PyTorch has written.
+pub fn onnxruntime(stage: &Path, peers: &Path, networks: &[Network], report: &mut Report) {
+    let dist = peers.join("node_modules/onnxruntime-web/dist");
+    copy(&dist, &stage.join("ort"), |name| match name {
+        // The server knows the type of `.js`.
+        "ort.wasm.bundle.min.mjs" => Some("wasm.js".into()),
+        "ort.webgpu.bundle.min.mjs" => Some("webgpu.js".into()),
+        _ => name.ends_with(".wasm").then(|| name.to_owned()),
+    });
+    let mut page = Page::open(stage, "peers.html", report);
+    report.fact("onnxruntime-web", page.call("version", json!([])));
     for (engine, provider) in [(Engine::ORT_WASM, "wasm"), (Engine::ORT_WEBGPU, "webgpu")] {
         for network in networks {
-            let found = page.floats("ortExample", json!([provider, network.name, network.shape]));
+            let found = page.floats("example", json!([provider, network.name, network.shape]));
             let [_, _, expected] = network.example();
             report.same(engine, network, &found, &expected);
             let [c, h, w] = network.shape;
             report.forward(engine, network, |batch| {
                 let shape = [batch, c, h, w];
-                time(|runs| page.number("ortSeconds", json!([provider, network.name, shape, runs])))
+                time(|runs| page.number("seconds", json!([provider, network.name, shape, runs])))
             });
         }
     }
@@ -86,11 +83,27 @@ fn copy(from: &Path, to: &Path, name: impl Fn(&str) -> Option<String>) {
     }
 }
 
-struct Page(Browser);
+/// A page of functions to call.
+struct Page {
+    browser: Browser,
+    _site: Site,
+}
 
 impl Page {
+    fn open(stage: &Path, file: &str, report: &mut Report) -> Self {
+        for (name, text) in PAGES {
+            fs::write(stage.join(name), text).expect("a place for the stage");
+        }
+        let site = Site::serve(stage);
+        let mut browser = Browser::launch(Gpu::Software);
+        report.fact("browser", browser.call("Browser.getVersion", json!({}))["product"].clone());
+        browser.open(&site.url(file));
+        browser.wait_for("window.bench != undefined", PATIENCE);
+        Self { browser, _site: site }
+    }
+
     fn call(&mut self, function: &str, arguments: Value) -> Value {
-        self.0.eval_within(&format!("await bench.{function}(...{arguments})"), PATIENCE)
+        self.browser.eval_within(&format!("await bench.{function}(...{arguments})"), PATIENCE)
     }
 
     fn number(&mut self, function: &str, arguments: Value) -> f64 {

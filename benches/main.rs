@@ -46,7 +46,10 @@ fn main() {
         peers::run(peers, stage, &networks, &mut report);
     }
     if let Some(dist) = site::dist().filter(|_| wanted("browser")) {
-        browser::run(&dist, stage, peers.as_deref(), &networks, &mut report);
+        browser::run(&dist, stage, &networks, &mut report);
+    }
+    if let Some(peers) = peers.as_ref().filter(|_| wanted("onnxruntime")) {
+        browser::onnxruntime(stage, peers, &networks, &mut report);
     }
     match parts.is_empty() {
         true => report.write(&networks, Path::new(env!("CARGO_MANIFEST_DIR"))),

@@ -14,7 +14,7 @@ pub struct Timing {
 /// A run lasts at least this long where it can: clocks in browsers are coarse.
 const RUN_SECONDS: f64 = 0.25;
 /// All runs of one unit together, about.
-const ALL_SECONDS: f64 = 3.0;
+const ALL_SECONDS: f64 = 2.0;
 /// Most units of a run.
 const MOST: usize = 35;
 
@@ -25,12 +25,10 @@ pub fn time(mut work: impl FnMut(usize) -> f64) -> Timing {
     work(1);
     let first = work(1);
     let units = ((RUN_SECONDS / first) as usize).clamp(1, MOST) | 1;
-    let runs = ((ALL_SECONDS / (first * units as f64)) as usize).clamp(2, 9) | 1;
-    let mut times: Vec<f64> = Vec::new();
-    if units == 1 {
-        times.push(first);
-    }
-    while times.len() < if first > ALL_SECONDS { 2 } else { runs } {
+    let runs =
+        if first > ALL_SECONDS { 2 } else { (ALL_SECONDS / (first * units as f64)).clamp(3.0, 9.0) as usize };
+    let mut times = if units == 1 { vec![first] } else { vec![] };
+    while times.len() < runs {
         times.push(work(units) / units as f64);
     }
     Timing::of(times)

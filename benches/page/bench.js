@@ -1,5 +1,5 @@
 // What `make bench` measures in a browser, as functions on `window.bench`: the shipped build through its public API,
-// onnxruntime-web on the same networks, and the peaks of the adapter and of one wasm thread. Times are seconds.
+// and the peaks of the adapter and of one wasm thread. Times are seconds.
 
 import { open } from './scorefield.js';
 
@@ -35,50 +35,6 @@ async function firstEstimate(model) {
 /** A GPU that fails is replaced by the CPU, which is not what is to be measured. */
 function expect(kind) {
   if (engine.device.kind !== kind) throw new Error(`computed by ${engine.device.kind}: ${engine.device.reason}`);
-}
-
-const sessions = new Map();
-
-/** onnxruntime-web's session for a model; `provider` is `webgpu` or `wasm`. */
-async function session(provider, model) {
-  const key = `${provider} ${model}`;
-  if (!sessions.has(key)) {
-    const ort = await import('./ort/ort.js');
-    ort.env.wasm.numThreads = 1;
-    ort.env.wasm.wasmPaths = new URL('ort/', location.href).href;
-    ort.env.logLevel = 'error';
-    const opened = await ort.InferenceSession.create(`onnx/${model}.onnx`, { executionProviders: [provider] });
-    sessions.set(key, { ort, opened, features: await floats(`examples/${model}.features.f32`) });
-  }
-  return sessions.get(key);
-}
-
-async function ortForward(provider, model, x, shape) {
-  const { ort, opened, features } = await session(provider, model);
-  const tensors = {
-    x: new ort.Tensor('float32', x, shape),
-    features: new ort.Tensor('float32', features, [1, features.length]),
-  };
-  const { output } = await opened.run(tensors);
-  return output.getData();
-}
-
-async function ortSeconds(provider, model, shape, runs) {
-  const x = new Float32Array(shape.reduce((a, b) => a * b)).map((_, i) => Math.sin(i));
-  await session(provider, model);
-  const begun = performance.now();
-  for (let run = 0; run < runs; run++) await ortForward(provider, model, x, shape);
-  return (performance.now() - begun) / 1000;
-}
-
-/** The output for the example that the native network was given. */
-async function ortExample(provider, model, shape) {
-  const x = await floats(`examples/${model}.x.f32`);
-  return Array.from(await ortForward(provider, model, x, [x.length / shape.reduce((a, b) => a * b), ...shape]));
-}
-
-async function floats(path) {
-  return new Float32Array(await (await fetch(path)).arrayBuffer());
 }
 
 /** Operations per second of the adapter; `flops` are those of one dispatch. */
@@ -123,8 +79,4 @@ async function best(least, flops, work) {
   return (flops * rounds) / fastest;
 }
 
-async function ortVersion() {
-  return (await import('./ort/ort.js')).env.versions.web;
-}
-
-window.bench = { start, seconds, firstEstimate, ortSeconds, ortExample, ortVersion, gpuPeak, wasmPeak };
+window.bench = { start, seconds, firstEstimate, gpuPeak, wasmPeak };

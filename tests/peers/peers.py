@@ -145,7 +145,7 @@ class UNet(nn.Module):
         return self
 
 
-def seconds(work, synchronise, at_least=3, budget=3.0):
+def seconds(work, synchronise, at_least=3, budget=2.0):
     """The seconds of single calls, after one that warms up."""
     times = []
     for run in range(50):
