@@ -1,0 +1,142 @@
+//! The built page in Chromium: the networks through the page's own API, onnxruntime-web beside them, and the first visit.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Browser, Gpu};
+use crate::native::first_estimate;
+use crate::networks::Network;
+use crate::peaks;
+use crate::report::{Engine, Report};
+use crate::site::Site;
+use crate::support::cpu;
+use crate::timing::{Timing, time};
+
+/// A run on a software GPU is slow.
+const PATIENCE: Duration = Duration::from_secs(600);
+const PAGES: [(&str, &str); 4] = [
+    ("bench.html", include_str!("page/bench.html")),
+    ("bench.js", include_str!("page/bench.js")),
+    ("peers.html", include_str!("../tests/peers/peers.html")),
+    ("peers.js", include_str!("../tests/peers/peers.js")),
+];
+
+/// Our networks in the browser, and the page's first picture.
+pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report) {
+    first_visits(dist, report);
+    for file in fs::read_dir(dist).expect("the built page").flatten().filter(|file| file.path().is_file()) {
+        fs::copy(file.path(), stage.join(file.file_name())).expect("a place for the stage");
+    }
+    copy(&dist.join("wasm"), &stage.join("wasm"), |name| Some(name.to_owned()));
+    let mut page = Page::open(stage, "bench.html", report);
+    for (engine, kind) in [(Engine::WASM, "cpu"), (Engine::WEBGPU, "gpu")] {
+        let name = page.call("start", json!([kind]));
+        let peak = match kind {
+            "cpu" => page.number("wasmPeak", json!([peaks::SECONDS])),
+            _ => page.number("gpuPeak", json!([peaks::WGSL, peaks::GROUPS, peaks::DISPATCH, peaks::SECONDS])),
+        };
+        report.engine(engine, name.as_str().unwrap_or("unnamed"), peak);
+        for network in networks {
+            let found = page.floats("firstEstimate", json!([network.name]));
+            report.same(engine, network, &found, &first_estimate(network, &cpu()));
+            report.forward(engine, network, |batch| {
+                time(|nfe| page.number("seconds", json!([kind, network.name, batch, nfe])))
+            });
+        }
+    }
+}
+
+/// The same networks in onnxruntime-web, from the files that PyTorch has written.
+pub fn onnxruntime(stage: &Path, peers: &Path, networks: &[Network], report: &mut Report) {
+    let dist = peers.join("node_modules/onnxruntime-web/dist");
+    copy(&dist, &stage.join("ort"), |name| match name {
+        // The server knows the type of `.js`.
+        "ort.wasm.bundle.min.mjs" => Some("wasm.js".into()),
+        "ort.webgpu.bundle.min.mjs" => Some("webgpu.js".into()),
+        _ => name.ends_with(".wasm").then(|| name.to_owned()),
+    });
+    let mut page = Page::open(stage, "peers.html", report);
+    report.fact("onnxruntime-web", page.call("version", json!([])));
+    for (engine, provider) in [(Engine::ORT_WASM, "wasm"), (Engine::ORT_WEBGPU, "webgpu")] {
+        for network in networks {
+            let found = page.floats("example", json!([provider, network.name, network.shape]));
+            let [_, _, expected] = network.example();
+            report.same(engine, network, &found, &expected);
+            let [c, h, w] = network.shape;
+            report.forward(engine, network, |batch| {
+                let shape = [batch, c, h, w];
+                time(|runs| page.number("seconds", json!([provider, network.name, shape, runs])))
+            });
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path, name: impl Fn(&str) -> Option<String>) {
+    fs::create_dir_all(to).expect("a place for the stage");
+    for file in fs::read_dir(from).unwrap_or_else(|e| panic!("{}: {e}", from.display())).flatten() {
+        if let Some(name) = file.file_name().to_str().and_then(&name) {
+            fs::copy(file.path(), to.join(name)).expect("a place for the stage");
+        }
+    }
+}
+
+/// A page of functions to call.
+struct Page {
+    browser: Browser,
+    _site: Site,
+}
+
+impl Page {
+    fn open(stage: &Path, file: &str, report: &mut Report) -> Self {
+        for (name, text) in PAGES {
+            fs::write(stage.join(name), text).expect("a place for the stage");
+        }
+        let site = Site::serve(stage);
+        let mut browser = Browser::launch(Gpu::Software);
+        report.fact("browser", browser.call("Browser.getVersion", json!({}))["product"].clone());
+        browser.open(&site.url(file));
+        browser.wait_for("window.bench != undefined", PATIENCE);
+        Self { browser, _site: site }
+    }
+
+    fn call(&mut self, function: &str, arguments: Value) -> Value {
+        self.browser.eval_within(&format!("await bench.{function}(...{arguments})"), PATIENCE)
+    }
+
+    fn number(&mut self, function: &str, arguments: Value) -> f64 {
+        self.call(function, arguments).as_f64().expect("a number")
+    }
+
+    fn floats(&mut self, function: &str, arguments: Value) -> Vec<f32> {
+        serde_json::from_value(self.call(function, arguments)).expect("numbers")
+    }
+}
+
+/// From a link to the picture it describes, for a visitor who never came and for one who comes again.
+fn first_visits(dist: &Path, report: &mut Report) {
+    const LINK: &str =
+        "#task=generate&device=cpu&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=10&run=1";
+    const WATCH: &str = "new MutationObserver(() => {
+        const text = document.querySelector('#generate .progress-text')?.textContent;
+        if (text === 'Done.') window.pictureAt ??= performance.now();
+    }).observe(document, { subtree: true, childList: true, characterData: true });";
+    const VISITS: usize = 3;
+
+    let site = Site::serve(dist);
+    let (mut cold, mut warm) = (Vec::new(), Vec::new());
+    for _ in 0..VISITS {
+        let mut browser = Browser::launch(Gpu::Software);
+        browser.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": WATCH}));
+        for times in [&mut cold, &mut warm] {
+            browser.open("about:blank");
+            browser.open(&site.url(LINK));
+            browser.wait_for("window.pictureAt > 0", PATIENCE);
+            times.push(browser.eval("window.pictureAt").as_f64().expect("a time") / 1000.0);
+        }
+    }
+    report.first_picture(Timing::of(cold), Timing::of(warm));
+    report.download(&dist.join("wasm/scorefield_bg.wasm"));
+}

@@ -1,0 +1,440 @@
+//! What was measured, as JSON and as a page for people.
+
+use std::fmt::Write;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use flate2::{Compression, write::GzEncoder};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::networks::{BATCHES, Network, agree};
+use crate::timing::Timing;
+
+/// Who computes, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Engine {
+    pub name: &'static str,
+    pub device: &'static str,
+}
+
+impl Engine {
+    pub const NATIVE_CPU: Self = Self { name: "Scorefield", device: "native CPU" };
+    pub const NATIVE_GPU: Self = Self { name: "Scorefield", device: "native GPU" };
+    pub const WASM: Self = Self { name: "Scorefield", device: "browser wasm" };
+    pub const WEBGPU: Self = Self { name: "Scorefield", device: "browser WebGPU" };
+    pub const ORT_WASM: Self = Self { name: "onnxruntime-web", device: "browser wasm" };
+    pub const ORT_WEBGPU: Self = Self { name: "onnxruntime-web", device: "browser WebGPU" };
+    pub const TORCH_CPU: Self = Self { name: "PyTorch", device: "native CPU" };
+    pub const TORCH_CUDA: Self = Self { name: "PyTorch", device: "native GPU" };
+
+    const ALL: [Self; 8] = [
+        Self::NATIVE_CPU,
+        Self::TORCH_CPU,
+        Self::NATIVE_GPU,
+        Self::TORCH_CUDA,
+        Self::WASM,
+        Self::ORT_WASM,
+        Self::WEBGPU,
+        Self::ORT_WEBGPU,
+    ];
+
+    /// The engine of another maker on the same device.
+    fn peer(self) -> Option<Self> {
+        Self::ALL.into_iter().find(|other| other.device == self.device && other.name != self.name)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    engine: Engine,
+    network: String,
+    batch: usize,
+    #[serde(flatten)]
+    timing: Timing,
+    images_per_second: f64,
+    gflops: f64,
+    /// Of [`Device::peak_gflops`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share_of_peak: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Device {
+    device: &'static str,
+    adapter: String,
+    peak_gflops: f64,
+}
+
+/// The largest difference of an engine's output from that of the native CPU, relative to its largest value.
+#[derive(Debug, Serialize)]
+struct Agreement {
+    engine: Engine,
+    network: String,
+    relative_error: f64,
+}
+
+/// One run of `make bench`.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    facts: Map<String, Value>,
+    devices: Vec<Device>,
+    agreements: Vec<Agreement>,
+    forward: Vec<Row>,
+    /// Software adapters: batches left out, because smaller ones took too long.
+    skipped: Vec<(Engine, String, usize)>,
+    training: Vec<Row>,
+    first_picture: Option<[Timing; 2]>,
+    wasm_bytes: Map<String, Value>,
+}
+
+/// A batch of 16 that takes longer than this is not followed by one of 64.
+const PATIENCE_MS: f64 = 3000.0;
+
+impl Report {
+    /// The machine, before anything runs.
+    pub fn begin() -> Self {
+        let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let facts = [
+            ("date", said("date", &["-u", "+%F"])),
+            ("revision", said("git", &["describe", "--always", "--dirty"])),
+            ("processor", cpu.map_or("unknown", |(_, name)| name).into()),
+            ("threads", threads.to_string()),
+            ("system", said("uname", &["-sr"])),
+            ("rustc", said("rustc", &["--version"])),
+            ("load at the start", load()),
+        ];
+        Self {
+            facts: facts.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            devices: vec![],
+            agreements: vec![],
+            forward: vec![],
+            skipped: vec![],
+            training: vec![],
+            first_picture: None,
+            wasm_bytes: Map::new(),
+        }
+    }
+
+    /// A line about the machine or a version.
+    pub fn fact(&mut self, name: &str, value: impl Into<Value>) {
+        self.facts.insert(name.into(), value.into());
+    }
+
+    /// A device of ours: its adapter, and the most operations it does in a second.
+    pub fn engine(&mut self, engine: Engine, adapter: &str, peak: f64) {
+        eprintln!("{}: {adapter}, {:.1} GFLOP/s", engine.device, peak / 1e9);
+        let device = Device { device: engine.device, adapter: adapter.into(), peak_gflops: peak / 1e9 };
+        self.devices.push(device);
+    }
+
+    /// Checks that `found` is the network's output.
+    pub fn same(&mut self, engine: Engine, network: &Network, found: &[f32], expected: &[f32]) {
+        let relative_error = agree(&format!("{} on {}", engine.name, engine.device), found, expected);
+        self.agreed(engine, network, relative_error);
+    }
+
+    /// The same for an engine that has compared by itself.
+    pub fn agreed(&mut self, engine: Engine, network: &Network, relative_error: f64) {
+        eprintln!("{} {}: {} agrees to {relative_error:.1e}", engine.name, engine.device, network.name);
+        self.agreements.push(Agreement { engine, network: network.name.clone(), relative_error });
+    }
+
+    /// Times every batch, until one takes too long.
+    pub fn forward(&mut self, engine: Engine, network: &Network, mut time: impl FnMut(usize) -> Timing) {
+        let mut slow = false;
+        for batch in BATCHES {
+            if slow {
+                self.skipped.push((engine, network.name.clone(), batch));
+                continue;
+            }
+            let timing = time(batch);
+            slow = batch > 1 && timing.median_ms > PATIENCE_MS;
+            let row = self.row(engine, network, batch, timing, 1.0);
+            self.forward.push(row);
+        }
+    }
+
+    /// The time of a step of `network.training_batch` images: forward, backward, Adam, moving average.
+    pub fn training(&mut self, engine: Engine, network: &Network, timing: Timing) {
+        // The backward pass costs two forward passes.
+        let row = self.row(engine, network, network.training_batch, timing, 3.0);
+        self.training.push(row);
+    }
+
+    fn row(&self, engine: Engine, network: &Network, batch: usize, timing: Timing, passes: f64) -> Row {
+        let Timing { median_ms, min_ms, runs } = timing;
+        let what = if passes > 1.0 { "training step" } else { "forward" };
+        eprintln!(
+            "{} {}: {} {what}, batch {batch}: {median_ms:.1} ms (at best {min_ms:.1}, {runs} runs)",
+            engine.name, engine.device, network.name
+        );
+        let gflops = passes * network.flops * batch as f64 / median_ms / 1e6;
+        let device = self.devices.iter().find(|device| device.device == engine.device);
+        Row {
+            engine,
+            network: network.name.clone(),
+            batch,
+            timing,
+            images_per_second: 1e3 * batch as f64 / median_ms,
+            gflops,
+            share_of_peak: device.map(|device| gflops / device.peak_gflops),
+        }
+    }
+
+    /// From a link to its picture: without anything stored, and with.
+    pub fn first_picture(&mut self, cold: Timing, warm: Timing) {
+        eprintln!("first picture: {:.0} ms cold, {:.0} ms warm", cold.median_ms, warm.median_ms);
+        self.first_picture = Some([cold, warm]);
+    }
+
+    /// The size of a file as servers send it; Brotli where there is a Node.js to do it.
+    pub fn download(&mut self, file: &Path) {
+        let bytes = fs::read(file).expect("the built page");
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&bytes).expect("memory");
+        self.wasm_bytes.insert("raw".into(), bytes.len().into());
+        self.wasm_bytes.insert("gzip -9".into(), encoder.finish().expect("memory").len().into());
+        let script = "console.log(zlib.brotliCompressSync(fs.readFileSync(process.argv[1])).length)";
+        if let Ok(length) = said("node", &["-e", script, &file.display().to_string()]).parse::<usize>() {
+            self.wasm_bytes.insert("brotli 11".into(), length.into());
+        }
+    }
+
+    /// Writes `benches/results.json` and `BENCHMARKS.md`.
+    pub fn write(mut self, networks: &[Network], root: &Path) {
+        self.fact("load at the end", load());
+        let json = serde_json::to_string_pretty(&json!(self)).expect("plain values");
+        fs::write(root.join("benches/results.json"), json + "\n").expect("a writable folder");
+        let page = root.join("BENCHMARKS.md");
+        fs::write(&page, self.markdown(networks).expect("memory")).expect("a writable folder");
+        eprintln!("written: {}", page.display());
+    }
+
+    /// Prints the page for people.
+    pub fn print(&self, networks: &[Network]) {
+        println!("{}", self.markdown(networks).expect("memory"));
+    }
+
+    fn markdown(&self, networks: &[Network]) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        let out = &mut text;
+        writeln!(out, "# Benchmarks\n\nWritten by `make bench`; all numbers are of one run.\n")?;
+        for (name, value) in &self.facts {
+            writeln!(out, "- {name}: {}", value.as_str().unwrap_or_default())?;
+        }
+        let busy = self.facts["load at the start"].as_str().and_then(|load| load.parse::<f64>().ok());
+        if busy.is_some_and(|load| load > 0.5) {
+            writeln!(
+                out,
+                "\n**The machine was busy with other work.** Engines suffer differently from that (most of all those whose\n\
+                 threads wait for each other, such as PyTorch's), so ratios are not to be trusted; measure on a quiet machine."
+            )?;
+        }
+        writeln!(
+            out,
+            "\nThe networks: two U-Nets of three levels for 32x32x1 with random weights, and the shipped `mnist-vp`.\n\n\
+             | network | MFLOP per image |\n|---|---:|"
+        )?;
+        for network in networks {
+            writeln!(out, "| `{}` | {:.0} |", network.name, network.flops / 1e6)?;
+        }
+        self.ratios(out, networks)?;
+        self.shares(out)?;
+        self.times(out, networks)?;
+        self.steps(out)?;
+        self.visits(out)?;
+        Ok(text)
+    }
+
+    fn find<'a>(rows: &'a [Row], engine: Engine, network: &Network, batch: usize) -> Option<&'a Row> {
+        rows.iter().find(|row| row.engine == engine && row.network == network.name && row.batch == batch)
+    }
+
+    fn ratios(&self, out: &mut String, networks: &[Network]) -> std::fmt::Result {
+        let pairs: Vec<(Engine, Engine)> = Engine::ALL
+            .into_iter()
+            .filter(|engine| engine.name == Engine::WASM.name)
+            .filter_map(|ours| Some((ours, ours.peer()?)))
+            .filter(|(_, peer)| self.forward.iter().any(|row| row.engine == *peer))
+            .collect();
+        if pairs.is_empty() {
+            return writeln!(out, "\nOther engines were not measured: `make bench PEERS=1` does.");
+        }
+        writeln!(
+            out,
+            "\n## Our time divided by theirs\n\nLess than 1 is faster. Of the medians (and of the best times); every engine computes the"
+        )?;
+        writeln!(
+            out,
+            "same network with the same weights, which is checked (largest relative error below).\n"
+        )?;
+        write!(out, "| network | batch |")?;
+        for (ours, peer) in &pairs {
+            write!(out, " {}, {} |", ours.device, peer.name)?;
+        }
+        writeln!(out, "\n|---|---:|{}", "---:|".repeat(pairs.len()))?;
+        let ratio = |rows: &[Row], ours, peer, network: &Network, batch| {
+            let [ours, peer] = [ours, peer].map(|engine| Self::find(rows, engine, network, batch));
+            ours.zip(peer).map(|(ours, peer)| {
+                [ours.timing.median_ms / peer.timing.median_ms, ours.timing.min_ms / peer.timing.min_ms]
+            })
+        };
+        for (network, batch) in networks.iter().flat_map(|network| BATCHES.map(|batch| (network, batch))) {
+            write!(out, "| `{}` | {batch} |", network.name)?;
+            for (ours, peer) in &pairs {
+                cell(out, ratio(&self.forward, *ours, *peer, network, batch))?;
+            }
+            writeln!(out)?;
+        }
+        for network in networks {
+            let batch = network.training_batch;
+            write!(out, "| `{}`, training step | {batch} |", network.name)?;
+            for (ours, peer) in &pairs {
+                cell(out, ratio(&self.training, *ours, *peer, network, batch))?;
+            }
+            writeln!(out)?;
+        }
+        writeln!(out, "\n| engine | device | network | relative error |\n|---|---|---|---:|")?;
+        for Agreement { engine, network, relative_error } in &self.agreements {
+            writeln!(out, "| {} | {} | `{network}` | {relative_error:.1e} |", engine.name, engine.device)?;
+        }
+        Ok(())
+    }
+
+    fn shares(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "\n## Share of the device's own peak\n\nThe peak is that of chains of multiply-add without memory"
+        )?;
+        writeln!(
+            out,
+            "(WGSL on adapters, SIMD on the CPU, multiply and add in wasm), measured in the same run.\n"
+        )?;
+        writeln!(out, "| device | adapter | peak, GFLOP/s | engine | network | batch | GFLOP/s | share |")?;
+        writeln!(out, "|---|---|---:|---|---|---:|---:|---:|")?;
+        for row in self.forward.iter().filter(|row| row.batch == 16) {
+            let Some(device) = self.devices.iter().find(|device| device.device == row.engine.device) else {
+                continue;
+            };
+            let (adapter, peak) = (&device.adapter, device.peak_gflops);
+            let Row { engine, network, batch, gflops, .. } = row;
+            writeln!(
+                out,
+                "| {} | {adapter} | {peak:.1} | {} | `{network}` | {batch} | {gflops:.2} | {:.1} % |",
+                device.device,
+                engine.name,
+                100.0 * gflops / peak
+            )?;
+        }
+        Ok(())
+    }
+
+    fn times(&self, out: &mut String, networks: &[Network]) -> std::fmt::Result {
+        writeln!(out, "\n## Milliseconds per network evaluation\n")?;
+        writeln!(
+            out,
+            "Median (and best) of a run of Heun's method divided by its evaluations, read-backs included; the other"
+        )?;
+        writeln!(
+            out,
+            "engines run the bare network. Where the adapter is software, the time says nothing about a graphics card.\n"
+        )?;
+        let engines: Vec<Engine> =
+            Engine::ALL.into_iter().filter(|e| self.forward.iter().any(|row| row.engine == *e)).collect();
+        write!(out, "| network | batch |")?;
+        for engine in &engines {
+            let device = self.devices.iter().find(|device| device.device == engine.device);
+            let software = device.is_some_and(|device| is_software(&device.adapter));
+            let word = if software { ", software adapter" } else { "" };
+            write!(out, " {}, {}{word} |", engine.name, engine.device)?;
+        }
+        writeln!(out, "\n|---|---:|{}", "---:|".repeat(engines.len()))?;
+        for (network, batch) in networks.iter().flat_map(|network| BATCHES.map(|batch| (network, batch))) {
+            write!(out, "| `{}` | {batch} |", network.name)?;
+            for engine in &engines {
+                match Self::find(&self.forward, *engine, network, batch) {
+                    Some(Row { timing, .. }) => {
+                        write!(out, " {} ({}) |", brief(timing.median_ms), brief(timing.min_ms))?;
+                    }
+                    None => write!(out, " skipped |")?,
+                }
+            }
+            writeln!(out)?;
+        }
+        if !self.skipped.is_empty() {
+            writeln!(out, "\nSkipped: a batch of 16 took more than {} s.", PATIENCE_MS / 1e3)?;
+        }
+        Ok(())
+    }
+
+    fn steps(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "\n## Training step\n\nForward, backward, Adam and moving average.\n")?;
+        writeln!(out, "| network | batch | engine | device | images/s | ms per step (best) | GFLOP/s |")?;
+        writeln!(out, "|---|---:|---|---|---:|---:|---:|")?;
+        for Row { engine, network, batch, timing, images_per_second, gflops, .. } in &self.training {
+            let (median, best) = (brief(timing.median_ms), brief(timing.min_ms));
+            writeln!(
+                out,
+                "| `{network}` | {batch} | {} | {} | {images_per_second:.0} | {median} ({best}) | {gflops:.1} |",
+                engine.name, engine.device
+            )?;
+        }
+        Ok(())
+    }
+
+    fn visits(&self, out: &mut String) -> std::fmt::Result {
+        let Some([cold, warm]) = &self.first_picture else {
+            return Ok(());
+        };
+        writeln!(
+            out,
+            "\n## The page\n\nFrom navigation to the first picture: one digit of `mnist-vp`, ten Heun steps, on the CPU, from a server"
+        )?;
+        writeln!(out, "on the same machine. Cold is a new profile; warm comes again, the weights stored.\n")?;
+        writeln!(out, "| | seconds (best) |\n|---|---:|")?;
+        for (name, timing) in [("cold", cold), ("warm", warm)] {
+            writeln!(out, "| {name} | {:.2} ({:.2}) |", timing.median_ms / 1e3, timing.min_ms / 1e3)?;
+        }
+        writeln!(out, "\n| wasm | MB |\n|---|---:|")?;
+        for (name, bytes) in &self.wasm_bytes {
+            writeln!(out, "| {name} | {:.2} |", bytes.as_f64().unwrap_or_default() / 1e6)?;
+        }
+        Ok(())
+    }
+}
+
+fn cell(out: &mut String, ratio: Option<[f64; 2]>) -> std::fmt::Result {
+    match ratio {
+        Some([median, best]) => write!(out, " **{median:.2}** ({best:.2}) |"),
+        None => write!(out, " - |"),
+    }
+}
+
+fn brief(ms: f64) -> String {
+    match ms {
+        _ if ms < 10.0 => format!("{ms:.2}"),
+        _ if ms < 100.0 => format!("{ms:.1}"),
+        _ => format!("{ms:.0}"),
+    }
+}
+
+fn is_software(adapter: &str) -> bool {
+    ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| adapter.to_lowercase().contains(name))
+}
+
+/// What a program says, or nothing.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().into())
+}
+
+/// Waiting and running processes of the last minute: other work makes all times longer.
+fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().into()
+}

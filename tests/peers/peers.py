@@ -1,0 +1,232 @@
+"""The U-Nets of `make bench` in PyTorch: checked against ours, timed, and written as ONNX files.
+
+peers.py STAGE NETWORK=TRAINING_BATCH...  prints one JSON object; benches/peers.rs reads it.
+"""
+
+import json
+import logging
+import pathlib
+import sys
+import time
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+BATCHES = [1, 16, 64]
+SKIP_SCALE = 0.5**0.5
+
+
+class NormSilu(nn.GroupNorm):
+    def __init__(self, channels):
+        most = min(max(channels // 4, 1), 32)
+        super().__init__(max(g for g in range(1, most + 1) if channels % g == 0), channels, eps=1e-6)
+
+    def forward(self, x):
+        return F.silu(super().forward(x))
+
+
+def conv(c_in, c_out, kernel=3, stride=1):
+    return nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2)
+
+
+class ResBlock(nn.Module):
+    def __init__(self, c_in, c_out, c_time):
+        super().__init__()
+        self.norm1, self.conv1 = NormSilu(c_in), conv(c_in, c_out)
+        self.time = nn.Linear(c_time, c_out)
+        self.norm2, self.conv2 = NormSilu(c_out), conv(c_out, c_out)
+        self.skip = conv(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+
+    def forward(self, x, time):
+        h = self.conv1(self.norm1(x)) + self.time(time)[:, :, None, None]
+        return (self.skip(x) + self.conv2(self.norm2(h))) * SKIP_SCALE
+
+
+class Stage(nn.Module):
+    def __init__(self, *sizes):
+        super().__init__()
+        self.block = ResBlock(*sizes)
+
+    def forward(self, x, time):
+        return self.block(x, time)
+
+
+class Level(nn.Module):
+    def __init__(self, stages, resample):
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.resample = resample
+
+
+class TimeMlp(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.first, self.second = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, 4 * dim)
+
+    def forward(self, features):
+        return F.silu(self.second(F.silu(self.first(features))))
+
+
+class UNet(nn.Module):
+    """Module names are those of the model file."""
+
+    def __init__(self, config, channels):
+        super().__init__()
+        assert not config["attention_levels"]
+        dim, patch = config["channels"], config["patch"]
+        widths = [m * dim for m in config["multipliers"]]
+        self.patch = patch
+        self.time = TimeMlp(dim)
+        self.stem = conv(channels * patch**2, widths[0])
+        width, kept, down, up = widths[0], [widths[0]], [], []
+        for level, level_width in enumerate(widths):
+            stages = []
+            for _ in range(config["blocks"]):
+                stages.append(Stage(width, level_width, 4 * dim))
+                width = level_width
+                kept.append(width)
+            last = level + 1 == len(widths)
+            down.append(Level(stages, None if last else conv(width, width, 3, 2)))
+            if not last:
+                kept.append(width)
+        self.down = nn.ModuleList(down)
+        self.middle = nn.ModuleList(Stage(width, width, 4 * dim) for _ in range(2))
+        for level in reversed(range(len(widths))):
+            stages = []
+            for _ in range(config["blocks"] + 1):
+                stages.append(Stage(width + kept.pop(), widths[level], 4 * dim))
+                width = widths[level]
+            up.append(Level(stages, conv(width, width) if level else None))
+        self.up = nn.ModuleList(up)
+        self.norm, self.head = NormSilu(width), conv(width, channels * patch**2)
+
+    def forward(self, x, features):
+        time = self.time(features)
+        x = self.stem(F.pixel_unshuffle(x, self.patch) if self.patch > 1 else x)
+        kept = [x]
+        for level in self.down:
+            for stage in level.stages:
+                x = stage(x, time)
+                kept.append(x)
+            if level.resample is not None:
+                x = level.resample(x)
+                kept.append(x)
+        for stage in self.middle:
+            x = stage(x, time)
+        for level in self.up:
+            for stage in level.stages:
+                x = stage(torch.cat([x, kept.pop()], 1), time)
+            if level.resample is not None:
+                x = level.resample(F.interpolate(x, scale_factor=2, mode="nearest"))
+        x = self.head(self.norm(x))
+        return F.pixel_shuffle(x, self.patch) if self.patch > 1 else x
+
+    def load(self, file):
+        """Fills every parameter from the file and uses every tensor of it."""
+        modules = dict(self.named_modules())
+        parameters = dict(self.named_parameters())
+        for name in file.keys():
+            owner, leaf = name.rsplit(".", 1)
+            module, value = modules[owner], file.get_tensor(name).float()
+            if isinstance(module, nn.Conv2d) and leaf == "weight":
+                k = module.kernel_size[0]
+                value = value.reshape(k, k, module.in_channels, module.out_channels).permute(3, 2, 0, 1)
+            elif isinstance(module, nn.Linear) and leaf == "weight":
+                value = value.T
+            leaf = {"gamma": "weight", "beta": "bias"}.get(leaf, leaf)
+            parameter = parameters.pop(f"{owner}.{leaf}")
+            assert parameter.shape == value.shape, name
+            parameter.data = value.clone(memory_format=torch.contiguous_format)
+        assert not parameters, list(parameters)
+        return self
+
+
+def seconds(work, synchronise, at_least=3, budget=2.0):
+    """The seconds of single calls, after one that warms up."""
+    times = []
+    for run in range(50):
+        begun = time.perf_counter()
+        work()
+        synchronise()
+        if run:
+            times.append(time.perf_counter() - begun)
+        if len(times) >= at_least and sum(times) > budget:
+            break
+    return times
+
+
+def training_step(network, batch, shape, features, device):
+    """Denoising score matching as in src/objective/dsm.rs, Adam, clipping, moving average."""
+    parameters = list(network.parameters())
+    average = [p.detach().clone() for p in parameters]
+    optimiser = torch.optim.Adam(parameters, lr=1e-3)
+    x0 = torch.rand(batch, *shape, device=device) * 2 - 1
+    features = features.expand(batch, -1)
+
+    def step():
+        sigma = torch.exp(1.2 * torch.randn(batch, 1, 1, 1, device=device) - 0.5)
+        noisy = x0 + sigma * torch.randn_like(x0)
+        variance = sigma**2 + 0.25
+        raw = network(noisy / variance.sqrt(), features)
+        denoised = noisy * 0.25 / variance + raw * sigma * 0.5 / variance.sqrt()
+        loss = ((denoised - x0) ** 2 * variance / (0.5 * sigma) ** 2).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(average, parameters, 0.001)
+        return loss.item()
+
+    return step
+
+
+def measure(stage, name, training_batch, device):
+    with safe_open(stage / "models" / f"{name}.safetensors", "pt") as file:
+        card = json.loads(file.metadata()["scorefield"])
+        network = UNet(card["architecture"]["config"], card["channels"]).load(file).eval()
+    shape = [card[k] for k in ("channels", "height", "width")]
+    read = lambda part: torch.from_numpy(np.fromfile(stage / "examples" / f"{name}.{part}.f32", "<f4"))
+    x, features, expected = read("x").reshape(-1, *shape), read("features")[None], read("output").reshape(-1, *shape)
+    if device == "cpu":
+        (stage / "onnx").mkdir(exist_ok=True)
+        batch = torch.export.Dim("batch")
+        torch.onnx.export(
+            network, (x, features), stage / "onnx" / f"{name}.onnx", input_names=["x", "features"],
+            output_names=["output"], dynamic_shapes=({0: batch}, None), dynamo=True, external_data=False, verbose=False,
+        )
+    network, features = network.to(device), features.to(device)
+    synchronise = torch.cuda.synchronize if device == "cuda" else lambda: None
+    with torch.inference_mode():
+        output = network(x.to(device), features).cpu()
+        error = ((output - expected).abs().max() / expected.abs().max()).item()
+        assert error < 1e-3, f"{name} on {device} computes something else: {error}"
+        with FlopCounterMode(display=False) as counter:
+            network(x[:1].to(device), features)
+        forward = {}
+        for batch in BATCHES:
+            x = torch.randn(batch, *shape, device=device)
+            forward[batch] = seconds(lambda: network(x, features), synchronise)
+    training = seconds(training_step(network.train(), training_batch, shape, features, device), synchronise)
+    return {
+        "network": name, "device": device, "relative_error": error, "flops": counter.get_total_flops(),
+        "forward": forward, "training": training,
+    }
+
+
+def main():
+    stage, networks = pathlib.Path(sys.argv[1]), [argument.split("=") for argument in sys.argv[2:]]
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    printed, sys.stdout = sys.stdout, sys.stderr  # the exporter talks,
+    logging.disable(logging.WARNING)  # and warns of packages that it does not need
+    results = [measure(stage, name, int(batch), device) for device in devices for name, batch in networks]
+    found = {"version": torch.__version__, "threads": torch.get_num_threads(), "results": results}
+    print(json.dumps(found), file=printed)
+
+
+if __name__ == "__main__":
+    main()
