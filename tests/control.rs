@@ -67,7 +67,7 @@ fn few_steps() -> Vec<Sampler> {
     let few = |sampler: Sampler| {
         let name = sampler.info().name;
         let steps = sampler.info().options.iter().find(|option| option.name == "n_steps");
-        steps.map_or(sampler, |option| named(name, json!({"n_steps": option.min.max(4.0)})))
+        if steps.is_some() { named(name, json!({"n_steps": 4})) } else { sampler }
     };
     Sampler::all().into_iter().map(few).collect()
 }
@@ -99,15 +99,18 @@ fn block_means_and_greys_are_kept() {
                 let (c, y, x) = (block / 4, block / 2 % 2, block % 2);
                 let at = |i: usize| found[c * 64 + (4 * y + i / 4) * 8 + 4 * x + i % 4];
                 let mean = (0..16).map(at).sum::<f32>() / 16.0;
-                assert!((mean - expected).abs() < 1e-5, "{name}, {sampler:?}: {mean}, {expected}");
+                // The rounding of a mean of values of this size: few steps leave some far outside the range.
+                let size = (0..16).map(|i| at(i).abs()).fold(1.0, f32::max);
+                assert!((mean - expected).abs() < 1e-5 * size, "{name}, {sampler:?}: {mean}, {expected}");
             }
 
             let image = Noise::new(6).uniform(0, 1, 48);
             let model = lively_model(&small_unet(), sde, [3, 4, 4], &cpu());
             let found = draw(&sampler, &colorize(model, tensor(&image, [1, 3, 4, 4], &cpu())).unwrap(), 1);
             let grey = |v: &[f32], i: usize| (v[i] + v[16 + i] + v[32 + i]) / 3.0;
+            let size = found.iter().map(|v| v.abs()).fold(1.0, f32::max);
             assert!(
-                (0..16).all(|i| (grey(&found, i) - grey(&image, i)).abs() < 1e-5),
+                (0..16).all(|i| (grey(&found, i) - grey(&image, i)).abs() < 1e-5 * size),
                 "{name}, {sampler:?}: {found:?}, {image:?}"
             );
         }
