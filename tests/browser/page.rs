@@ -49,7 +49,8 @@ impl<'a> Module<'a> {
             }
             let mut body = bodies[index - imports];
             for _ in 0..body.number() {
-                (body.number(), body.byte()); // so many locals of a type
+                body.number();
+                body.byte(); // so many locals of a type
             }
             firsts.push((body.byte() == CALL).then(|| body.number()));
         }
@@ -60,7 +61,8 @@ impl<'a> Module<'a> {
         let mut imports = self.section(2);
         let mut functions = 0;
         for _ in 0..imports.number() {
-            (imports.bytes(), imports.bytes());
+            imports.bytes();
+            imports.bytes();
             let kind = imports.byte();
             assert_eq!(kind, 0, "wasm-bindgen imports only functions");
             imports.number();

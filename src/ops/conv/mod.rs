@@ -105,6 +105,7 @@ impl Joined {
 
 /// What follows a convolution.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one call; a box would be an allocation in each")]
 pub enum Then {
     /// Its output is the result.
     Nothing,
