@@ -138,5 +138,5 @@ fn first_visits(dist: &Path, report: &mut Report) {
         }
     }
     report.first_picture(Timing::of(cold), Timing::of(warm));
-    report.download(&dist.join("wasm/scorefield_bg.wasm"));
+    report.download(&dist.join("wasm/page_bg.wasm"));
 }

@@ -38,7 +38,7 @@ stage() { # NAME COMMAND...
 stage tools scripts/tools.sh test
 stage fmt cargo fmt --check
 stage clippy cargo clippy --locked --release --all-targets -- -D warnings
-stage clippy-wasm cargo clippy --locked --release --lib --no-default-features --target wasm32-unknown-unknown -- -D warnings
+stage clippy-wasm cargo clippy --locked --release --lib --bin page --no-default-features --features page --target wasm32-unknown-unknown -- -D warnings
 stage doc env RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
 stage tests cargo test --release
 stage page trunk --config trunk.toml build --release

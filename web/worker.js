@@ -7,7 +7,7 @@ import { fetchWeights, forgetWeights, keepWeights } from './weights.js';
 const base = new URL('./', import.meta.url);
 // On its way from the worker's first moment, while the device is chosen. `no-cache` revalidates: the glue script
 // and the wasm must be of the same build.
-const program = fetch(new URL('wasm/scorefield_bg.wasm', base), { cache: 'no-cache' });
+const program = fetch(new URL('wasm/page_bg.wasm', base), { cache: 'no-cache' });
 program.catch(() => {}); // loadWasm reports it
 let session = null;
 let download = null;
@@ -92,8 +92,8 @@ self.onmessage = async ({ data: { id, type, ...rest } }) => {
 
 async function loadWasm(tell) {
   try {
-    const [glue, response] = await Promise.all([import('./wasm/scorefield.js'), program]);
-    if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/scorefield_bg.wasm`);
+    const [glue, response] = await Promise.all([import('./wasm/page.js'), program]);
+    if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/page_bg.wasm`);
     const compressed = response.headers.has('content-encoding');
     const total = compressed ? 0 : Number(response.headers.get('content-length'));
     count(response.clone(), (loaded) => tell({ type: 'download', loaded, total })).catch(() => {}); // nor this

@@ -2,6 +2,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use crate::ops::combine;
 use crate::sde::Sde;
 use crate::{Error, Result, schedule};
 
@@ -119,12 +120,13 @@ impl Method for Heun {
             }
             let d_cur = model.eps(x.clone() * mean(t_hat), &[t_hat]);
             let sigma_next = ts.get(i + 1).map_or(0.0, |t| model.sde.sigma(*t));
-            let x_next = x.clone() + d_cur.clone() * (sigma_next - sigma_hat);
+            let h = sigma_next - sigma_hat;
+            let x_next = combine(&[(x.clone(), &[1.0]), (d_cur.clone(), &[h])]);
             x = match ts.get(i + 1) {
                 None => x_next,
                 Some(t_next) => {
                     let d_next = model.eps(x_next * mean(*t_next), &[*t_next]);
-                    x + (d_cur + d_next) * (0.5 * (sigma_next - sigma_hat))
+                    combine(&[(x, &[1.0]), (d_cur, &[h / 2.0]), (d_next, &[h / 2.0])])
                 }
             };
             run.step(model, [i + 1, self.n_steps], &x, 1.0, sigma_next).await?;

@@ -3,7 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::run::read;
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
-use crate::model::{ScoreModel, each, scale};
+use crate::model::{ScoreModel, each};
+use crate::ops::combine;
 use crate::{Error, Result};
 
 /// The probability-flow ODE solved adaptively (Song et al. 2021, section 4.3).
@@ -155,19 +156,24 @@ const A: [&[f64]; 7] = [
 const ERROR: [f64; 7] =
     [71.0 / 57600.0, 0.0, -71.0 / 16695.0, 71.0 / 1920.0, -17253.0 / 339_200.0, 22.0 / 525.0, -1.0 / 40.0];
 
-/// `sum of weights[j]·tensors[j]`.
-fn combine(tensors: &[Tensor<4>], weights: &[f64]) -> Tensor<4> {
-    let mut terms =
-        tensors.iter().zip(weights).filter(|(_, w)| **w != 0.0).map(|(tensor, w)| tensor.clone() * *w);
-    let first = terms.next().unwrap_or_else(|| tensors[0].zeros_like());
-    terms.fold(first, |sum, term| sum + term)
+/// `x + h·sum of weights[j]·k[j]`, or the sum without `x`; one `h` per sample.
+fn advance(x: Option<&Tensor<4>>, k: &[Tensor<4>], weights: &[f64], h: &[f64]) -> Tensor<4> {
+    let factors: Vec<Vec<f64>> = weights.iter().map(|w| each(h, |h| w * h)).collect();
+    let mut terms: Vec<(Tensor<4>, &[f64])> = x.into_iter().map(|x| (x.clone(), &[1.0][..])).collect();
+    for ((k, weight), factors) in k.iter().zip(weights).zip(&factors) {
+        if *weight != 0.0 {
+            terms.push((k.clone(), factors));
+        }
+    }
+    combine(&terms)
 }
 
 /// The right-hand side of the probability-flow ODE, each sample at its own time. One NFE.
 pub(crate) fn flow(model: &ScoreModel, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
     let score = model.score(x.clone(), t);
-    scale(x, &each(t, |t| model.sde.probability_flow(t).x))
-        + scale(score, &each(t, |t| model.sde.probability_flow(t).score))
+    let of_x = each(t, |t| model.sde.probability_flow(t).x);
+    let of_score = each(t, |t| model.sde.probability_flow(t).score);
+    combine(&[(x, &of_x), (score, &of_score)])
 }
 
 /// Largest change of the logarithm of the noise level in one step. A longer step can pass the data's
@@ -199,11 +205,11 @@ fn dormand_prince<const N: usize>(
     let mut k: [Vec<Tensor<4>>; N] = slope.map(|slope| vec![slope]);
     let mut x_next = x.clone();
     for stage in 1..7 {
-        x_next = std::array::from_fn(|part| x[part].clone() + scale(combine(&k[part], A[stage]), h));
+        x_next = std::array::from_fn(|part| advance(Some(&x[part]), &k[part], A[stage], h));
         let t_stage: Vec<f64> = t.iter().zip(h).map(|(t, h)| t + C[stage] * h).collect();
         k.iter_mut().zip(slope_at(&x_next, &t_stage)).for_each(|(k, slope)| k.push(slope));
     }
-    let error = std::array::from_fn(|part| scale(combine(&k[part], &ERROR), h));
+    let error = std::array::from_fn(|part| advance(None, &k[part], &ERROR, h));
     (x_next, error, k.map(|mut k| k.swap_remove(6)))
 }
 
@@ -340,7 +346,7 @@ mod tests {
 
     impl Denoiser for Gaussian {
         fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
-            scale(x, &each(sigma, |s| self.0 / (self.0 + s * s)))
+            crate::model::scale(x, &each(sigma, |s| self.0 / (self.0 + s * s)))
         }
     }
 

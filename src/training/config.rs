@@ -107,7 +107,7 @@ impl Default for TrainConfig {
             sde: SdeChoice::Vp(VpSde::default()),
             preconditioning: PreconditioningChoice::Edm,
             objective: Dsm::default(),
-            network: UNetConfig::default(),
+            network: UNetConfig { blocks: 2, attention_levels: vec![1], ..UNetConfig::default() },
         }
     }
 }

@@ -82,8 +82,8 @@ fn damaged_weights_are_told_and_not_kept() {
 fn missing_files_are_told_and_fetched_again() {
     for (file, words) in [
         ("models/manifest.json", "The list of models"),
-        ("wasm/scorefield_bg.wasm", "The program could not be loaded"),
-        ("wasm/scorefield.js", "The program could not be loaded"),
+        ("wasm/page_bg.wasm", "The program could not be loaded"),
+        ("wasm/page.js", "The program could not be loaded"),
         ("worker.js", "could not be loaded"),
         (WEIGHTS, "could not be downloaded: the server answered 404 for"),
         ("digits.json", "The test digits could not be read: the server answered 404."),

@@ -107,7 +107,7 @@ fn a_link_shows_the_same_picture_again() {
     let snr = PredictorCorrector::default().corrector_snr;
     let hash = format!(
         "#task=generate&device=cpu&model=mnist-ve&sampler=pc&seed=11&count=3&n_steps=6&n_corrector=1\
-        &corrector_snr={snr}&run=1"
+        &corrector_snr={snr}&predictor=reverse_diffusion&corrector=langevin&last_step=denoise&run=1"
     );
     assert_eq!(visit.hash(), hash);
     visit.browser.reopen();

@@ -22,7 +22,7 @@ fn opens_without_a_complaint() {
 /// Where nobody calls the constructors, the linker wraps every export in a call of all of them: ten times slower.
 /// The page's wasm has no names, so this looks for what such wrappers have in common: the function they call first.
 fn exports_are_not_wrapped_in_constructors() {
-    let wasm = dist().expect("a built page").join("wasm/scorefield_bg.wasm");
+    let wasm = dist().expect("a built page").join("wasm/page_bg.wasm");
     let wasm = fs::read(wasm).expect("the page's wasm");
     let firsts = Module(&wasm).first_calls_of_exports();
     assert!(firsts.len() > 10, "{firsts:?}: the exports were not found");
