@@ -1,6 +1,5 @@
-//! The page's program: everything is exported by [`scorefield::web`].
+//! The page's program: everything is exported by the library's module `web`.
 
-#[cfg(target_family = "wasm")]
-use scorefield::web as _;
+extern crate scorefield as _;
 
 fn main() {}
