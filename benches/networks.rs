@@ -143,13 +143,20 @@ pub fn stage(networks: &[Network], folder: &Path) {
 
 /// Of one image, by the shape of [`UNet`]: convolutions and dense layers, two for a multiplication with its addition.
 fn flops(config: &UNetConfig, [c, h, w]: [usize; 3]) -> f64 {
-    assert!(config.attention_levels.is_empty(), "attention is not counted");
     let conv = |pixels: usize, kernel: usize, c_in: usize, c_out: usize| {
         2.0 * (pixels * kernel * kernel * c_in * c_out) as f64
     };
     let (widths, dim): (Vec<_>, _) =
         (config.multipliers.iter().map(|m| m * config.channels).collect(), config.channels);
     let pixels = |level: usize| ((h / config.patch) >> level) * ((w / config.patch) >> level);
+    // Three projections in, one out; the weights of all pixels for each, and the sum by them.
+    let attention = |level: usize| match config.attention_levels.contains(&level) {
+        true => {
+            conv(pixels(level), 1, widths[level], 4 * widths[level])
+                + 4.0 * (pixels(level).pow(2) * widths[level]) as f64
+        }
+        false => 0.0,
+    };
     let block = |level: usize, c_in: usize| {
         let (p, c_out) = (pixels(level), widths[level]);
         let skip = if c_in == c_out { 0.0 } else { conv(p, 1, c_in, c_out) };
@@ -162,7 +169,7 @@ fn flops(config: &UNetConfig, [c, h, w]: [usize; 3]) -> f64 {
     let (mut width, mut kept) = (widths[0], vec![widths[0]]);
     for level in 0..widths.len() {
         for _ in 0..config.blocks {
-            total += block(level, width);
+            total += block(level, width) + attention(level);
             width = widths[level];
             kept.push(width);
         }
@@ -171,10 +178,10 @@ fn flops(config: &UNetConfig, [c, h, w]: [usize; 3]) -> f64 {
             kept.push(width);
         }
     }
-    total += 2.0 * block(widths.len() - 1, width);
+    total += 2.0 * block(widths.len() - 1, width) + attention(widths.len() - 1);
     for level in (0..widths.len()).rev() {
         for _ in 0..=config.blocks {
-            total += block(level, width + kept.pop().unwrap_or(0));
+            total += block(level, width + kept.pop().unwrap_or(0)) + attention(level);
             width = widths[level];
         }
         if level > 0 {

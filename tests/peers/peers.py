@@ -34,25 +34,41 @@ def conv(c_in, c_out, kernel=3, stride=1):
 
 
 class ResBlock(nn.Module):
-    def __init__(self, c_in, c_out, c_time):
+    def __init__(self, c_in, c_out, widths):
         super().__init__()
         self.norm1, self.conv1 = NormSilu(c_in), conv(c_in, c_out)
-        self.time = nn.Linear(c_time, c_out)
+        self.shift = slice(sum(widths), sum(widths) + c_out)
+        widths.append(c_out)
         self.norm2, self.conv2 = NormSilu(c_out), conv(c_out, c_out)
         self.skip = conv(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
     def forward(self, x, time):
-        h = self.conv1(self.norm1(x)) + self.time(time)[:, :, None, None]
+        h = self.conv1(self.norm1(x)) + time[:, self.shift, None, None]
         return (self.skip(x) + self.conv2(self.norm2(h))) * SKIP_SCALE
 
 
-class Stage(nn.Module):
-    def __init__(self, *sizes):
+class Attention(nn.Module):
+    def __init__(self, channels):
         super().__init__()
-        self.block = ResBlock(*sizes)
+        self.norm = NormSilu(channels)
+        self.qkv, self.out = conv(channels, 3 * channels, 1), conv(channels, channels, 1)
+
+    def forward(self, x):
+        normalised = F.group_norm(x, self.norm.num_groups, self.norm.weight, self.norm.bias, self.norm.eps)
+        q, k, v = self.qkv(normalised).flatten(2).transpose(1, 2).chunk(3, 2)
+        weights = torch.softmax(q @ k.transpose(1, 2) / q.shape[2] ** 0.5, 2)
+        return (x + self.out((weights @ v).transpose(1, 2).reshape(x.shape))) * SKIP_SCALE
+
+
+class Stage(nn.Module):
+    def __init__(self, c_in, c_out, widths, attends=False):
+        super().__init__()
+        self.block = ResBlock(c_in, c_out, widths)
+        self.attention = Attention(c_out) if attends else None
 
     def forward(self, x, time):
-        return self.block(x, time)
+        x = self.block(x, time)
+        return x if self.attention is None else self.attention(x)
 
 
 class Level(nn.Module):
@@ -63,12 +79,13 @@ class Level(nn.Module):
 
 
 class TimeMlp(nn.Module):
-    def __init__(self, dim):
+    def __init__(self, dim, widths):
         super().__init__()
         self.first, self.second = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, 4 * dim)
+        self.blocks = nn.Linear(4 * dim, sum(widths))
 
     def forward(self, features):
-        return F.silu(self.second(F.silu(self.first(features))))
+        return self.blocks(F.silu(self.second(F.silu(self.first(features)))))
 
 
 class UNet(nn.Module):
@@ -76,17 +93,16 @@ class UNet(nn.Module):
 
     def __init__(self, config, channels):
         super().__init__()
-        assert not config["attention_levels"]
-        dim, patch = config["channels"], config["patch"]
+        dim, patch, attention = config["channels"], config["patch"], config["attention_levels"]
+        shifts = []
         widths = [m * dim for m in config["multipliers"]]
         self.patch = patch
-        self.time = TimeMlp(dim)
         self.stem = conv(channels * patch**2, widths[0])
         width, kept, down, up = widths[0], [widths[0]], [], []
         for level, level_width in enumerate(widths):
             stages = []
             for _ in range(config["blocks"]):
-                stages.append(Stage(width, level_width, 4 * dim))
+                stages.append(Stage(width, level_width, shifts, level in attention))
                 width = level_width
                 kept.append(width)
             last = level + 1 == len(widths)
@@ -94,14 +110,16 @@ class UNet(nn.Module):
             if not last:
                 kept.append(width)
         self.down = nn.ModuleList(down)
-        self.middle = nn.ModuleList(Stage(width, width, 4 * dim) for _ in range(2))
+        attends = len(widths) - 1 in attention
+        self.middle = nn.ModuleList([Stage(width, width, shifts, attends), Stage(width, width, shifts)])
         for level in reversed(range(len(widths))):
             stages = []
             for _ in range(config["blocks"] + 1):
-                stages.append(Stage(width + kept.pop(), widths[level], 4 * dim))
+                stages.append(Stage(width + kept.pop(), widths[level], shifts, level in attention))
                 width = widths[level]
             up.append(Level(stages, conv(width, width) if level else None))
         self.up = nn.ModuleList(up)
+        self.time = TimeMlp(dim, shifts)
         self.norm, self.head = NormSilu(width), conv(width, channels * patch**2)
 
     def forward(self, x, features):
