@@ -2,9 +2,11 @@
 //! tiles.
 
 use burn::tensor::Tensor;
+use scorefield::network::layers::Init;
+use scorefield::network::{UNet, UNetConfig};
 use scorefield::ops::{
     Filter, Joined, Norm, Pass, Then, attention, attention_plain, combine, combine_plain, group_norm,
-    group_norm_plain, group_norm_silu, group_norm_silu_plain, time_mlp, time_mlp_plain,
+    group_norm_plain, group_norm_silu, group_norm_silu_plain, launches, time_mlp, time_mlp_plain,
 };
 use scorefield::rng::{Domain, Noise};
 
@@ -18,6 +20,7 @@ trials! {
         attention_equals_its_twin,
         sums_equal_their_twin,
         time_equals_its_twin,
+        a_residual_block_is_three_dispatches,
     ],
 }
 
@@ -195,4 +198,22 @@ fn time_equals_its_twin() {
         });
         assert!(error < BOUND, "{rows} rows of {d} to {channels}: {error:e}");
     }
+}
+
+fn a_residual_block_is_three_dispatches() {
+    let config =
+        |blocks| UNetConfig { channels: 16, blocks, attention_levels: vec![1], ..UNetConfig::default() };
+    let counts = [1, 2].map(|blocks| {
+        let network = UNet::new(&config(blocks), 1, 1, &mut Init::new(0, &gpu()));
+        let before = launches();
+        let y = network.forward(tensor(&normal(1, 28 * 28), [1, 1, 28, 28], &gpu()), &[0.1], None);
+        assert_eq!(values(y).len(), 28 * 28);
+        launches() - before
+    });
+    // Two levels, each with another block on the way down and up, and attention on one: normalisation, projections,
+    // attention, and the last projection with the sum.
+    assert_eq!(counts[1] - counts[0], 4 * 3 + 2 * 4, "{counts:?}");
+    // Time, stem, down, up, last normalisation and head, 8 blocks, and attention 4 times.
+    assert_eq!(counts[0], 2 + 1 + 1 + 1 + 2 + 8 * 3 + 4 * 4, "{counts:?}");
+    figure(format_args!("dispatches of a forward: {} with 8 blocks, {} with 12", counts[0], counts[1]));
 }

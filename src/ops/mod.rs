@@ -21,7 +21,7 @@ pub use group_norm::{
     EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu, group_norm_silu_plain,
 };
 pub use time::{Dense, time_mlp, time_mlp_plain};
-pub use wgsl::runs_on as takes_wgsl;
+pub use wgsl::{launches, runs_on as takes_wgsl};
 
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;

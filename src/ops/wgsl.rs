@@ -33,8 +33,12 @@ fn client(device: &Device) -> Option<(CubeDevice, Client)> {
     }
 }
 
-/// Kernels launched by this module since the process began; what benchmarks count.
-pub static LAUNCHES: AtomicUsize = AtomicUsize::new(0);
+static LAUNCHES: AtomicUsize = AtomicUsize::new(0);
+
+/// How many kernels of our own this process has launched; burn's are not counted.
+pub fn launches() -> usize {
+    LAUNCHES.load(Ordering::Relaxed)
+}
 
 /// A shader and the numbers and switches that make a kernel of it.
 #[derive(Debug, Clone)]
