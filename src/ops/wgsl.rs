@@ -3,7 +3,7 @@
 //! A shader is a [template](super::template). Its bindings are the storage buffers that a launch names, in
 //! that order, and then the uniform `params`; its values `threads` and those of the bindings are set here.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
 
 use burn::backend::wgpu::{CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
 use burn::backend::{
@@ -33,11 +33,13 @@ fn client(device: &Device) -> Option<(CubeDevice, Client)> {
     }
 }
 
-static LAUNCHES: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static LAUNCHES: Cell<usize> = const { Cell::new(0) };
+}
 
-/// How many kernels of our own this process has launched; burn's are not counted.
+/// How many kernels of our own this thread has launched; burn's are not counted.
 pub fn launches() -> usize {
-    LAUNCHES.load(Ordering::Relaxed)
+    LAUNCHES.get()
 }
 
 /// A shader and the numbers and switches that make a kernel of it.
@@ -159,7 +161,7 @@ impl Launch {
                 .with_buffers(buffers.collect())
                 .with_info(MetadataBindingInfo::custom(words(bytemuck::bytes_of(params)))),
         );
-        LAUNCHES.fetch_add(1, Ordering::Relaxed);
+        LAUNCHES.set(LAUNCHES.get() + 1);
         let tensor =
             CubeTensor::new_contiguous(self.client, self.cube, Shape::from(shape), handle, DType::F32);
         Tensor::from_dispatch(DispatchTensor {
