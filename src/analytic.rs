@@ -5,7 +5,8 @@
 
 use burn::tensor::{Tensor, activation::softmax};
 
-use crate::model::{Denoiser, each, per_sample};
+use crate::model::{Denoiser, each};
+use crate::ops::per_sample;
 use crate::{Error, Result};
 
 /// A mixture of Gaussians in `d` dimensions; a sample of it is a `[c, h, w]` with `c·h·w = d` values.

@@ -15,8 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::UNet;
 use crate::network::layers::Dropout;
-use crate::ops::combine;
-pub(crate) use crate::ops::{per_sample, scale};
+use crate::ops::{combine, scale};
 use crate::sde::AnySde;
 
 /// Estimates clean data from data with Gaussian noise.

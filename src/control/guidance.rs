@@ -1,8 +1,9 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 
-use crate::model::{DataRange, Denoiser, ScoreModel, each, scale};
+use crate::model::{DataRange, Denoiser, ScoreModel, each};
 use crate::network::Classifier;
+use crate::ops::scale;
 use crate::{Error, Result};
 
 /// Something that images are wanted to be, with a probability that has a gradient.

@@ -111,7 +111,7 @@ impl Classifier {
         let c_noise = crate::model::each(sigma, |s| (s + 1e-3).ln() / 4.0);
         let c_in = crate::model::each(sigma, |s| 2.0 / (0.25 + s * s).sqrt());
         let [b, _, h, w] = x.dims();
-        let x = crate::model::scale(x - 0.5, &c_in);
+        let x = crate::ops::scale(x - 0.5, &c_in);
         let x = x.pad((0, w % PATCH, 0, h % PATCH), 0.0);
         let time = self.time.forward(&c_noise, &x.device());
         let x = self.high.forward(self.stem.forward(space_to_depth(x, PATCH)), &time, None);

@@ -163,10 +163,11 @@ impl UNet {
         let area = config.patch * config.patch;
         let mut time = TimeWidths::default();
         let stem = Conv::new(c_in * area, widths[0], 3, 1, 1.0, init);
-        let mut stage = |level: usize, c_in: usize, init: &mut Init| Stage {
+        let mut stage = |level: usize, c_in: usize, attends: bool, init: &mut Init| Stage {
             block: ResBlock::new(c_in, widths[level], &mut time, init),
-            attention: config.attention_levels.contains(&level).then(|| Attention::new(widths[level], init)),
+            attention: attends.then(|| Attention::new(widths[level], init)),
         };
+        let attends = |level: usize| config.attention_levels.contains(&level);
 
         // The widths of the images that the way up will read again, in the order they are made.
         let mut kept = vec![widths[0]];
@@ -175,7 +176,7 @@ impl UNet {
         for (level, &level_width) in widths.iter().enumerate() {
             let mut stages = Vec::new();
             for _ in 0..config.blocks {
-                stages.push(stage(level, width, init));
+                stages.push(stage(level, width, attends(level), init));
                 width = level_width;
                 kept.push(width);
             }
@@ -187,13 +188,13 @@ impl UNet {
         }
 
         let last = levels - 1;
-        let middle = vec![stage(last, width, init), Stage { attention: None, ..stage(last, width, init) }];
+        let middle = vec![stage(last, width, attends(last), init), stage(last, width, false, init)];
 
         let mut up = Vec::new();
         for level in (0..levels).rev() {
             let mut stages = Vec::new();
             for _ in 0..=config.blocks {
-                stages.push(stage(level, width + kept.pop().unwrap_or(0), init));
+                stages.push(stage(level, width + kept.pop().unwrap_or(0), attends(level), init));
                 width = widths[level];
             }
             let resample = (level > 0).then(|| Conv::new(width, width, 3, 1, 1.0, init));

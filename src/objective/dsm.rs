@@ -1,8 +1,9 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Preconditioned, each, per_sample, scale};
+use crate::model::{Preconditioned, each};
 use crate::network::layers::Dropout;
+use crate::ops::{per_sample, scale};
 use crate::sde::Sde;
 
 /// Continuous denoising score matching (Song et al. 2021, equation 7):

@@ -2,8 +2,8 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 use serde::{Deserialize, Serialize};
 
-use crate::model::scale;
 use crate::network::Classifier;
+use crate::ops::scale;
 
 /// Cross-entropy of a noise-conditional classifier, `E_sigma E -log p(class | x_0 + sigma·z; sigma)`
 /// (Song et al. 2021, appendix I.1): one network that judges clean images and can guide noisy ones.

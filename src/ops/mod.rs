@@ -8,6 +8,7 @@ mod combine;
 mod conv;
 mod cpu;
 mod group_norm;
+mod joined;
 pub mod noise;
 mod template;
 mod time;
@@ -15,11 +16,12 @@ mod wgsl;
 
 pub use attention::{attention, attention_plain};
 pub use combine::{combine, combine_plain, per_sample, scale};
-pub use conv::{Filter, Joined, Pass, Then, conv, conv_plain, upsample};
+pub use conv::{Filter, Pass, Then, conv, conv_plain, upsample};
 pub use cpu::gemm;
 pub use group_norm::{
     EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu, group_norm_silu_plain,
 };
+pub use joined::Joined;
 pub use time::{Dense, time_mlp, time_mlp_plain};
 pub use wgsl::{launches, runs_on as takes_wgsl};
 

@@ -1,48 +1,19 @@
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 
-use super::predictor::{LastStep, descend};
-use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
-use crate::Result;
+use super::Chain;
+use super::predictor::single_step;
 
-/// Euler and Maruyama's rule on the reverse-time SDE (Song et al. 2021, equation 6 and appendix E).
-///
-/// `x ← x + (f·x - g²·score)·(t_next - t_cur) + g·sqrt(t_cur - t_next)·z`, everything at `t_cur`, on the
-/// true distances of the grid (the reference code steps by `1/N` on a grid of another spacing). Weak
-/// order 1. Costs `n_steps` NFE, one more with the last denoising, counted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EulerMaruyama {
-    /// Steps from noise to data, on the diffusion's own grid.
-    pub n_steps: usize,
-    /// What becomes of the last noise.
-    pub last_step: LastStep,
-}
-
-impl Default for EulerMaruyama {
-    fn default() -> Self {
-        Self { n_steps: 200, last_step: LastStep::Denoise }
-    }
-}
-
-impl Method for EulerMaruyama {
-    const INFO: SamplerInfo = SamplerInfo {
-        name: "euler_maruyama",
-        title: "Euler-Maruyama",
-        help: "The reverse-time SDE by its simplest rule: each step removes a little noise and adds less (Score-SDE, 2021).",
-        options: &[
-            OptionInfo::integer("n_steps", "Steps", "One evaluation each.", 2, 4000),
-            LastStep::OPTION,
-        ],
-    };
-
-    fn evaluations(&self) -> Option<usize> {
-        Some(self.n_steps + self.last_step.evaluations())
-    }
-
-    async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
-        descend(chain, run, self.n_steps, self.last_step, step).await
-    }
+single_step! {
+    /// Euler and Maruyama's rule on the reverse-time SDE (Song et al. 2021, equation 6 and appendix E).
+    ///
+    /// `x ← x + (f·x - g²·score)·(t_next - t_cur) + g·sqrt(t_cur - t_next)·z`, everything at `t_cur`, on the
+    /// true distances of the grid (the reference code steps by `1/N` on a grid of another spacing). Weak
+    /// order 1. Costs `n_steps` NFE, one more with the last denoising, counted.
+    EulerMaruyama, step,
+    n_steps: 200,
+    name: "euler_maruyama",
+    title: "Euler-Maruyama",
+    help: "The reverse-time SDE by its simplest rule: each step removes a little noise and adds less (Score-SDE, 2021).",
 }
 
 pub(super) fn step(chain: &mut Chain<'_>, x: Tensor<4>, t_cur: f64, t_next: f64) -> Tensor<4> {

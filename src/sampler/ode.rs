@@ -346,7 +346,7 @@ mod tests {
 
     impl Denoiser for Gaussian {
         fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
-            crate::model::scale(x, &each(sigma, |s| self.0 / (self.0 + s * s)))
+            crate::ops::scale(x, &each(sigma, |s| self.0 / (self.0 + s * s)))
         }
     }
 

@@ -43,6 +43,56 @@ impl LastStep {
     }
 }
 
+/// Declares a sampler that is `$step` and nothing else: its two options and its [`Method`](super::Method).
+macro_rules! single_step {
+    (
+        $(#[$doc:meta])*
+        $sampler:ident, $step:path,
+        n_steps: $n_steps:literal, name: $name:literal, title: $title:literal, help: $help:literal $(,)?
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $sampler {
+            /// Steps from noise to data, on the diffusion's own grid.
+            pub n_steps: usize,
+            /// What becomes of the last noise.
+            pub last_step: $crate::sampler::LastStep,
+        }
+
+        impl Default for $sampler {
+            fn default() -> Self {
+                Self { n_steps: $n_steps, last_step: $crate::sampler::LastStep::Denoise }
+            }
+        }
+
+        impl $crate::sampler::Method for $sampler {
+            const INFO: $crate::sampler::SamplerInfo = $crate::sampler::SamplerInfo {
+                name: $name,
+                title: $title,
+                help: $help,
+                options: &[
+                    $crate::sampler::OptionInfo::integer("n_steps", "Steps", "One evaluation each.", 2, 4000),
+                    $crate::sampler::LastStep::OPTION,
+                ],
+            };
+
+            fn evaluations(&self) -> Option<usize> {
+                Some(self.n_steps + self.last_step.evaluations())
+            }
+
+            async fn walk(
+                &self,
+                chain: &mut $crate::sampler::Chain<'_>,
+                run: &mut $crate::sampler::Run<'_>,
+            ) -> $crate::Result<Tensor<4>> {
+                $crate::sampler::predictor::descend(chain, run, self.n_steps, self.last_step, $step).await
+            }
+        }
+    };
+}
+pub(super) use single_step;
+
 /// Leads the prior to data: `step(chain, x, t_cur, t_next)` takes the state from one time of the
 /// diffusion's grid ([`schedule::natural`]) to the next, `n_steps` times.
 pub(super) async fn descend(

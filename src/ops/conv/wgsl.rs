@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::{Filter, Joined, Pass, Then};
+use super::{Filter, Pass, Then};
+use crate::ops::Joined;
 use crate::ops::group_norm::group_norm_silu;
 use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
 

@@ -6,7 +6,7 @@ mod wgsl;
 
 use burn::tensor::{Tensor, activation::silu};
 
-use super::conv::Joined;
+use super::Joined;
 
 /// Added to the variance before the square root (Score-SDE's choice; PyTorch's default is 1e-5).
 pub const EPSILON: f32 = 1e-6;

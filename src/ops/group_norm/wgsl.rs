@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::{Joined, Norm};
+use super::Norm;
+use crate::ops::Joined;
 use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
 
 params! {
