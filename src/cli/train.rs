@@ -50,6 +50,9 @@ pub struct Args {
     /// Mirror half of the images.
     #[arg(long)]
     flip: bool,
+    /// Learn the classes of the images too, so that images of one class can be drawn.
+    #[arg(long, conflicts_with = "resume")]
+    conditional: bool,
     /// auto, gpu or cpu.
     #[arg(long, default_value = "auto", value_parser = str::parse::<DeviceChoice>)]
     device: DeviceChoice,
@@ -99,6 +102,13 @@ impl Args {
             config.data.download()?;
         }
         let images = config.data.load()?;
+        if self.conditional {
+            let none = || {
+                let fix = "leave out --conditional, or name labelled images";
+                Error::config(format!("the data set {}", images.name), "has no classes", fix)
+            };
+            config.network.classes = images.n_classes().ok_or_else(none)?;
+        }
         let opened = device::open(self.device).await?;
         let [c, h, w] = images.shape();
         eprintln!(
@@ -145,9 +155,9 @@ impl Args {
 
     /// Trains a classifier and prints its accuracy under noise.
     async fn run_classifier(&self, cancel: &CancelToken) -> Result<()> {
-        if self.resume || self.flip || self.init.is_some() {
+        if self.resume || self.flip || self.conditional || self.init.is_some() {
             return Err(Error::config(
-                "--resume, --flip, --init",
+                "--resume, --flip, --conditional, --init",
                 "are not for classifiers",
                 "leave them out",
             ));

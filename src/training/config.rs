@@ -36,6 +36,9 @@ pub struct TrainConfig {
     pub ema: f64,
     /// Share of activations zeroed in each residual block.
     pub dropout: f64,
+    /// Share of the images whose class is kept from a network with classes, so that it also learns images of
+    /// any class (Ho and Salimans 2021).
+    pub label_dropout: f64,
     /// Seed of the initial weights, the data order and all noise.
     pub seed: u64,
     /// Mirror half of the images (not for digits).
@@ -99,6 +102,7 @@ impl Default for TrainConfig {
             clip: 1.0,
             ema: 0.999,
             dropout: 0.0,
+            label_dropout: 0.1,
             seed: 0,
             flip: false,
             checkpoint_every: 500,
@@ -208,6 +212,8 @@ impl TrainConfig {
         for (what, value) in [("dropout", self.dropout), ("ema", self.ema)] {
             check(what, (0.0..1.0).contains(&value), value.to_string(), "use 0 or more and less than 1")?;
         }
+        let share = self.label_dropout;
+        check("label_dropout", (0.0..=1.0).contains(&share), share.to_string(), "use 0 to 1")?;
         check(
             "final_rate",
             (0.0..=1.0).contains(&self.final_rate),

@@ -16,8 +16,9 @@ use std::collections::HashMap;
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use crate::control::{ClassifierFree, check_class};
 use crate::model::{Preconditioned, ScoreModel};
-use crate::network::layers::Init;
+use crate::network::layers::{Init, class_features};
 use crate::network::{Classifier, UNet};
 use crate::{Error, Result};
 
@@ -143,6 +144,27 @@ impl ModelFile {
     /// # Errors
     /// [`Error::Weights`] if the weights are not those of the card's network, or it is a classifier.
     pub fn score_model(self, device: &Device) -> Result<ScoreModel> {
+        let (range, shape) = (self.card.range, self.card.shape());
+        let denoiser = self.denoiser(device)?;
+        let sde = denoiser.sde;
+        Ok(ScoreModel::new(Box::new(denoiser), sde, range, shape, device))
+    }
+
+    /// The same model for images of one class, if it has learned classes; see [`ClassifierFree`].
+    ///
+    /// # Errors
+    /// As [`ModelFile::score_model`]; [`Error::Config`] for a class that the model does not have, or a guidance
+    /// that is not from 0 to 100.
+    pub fn class_model(self, class: usize, guidance: f64, device: &Device) -> Result<ScoreModel> {
+        let (range, shape) = (self.card.range, self.card.shape());
+        check_class(self.card.classes(), class, guidance)?;
+        let model = self.denoiser(device)?;
+        let sde = model.sde;
+        Ok(ScoreModel::new(Box::new(ClassifierFree { model, class, guidance }), sde, range, shape, device))
+    }
+
+    /// The network with its scaling.
+    fn denoiser(self, device: &Device) -> Result<Preconditioned> {
         let card = self.card;
         let (Architecture::Unet { config, preconditioning }, Some(sde)) = (&card.architecture, card.sde)
         else {
@@ -155,9 +177,23 @@ impl ModelFile {
         params::expect(&card.name, &self.weights, &config.main_weights())?;
         let network = UNet::new(config, card.channels, card.channels, &mut Init::new(0, device));
         let network = params::fill(&card.name, network, self.weights)?;
-        let denoiser = Preconditioned { network, preconditioning: *preconditioning, sde };
-        let shape = [card.channels, card.height, card.width];
-        Ok(ScoreModel::new(Box::new(denoiser), sde, card.range, shape, device))
+        Ok(Preconditioned { network, preconditioning: *preconditioning, sde })
+    }
+
+    /// The same weights for a network that also knows `classes` classes, if this one knows none: their influence
+    /// is zero.
+    #[must_use]
+    pub fn with_classes(mut self, classes: usize) -> Self {
+        if let Architecture::Unet { config, .. } = &mut self.card.architecture
+            && config.classes == 0
+            && let Some(first) = self.weights.get_mut("time.first.weight")
+            && let [features, hidden] = &mut first.shape[..]
+        {
+            config.classes = classes;
+            *features += class_features(classes);
+            first.data.resize(*features * *hidden, 0.0);
+        }
+        self
     }
 
     /// `network` with the file's weights, to train on from them.
