@@ -71,8 +71,8 @@ pub enum Preconditioning {
     Eps,
 }
 
-/// A network with its preconditioning.
-#[derive(Debug)]
+/// A network with its preconditioning. Clones share the weights.
+#[derive(Debug, Clone)]
 pub struct Preconditioned {
     /// The network.
     pub network: UNet,

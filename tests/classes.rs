@@ -76,7 +76,7 @@ fn no_class_is_the_network_without_one() {
     let without = denoised(&file(0).score_model(&cpu()).unwrap());
     let file = || file(0).with_classes(3);
     assert!(relative_error(&denoised(&file().score_model(&cpu()).unwrap()), &without) < 1e-6);
-    let untrained = denoised(&file().class_model(1, 1.0, &cpu()).unwrap());
+    let untrained = denoised(&file().load(&cpu()).unwrap().class_model(1, 1.0).unwrap());
     assert!(relative_error(&untrained, &without) < 1e-6, "a class that was never learned changes nothing");
     let network = lively_unet(&config(3), 1, 1, &cpu());
     assert_eq!(
@@ -86,7 +86,7 @@ fn no_class_is_the_network_without_one() {
 }
 
 fn guidance_extrapolates_and_counts_both_evaluations() {
-    let model = |guidance: f64| file(3).class_model(2, guidance, &cpu()).unwrap();
+    let model = |guidance: f64| file(3).load(&cpu()).unwrap().class_model(2, guidance).unwrap();
     let [free, given, guided] = [0.0, 1.0, 2.5].map(|guidance| denoised(&model(guidance)));
     assert!(relative_error(&free, &denoised(&file(3).score_model(&cpu()).unwrap())) < 1e-6);
     assert!(relative_error(&given, &free) > 1e-3);
@@ -162,7 +162,12 @@ fn a_model_learns_what_its_classes_mean() {
     };
     let bytes = to_bytes(trainer.average(), &of_class, Precision::F32).unwrap();
     let step = |class: usize| {
-        let model = ModelFile::parse("halves", &bytes).unwrap().class_model(class, 1.0, &cpu()).unwrap();
+        let model = ModelFile::parse("halves", &bytes)
+            .unwrap()
+            .load(&cpu())
+            .unwrap()
+            .class_model(class, 1.0)
+            .unwrap();
         let sampler = Sampler::named("heun").unwrap();
         let drawn = block_on(sampler.sample(&model, &Noise::new(1), 16, &mut Run::default())).unwrap();
         let pixels = values(drawn.images);
@@ -183,7 +188,7 @@ fn classes_that_do_not_exist_are_refused() {
         (3, 1, -1.0, "0 to 100"),
         (3, 1, f64::NAN, "0 to 100"),
     ] {
-        let error = file(classes).class_model(class, guidance, &cpu()).unwrap_err();
+        let error = file(classes).load(&cpu()).unwrap().class_model(class, guidance).unwrap_err();
         assert!(matches!(&error, Error::Config { .. }) && error.to_string().contains(word), "{error}");
     }
 }

@@ -32,7 +32,7 @@ impl Args {
         let Some(class) = self.class else { return job.draw(&self.model.open_on(&opened)?, cancel).await };
         let file = self.model.file(&opened)?;
         let model = match (self.classifier.as_deref(), file.card.classes()) {
-            (None, 1..) => file.class_model(class, self.guidance, &opened.device)?,
+            (None, 1..) => file.load(&opened.device)?.class_model(class, self.guidance)?,
             (classifier, _) => {
                 let judge = shipped::open(classifier.unwrap_or("mnist-classifier"))?;
                 let (found, wanted) = (judge.card.shape(), file.card.shape());

@@ -117,7 +117,8 @@ impl Default for TrainConfig {
 }
 
 /// Names of the presets, in the order of the help text.
-pub const PRESETS: [&str; 5] = ["mnist-ve", "mnist-vp", "fashion-mnist-vp", "cifar10-vp", "celeba-ve"];
+pub const PRESETS: [&str; 6] =
+    ["mnist-ve", "mnist-vp", "fashion-mnist-vp", "emoji-vp", "cifar10-vp", "celeba-ve"];
 
 impl TrainConfig {
     /// The preset of that name.
@@ -128,11 +129,26 @@ impl TrainConfig {
         let base = Self { name: name.into(), ..Self::default() };
         let ve = SdeChoice::Ve { sigma_min: 0.01, sigma_max: 0.0 };
         match name {
-            "mnist-vp" => Ok(base),
+            "mnist-vp" => Ok(Self {
+                label_dropout: 0.2,
+                network: UNetConfig { classes: 10, ..base.network.clone() },
+                ..base
+            }),
             "mnist-ve" => Ok(Self { sde: ve, ..base }),
             "fashion-mnist-vp" => {
                 Ok(Self { flip: true, data: DataSource::new(Dataset::FashionMnist), ..base })
             }
+            "emoji-vp" => Ok(Self {
+                steps: 10_000,
+                data: DataSource {
+                    data_dir: Some("noto-emoji".into()),
+                    name: Some("noto-emoji".into()),
+                    licence: Some("Apache-2.0 (images), Google Noto Emoji".into()),
+                    ..DataSource::new(Dataset::Npz)
+                },
+                network: UNetConfig { multipliers: vec![1, 2, 2], ..base.network.clone() },
+                ..base
+            }),
             "cifar10-vp" => Ok(Self {
                 data: DataSource::new(Dataset::Cifar10),
                 network: UNetConfig {

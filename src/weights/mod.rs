@@ -5,18 +5,19 @@
 //! or allocate more than the file itself justifies.
 
 mod card;
+mod loaded;
 mod params;
 #[cfg(not(target_family = "wasm"))]
 pub mod shipped;
 
 pub use card::{Accuracy, Architecture, FORMAT, ModelCard, Quality, Training};
+pub use loaded::LoadedModel;
 
 use std::collections::HashMap;
 
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::control::{ClassifierFree, check_class};
 use crate::model::{Preconditioned, ScoreModel};
 use crate::network::layers::{Init, class_features};
 use crate::network::{Classifier, UNet};
@@ -142,29 +143,16 @@ impl ModelFile {
     /// The score model of the file, on `device`.
     ///
     /// # Errors
-    /// [`Error::Weights`] if the weights are not those of the card's network, or it is a classifier.
+    /// As [`ModelFile::load`].
     pub fn score_model(self, device: &Device) -> Result<ScoreModel> {
-        let (range, shape) = (self.card.range, self.card.shape());
-        let denoiser = self.denoiser(device)?;
-        let sde = denoiser.sde;
-        Ok(ScoreModel::new(Box::new(denoiser), sde, range, shape, device))
+        Ok(self.load(device)?.score_model())
     }
 
-    /// The same model for images of one class, if it has learned classes; see [`ClassifierFree`].
+    /// Puts the score model of the file on `device`.
     ///
     /// # Errors
-    /// As [`ModelFile::score_model`]; [`Error::Config`] for a class that the model does not have, or a guidance
-    /// that is not from 0 to 100.
-    pub fn class_model(self, class: usize, guidance: f64, device: &Device) -> Result<ScoreModel> {
-        let (range, shape) = (self.card.range, self.card.shape());
-        check_class(self.card.classes(), class, guidance)?;
-        let model = self.denoiser(device)?;
-        let sde = model.sde;
-        Ok(ScoreModel::new(Box::new(ClassifierFree { model, class, guidance }), sde, range, shape, device))
-    }
-
-    /// The network with its scaling.
-    fn denoiser(self, device: &Device) -> Result<Preconditioned> {
+    /// [`Error::Weights`] if the weights are not those of the card's network, or it is a classifier.
+    pub fn load(self, device: &Device) -> Result<LoadedModel> {
         let card = self.card;
         let (Architecture::Unet { config, preconditioning }, Some(sde)) = (&card.architecture, card.sde)
         else {
@@ -177,7 +165,14 @@ impl ModelFile {
         params::expect(&card.name, &self.weights, &config.main_weights())?;
         let network = UNet::new(config, card.channels, card.channels, &mut Init::new(0, device));
         let network = params::fill(&card.name, network, self.weights)?;
-        Ok(Preconditioned { network, preconditioning: *preconditioning, sde })
+        let denoiser = Preconditioned { network, preconditioning: *preconditioning, sde };
+        Ok(LoadedModel {
+            denoiser,
+            range: card.range,
+            shape: card.shape(),
+            classes: card.classes(),
+            device: device.clone(),
+        })
     }
 
     /// The same weights for a network that also knows `classes` classes, if this one knows none: their influence
