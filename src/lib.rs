@@ -47,8 +47,6 @@ pub mod evaluation;
 #[cfg(not(target_family = "wasm"))]
 pub mod files;
 pub mod interpolate;
-// It differentiates the network, and the page's program is built without autodiff.
-#[cfg(not(target_family = "wasm"))]
 pub mod likelihood;
 pub mod model;
 pub mod network;

@@ -1,9 +1,8 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 
-use super::check_class;
 use crate::Result;
-use crate::model::{DataRange, Denoiser, ScoreModel, each};
+use crate::model::{DataRange, Denoiser, ScoreModel, check_class, each};
 use crate::network::Classifier;
 use crate::ops::scale;
 
