@@ -77,7 +77,7 @@ pub enum Product {
     #[cfg(not(target_family = "wasm"))]
     #[default]
     Reverse,
-    /// `J v` by a central difference, a hundredth of the state's noise wide on either side: two evaluations, and one more for
+    /// `J v` by a central difference, a fiftieth of the state's noise wide on either side: two evaluations, and one more for
     /// all probes. Densities of digits agree to 1e-3 bits per dimension.
     #[cfg_attr(target_family = "wasm", default)]
     Difference,
@@ -85,7 +85,7 @@ pub enum Product {
 
 /// Half the width of a difference relative to the state's noise. Larger ones see the curvature of the score, smaller
 /// ones the rounding of f32.
-const DIFFERENCE: f64 = 0.01;
+const DIFFERENCE: f64 = 0.02;
 
 /// A distribution of probes with covariance one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
