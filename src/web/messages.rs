@@ -9,6 +9,7 @@ use crate::device::DeviceChoice;
 use crate::interpolate::Endpoint;
 use crate::rng::Noise;
 use crate::sampler::{OptionInfo, Sampler, SamplerInfo};
+use crate::weights::ModelCard;
 use crate::{Error, Result};
 
 /// Greatest number of images of one request: a typing mistake must not fill the device's memory.
@@ -28,6 +29,14 @@ pub struct SampleRequest {
     /// Steps between previews; 0 sends none.
     #[serde(default)]
     pub preview_every: usize,
+}
+
+/// `Session.prepare`'s argument; the other fields of an entry are the page's.
+#[derive(Debug, Deserialize)]
+pub struct ModelEntry {
+    pub card: ModelCard,
+    /// Of the weight file.
+    pub bytes: usize,
 }
 
 /// `Session.interpolate`'s argument.

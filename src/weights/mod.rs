@@ -16,9 +16,9 @@ use std::collections::HashMap;
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::model::{Preconditioned, ScoreModel};
+use crate::model::ScoreModel;
+use crate::network::Classifier;
 use crate::network::layers::Init;
-use crate::network::{Classifier, UNet};
 use crate::{Error, Result};
 
 /// Name of the header entry that holds the card.
@@ -144,20 +144,9 @@ impl ModelFile {
     /// [`Error::Weights`] if the weights are not those of the card's network, or it is a classifier.
     pub fn score_model(self, device: &Device) -> Result<ScoreModel> {
         let card = self.card;
-        let (Architecture::Unet { config, preconditioning }, Some(sde)) = (&card.architecture, card.sde)
-        else {
-            return Err(Error::weights(
-                &card.name,
-                "is a classifier, not a score model",
-                "choose another model",
-            ));
-        };
-        params::expect(&card.name, &self.weights, &config.main_weights())?;
-        let network = UNet::new(config, card.channels, card.channels, &mut Init::new(0, device));
-        let network = params::fill(&card.name, network, self.weights)?;
-        let denoiser = Preconditioned { network, preconditioning: *preconditioning, sde };
-        let shape = [card.channels, card.height, card.width];
-        Ok(ScoreModel::new(Box::new(denoiser), sde, card.range, shape, device))
+        params::expect(&card.name, &self.weights, &card.main_weights()?)?;
+        let fill = |network| params::fill(&card.name, network, self.weights);
+        card.score_model(fill, device)
     }
 
     /// `network` with the file's weights, to train on from them.
