@@ -50,6 +50,7 @@ const app = {
     try {
       const result = await work({
         onDownload: (progress) => runner.download(progress),
+        onCompile: (progress) => runner.compile(progress),
         onProgress: (progress) => runner.progress(progress),
         onPreview,
       });

@@ -85,6 +85,8 @@ export { ScorefieldError };
  * @property {(p: {step: number, n_steps: number, nfe: number, seconds: number}) => void} [onProgress]
  * @property {(p: Images) => void} [onPreview]
  * @property {(p: {loaded: number, total: number}) => void} [onDownload]  While the weights are fetched.
+ * @property {(p: {compiled: number, programs: number}) => void} [onCompile]  While the GPU compiles; during the
+ *   download and, where that is over sooner, before the first step.
  * @property {AbortSignal} [signal]
  */
 
@@ -136,7 +138,7 @@ export class Engine {
    * @returns {Promise<object>} the model card
    */
   load(model, { onProgress, signal } = {}) {
-    return this.#exclusively(signal, () => this.#load(model, { onDownload: onProgress }));
+    return this.#exclusively(signal, () => this.#load(model, 16, { onDownload: onProgress }));
   }
 
   /**
@@ -146,7 +148,8 @@ export class Engine {
    * @returns {Promise<Result>}
    */
   sample(request, options = {}) {
-    return this.#run('sample', { options: {}, seed: 0, count: 16, preview_every: 0, ...request }, options);
+    const whole = { options: {}, seed: 0, count: 16, preview_every: 0, ...request };
+    return this.#run('sample', whole, whole.count, options);
   }
 
   /**
@@ -156,7 +159,7 @@ export class Engine {
    * @returns {Promise<Result>}
    */
   interpolate(request, options = {}) {
-    return this.#run('interpolate', { options: {}, ...request }, options);
+    return this.#run('interpolate', { options: {}, ...request }, request.frames, options);
   }
 
   /**
@@ -187,21 +190,22 @@ export class Engine {
     this.#close(new ScorefieldError('disposed', 'The engine was closed.'));
   }
 
-  #run(type, request, { onDownload, onProgress, onPreview, signal }) {
+  #run(type, request, count, { onDownload, onCompile, onProgress, onPreview, signal }) {
     return this.#exclusively(signal, async () => {
-      await this.#load(request.model, { onDownload });
-      return this.#channel.call({ type, request }, { onProgress, onPreview });
+      await this.#load(request.model, count, { onDownload, onCompile });
+      return this.#channel.call({ type, request }, { onCompile, onProgress, onPreview });
     });
   }
 
-  async #load(model, hooks) {
+  /** `count` images are what the GPU then is prepared for. */
+  async #load(model, count, hooks) {
     if (this.#cards.has(model)) return this.#cards.get(model);
     const entry = this.models.find(({ name }) => name === model);
     if (!entry) {
       const known = this.models.map(({ name }) => name).join(', ');
       throw new ScorefieldError('request', `There is no model “${model}”; choose one of ${known}.`);
     }
-    const card = await this.#channel.call({ type: 'load', entry }, hooks);
+    const card = await this.#channel.call({ type: 'load', entry, count }, hooks);
     this.#cards.set(model, card);
     return card;
   }

@@ -192,6 +192,15 @@ impl Browser {
         self.eval_in(&session, script, PATIENCE)
     }
 
+    /// Bytes that JavaScript holds in the worker that was started last, garbage not counted.
+    #[track_caller]
+    pub fn worker_heap(&mut self) -> f64 {
+        let session = self.workers.lock().expect("unpoisoned").last().expect("a worker").clone();
+        self.call_in(&session, "HeapProfiler.collectGarbage", json!({}), PATIENCE);
+        let usage = self.call_in(&session, "Runtime.getHeapUsage", json!({}), PATIENCE);
+        usage["usedSize"].as_f64().expect("bytes")
+    }
+
     #[track_caller]
     fn eval_in(&mut self, session: &str, script: &str, patience: Duration) -> Value {
         let params = json!({

@@ -114,7 +114,7 @@ impl Pass {
         if let Some(y) = wgsl::run(&self) {
             return y;
         }
-        let conv = if super::is_flex(&self.filter.weight.device()) { flex::conv } else { conv_plain };
+        let conv = if super::uses_flex(&self.filter.weight.device()) { flex::conv } else { conv_plain };
         self.compose(conv, group_norm_silu)
     }
 
