@@ -3,6 +3,8 @@
 //! Layout is the same natively and in the page; files are native only.
 
 #[cfg(not(target_family = "wasm"))]
+pub mod chart;
+#[cfg(not(target_family = "wasm"))]
 mod native;
 
 #[cfg(not(target_family = "wasm"))]
