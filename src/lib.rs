@@ -42,6 +42,7 @@ pub mod control;
 pub mod data;
 pub mod device;
 mod error;
+pub mod estimate;
 #[cfg(not(target_family = "wasm"))]
 pub mod evaluation;
 #[cfg(not(target_family = "wasm"))]
