@@ -46,6 +46,8 @@ pub mod estimate;
 #[cfg(not(target_family = "wasm"))]
 pub mod evaluation;
 #[cfg(not(target_family = "wasm"))]
+pub mod figures;
+#[cfg(not(target_family = "wasm"))]
 pub mod files;
 pub mod interpolate;
 // It differentiates the network, and the page's program is built without autodiff.

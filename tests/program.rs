@@ -10,7 +10,7 @@ pub fn scorefield(folder: &Path, arguments: &str) -> Command {
     command
 }
 
-fn run(folder: &Path, arguments: &str) -> Output {
+pub fn run(folder: &Path, arguments: &str) -> Output {
     scorefield(folder, arguments).output().expect("the program starts")
 }
 

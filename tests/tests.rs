@@ -31,6 +31,8 @@ mod training;
 mod weights;
 // Evaluations that are interrupted, divided and put together.
 mod evaluation;
+// The figures of docs/GALLERY.md, made small.
+mod figures;
 // The program as a user meets it.
 mod cli;
 // The built page in a real browser.
@@ -51,6 +53,7 @@ fn main() {
         training::trials(),
         weights::trials(),
         evaluation::trials(),
+        figures::trials(),
         cli::trials(),
         browser::trials(),
     ];

@@ -47,8 +47,7 @@ impl Judge {
     /// [`Error::Config`] if they have another shape than the classifier's, and as [`judge`].
     pub async fn real(&self, images: &ImageSet) -> Result<Judged> {
         self.takes(&images.name, images.shape())?;
-        let pixels: Vec<f32> = images.pixels.iter().map(|byte| f32::from(*byte) / 255.0).collect();
-        Ok(Judged { verdicts: self.verdicts(&pixels).await?, nfe: 0 })
+        Ok(Judged { verdicts: self.verdicts(&images.to_unit()).await?, nfe: 0 })
     }
 
     /// Draws `n` samples of `model` from `noise` on, and judges them.
