@@ -5,7 +5,7 @@ use std::path::Path;
 
 use scorefield::model::{DataRange, Preconditioning, ScoreModel};
 use scorefield::network::layers::Init;
-use scorefield::network::{UNet, UNetConfig};
+use scorefield::network::{Context, UNet, UNetConfig};
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VpSde};
 use scorefield::weights::{
@@ -105,7 +105,7 @@ impl Network {
         let x = Noise::new(3).normal(0, CHECKED, c * h * w);
         let network = UNet::new(&self.config, c, c, &mut Init::new(0, &cpu()));
         let network = self.file().fill(network).expect("its own weights");
-        let output = network.forward(tensor(&x, [CHECKED, c, h, w], &cpu()), &[C_NOISE], None);
+        let output = network.forward(tensor(&x, [CHECKED, c, h, w], &cpu()), &[C_NOISE], Context::default());
         let features = self.config.embedding.features(&[C_NOISE], self.config.channels);
         [x, features, values(output)]
     }

@@ -6,23 +6,23 @@
 
 struct Params {
     rows: u32,
-    inputs: u32,  // in quads: d / 4, or 4 d / 4 without EMBED
-    outputs: u32, // in quads: 4 d / 4, or the blocks' channels / 4
+    inputs: u32,  // in quads: features / 4, or hidden units / 4 without EMBED
+    outputs: u32, // in quads: hidden units / 4, or the blocks' channels / 4
 }
 
 //#if EMBED
-@group(0) @binding({{ features }}) var<storage, read_write> features: array<vec4f>; // [rows, d]
-@group(0) @binding({{ weight1 }}) var<storage, read_write> weight1: array<vec4f>;   // [d, 4 d]
+@group(0) @binding({{ features }}) var<storage, read_write> features: array<vec4f>; // [rows, features]
+@group(0) @binding({{ weight1 }}) var<storage, read_write> weight1: array<vec4f>;   // [features, hidden]
 @group(0) @binding({{ bias1 }}) var<storage, read_write> bias1: array<vec4f>;
-@group(0) @binding({{ weight2 }}) var<storage, read_write> weight2: array<vec4f>;   // [4 d, 4 d]
+@group(0) @binding({{ weight2 }}) var<storage, read_write> weight2: array<vec4f>;   // [hidden, hidden]
 @group(0) @binding({{ bias2 }}) var<storage, read_write> bias2: array<vec4f>;
 //#end
 //#if !EMBED
-@group(0) @binding({{ weight }}) var<storage, read_write> weight: array<vec4f>; // [4 d, channels]
+@group(0) @binding({{ weight }}) var<storage, read_write> weight: array<vec4f>; // [hidden, channels]
 @group(0) @binding({{ bias }}) var<storage, read_write> bias: array<vec4f>;
 @group(0) @binding({{ shifts }}) var<storage, read_write> shifts: array<vec4f>; // [rows, channels]
 //#end
-@group(0) @binding({{ embedding }}) var<storage, read_write> embedding: array<vec4f>; // [rows, 4 d]
+@group(0) @binding({{ embedding }}) var<storage, read_write> embedding: array<vec4f>; // [rows, hidden]
 @group(0) @binding({{ params }}) var<uniform> params: Params;
 
 //#if EMBED

@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::network::UNet;
-use crate::network::layers::Dropout;
+use crate::network::{Context, UNet};
 use crate::ops::{combine, scale};
 use crate::sde::AnySde;
 
@@ -23,6 +22,11 @@ pub trait Denoiser {
     /// The expectation of `x_0` given `x = x_0 + sigma·z`; `x` is `[n, c, h, w]` and `sigma` holds one
     /// level for the whole batch or one per sample.
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4>;
+
+    /// Network evaluations that this takes for each sample.
+    fn evaluations(&self) -> usize {
+        1
+    }
 }
 
 /// The values that black and white pixels have inside a model.
@@ -67,8 +71,8 @@ pub enum Preconditioning {
     Eps,
 }
 
-/// A network with its preconditioning.
-#[derive(Debug)]
+/// A network with its preconditioning. Clones share the weights.
+#[derive(Debug, Clone)]
 pub struct Preconditioned {
     /// The network.
     pub network: UNet,
@@ -79,8 +83,8 @@ pub struct Preconditioned {
 }
 
 impl Preconditioned {
-    /// [`Denoiser::denoise`], with dropout while training.
-    pub fn forward(&self, x: Tensor<4>, sigma: &[f64], dropout: Option<&Dropout>) -> Tensor<4> {
+    /// [`Denoiser::denoise`] of images of known classes, or with dropout while training.
+    pub fn forward(&self, x: Tensor<4>, sigma: &[f64], context: Context<'_>) -> Tensor<4> {
         match self.preconditioning {
             Preconditioning::Edm { sigma_data } => {
                 let variance = |s: f64| s * s + sigma_data * sigma_data;
@@ -88,7 +92,7 @@ impl Preconditioned {
                 let c_out = each(sigma, |s| s * sigma_data / variance(s).sqrt());
                 let c_in = each(sigma, |s| 1.0 / variance(s).sqrt());
                 let c_noise = each(sigma, |s| s.ln() / 4.0);
-                let raw = self.network.forward(scale(x.clone(), &c_in), &c_noise, dropout);
+                let raw = self.network.forward(scale(x.clone(), &c_in), &c_noise, context);
                 combine(&[(x, &c_skip), (raw, &c_out)])
             }
             Preconditioning::Eps => {
@@ -98,7 +102,7 @@ impl Preconditioned {
                     AnySde::Ve(_) | AnySde::Edm(_) => each(sigma, f64::ln),
                     AnySde::Vp(_) | AnySde::SubVp(_) => each(&t, |t| 999.0 * t),
                 };
-                let eps = self.network.forward(scale(x.clone(), &mean_coeff), &c_noise, dropout);
+                let eps = self.network.forward(scale(x.clone(), &mean_coeff), &c_noise, context);
                 combine(&[(x, &[1.0]), (eps, &each(sigma, |s| -s))])
             }
         }
@@ -107,7 +111,7 @@ impl Preconditioned {
 
 impl Denoiser for Preconditioned {
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
-        self.forward(x, sigma, None)
+        self.forward(x, sigma, Context::default())
     }
 }
 
@@ -227,7 +231,7 @@ impl ScoreModel {
     }
 
     /// Batched network evaluations since the model was made. One evaluation of `n` samples counts
-    /// once: it is what every sample of the batch has cost.
+    /// once: it is what every sample of the batch has cost. One with classifier-free guidance counts twice.
     pub fn nfe(&self) -> usize {
         self.nfe.load(Ordering::Relaxed)
     }
@@ -236,7 +240,7 @@ impl ScoreModel {
     ///
     /// `x` is `[n, c, h, w]` on the diffusion's scale (`x_t`, not `x_t / mean_coeff`).
     pub fn denoised(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
-        self.nfe.fetch_add(1, Ordering::Relaxed);
+        self.nfe.fetch_add(self.denoiser.evaluations(), Ordering::Relaxed);
         let unscaled = scale(x, &each(t, |t| 1.0 / self.sde.marginal_prob(t).0));
         let denoised = self.denoiser.denoise(unscaled, &each(t, |t| self.sde.sigma(t)));
         match &self.known {

@@ -61,13 +61,19 @@ const METHODS: &[Entry] = &[
     ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "predictor": "euler_maruyama", "corrector": "ald"}), 200),
     ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "predictor": "ancestral"}), 200),
     ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "predictor": "ancestral", "corrector": "ald"}), 200),
-    ("pc", |nfe| json!({"n_steps": nfe - 1, "predictor": "none", "corrector_snr": 0.4}), 2000),
+    ("pc", |nfe| json!({"n_steps": nfe - 1, "predictor": "none", "corrector_snr": 0.4}), 4000),
     (
         "pc",
         |nfe| json!({"n_steps": nfe - 1, "predictor": "none", "corrector_snr": 0.4, "corrector": "ald"}),
-        2000,
+        4000,
     ),
-    ("ald", |nfe| json!({"n_steps": (nfe - 1) / 4, "n_steps_each": 4}), 1000),
+    // With a step size of its own: NCSNv2's technique 4 makes the steps smaller as the levels become more, so that
+    // the time spent on each e-fold of noise stays the same, and with it the distance from equilibrium.
+    (
+        "ald",
+        |nfe| json!({"n_steps": (nfe / 40).max(2), "n_steps_each": (nfe / 2).min(40), "step_size": 0.1}),
+        4000,
+    ),
 ];
 
 fn samples_reach_the_statistical_floor() {
@@ -87,14 +93,7 @@ fn samples_reach_the_statistical_floor() {
             let sampler = named(name, options(*enough));
             let found = distance(&sampler, &model);
             figure(format_args!("{sde_name}, {name}: {:.2} of the floor at {enough} NFE", found / floor));
-            // Langevin steps alone do not always get there: they stay at 6 to 9 times the floor for sub-VP, whose
-            // noise falls a hundred times further than VP's. They must come closer with every evaluation spent.
-            let langevin_only = *name == "ald" || options(10)["predictor"] == "none";
-            let bound = match langevin_only {
-                true => distance(&named(name, options(20)), &model) / 20.0,
-                false => 3.0 * floor,
-            };
-            assert!(found < bound, "{sde_name}, {sampler:?}: {found:.1e}, exact samples {floor:.1e}");
+            assert!(found < 3.0 * floor, "{sde_name}, {sampler:?}: {found:.1e}, exact samples {floor:.1e}");
         }
         for tolerance in [1e-1, 1e-2, 1e-3] {
             let sampler = named("ode", json!({"rtol": tolerance, "atol": tolerance}));

@@ -3,7 +3,7 @@
 
 use burn::tensor::Tensor;
 use scorefield::network::layers::Init;
-use scorefield::network::{UNet, UNetConfig};
+use scorefield::network::{Context, UNet, UNetConfig};
 use scorefield::ops::{
     Filter, Joined, Norm, Pass, Then, attention, attention_plain, combine, combine_plain, group_norm,
     group_norm_plain, group_norm_silu, group_norm_silu_plain, launches, time_mlp, time_mlp_plain,
@@ -187,16 +187,18 @@ fn sums_equal_their_twin() {
 }
 
 fn time_equals_its_twin() {
-    for [rows, d, channels] in [[1, 4, 4], [3, 32, 96], [1, 64, 700], [65, 128, 1024]] {
+    for [rows, inputs, d, channels] in
+        [[1, 4, 4, 4], [3, 32, 32, 96], [3, 44, 32, 96], [1, 64, 64, 700], [65, 128, 128, 1024]]
+    {
         let error = on_both(|draw, fused| {
             let mut dense = |inputs: usize, outputs: usize| {
                 (draw.tensor([inputs, outputs]) * 0.1, draw.tensor([outputs]))
             };
-            let layers = [dense(d, 4 * d), dense(4 * d, 4 * d), dense(4 * d, channels)];
-            let features = draw.tensor([rows, d]);
+            let layers = [dense(inputs, 4 * d), dense(4 * d, 4 * d), dense(4 * d, channels)];
+            let features = draw.tensor([rows, inputs]);
             if fused { time_mlp(features, layers) } else { time_mlp_plain(features, layers) }
         });
-        assert!(error < BOUND, "{rows} rows of {d} to {channels}: {error:e}");
+        assert!(error < BOUND, "{rows} rows of {inputs} by {d} to {channels}: {error:e}");
     }
 }
 
@@ -206,7 +208,8 @@ fn a_residual_block_is_three_dispatches() {
     let counts = [1, 2].map(|blocks| {
         let network = UNet::new(&config(blocks), 1, 1, &mut Init::new(0, &gpu()));
         let before = launches();
-        let y = network.forward(tensor(&normal(1, 28 * 28), [1, 1, 28, 28], &gpu()), &[0.1], None);
+        let y =
+            network.forward(tensor(&normal(1, 28 * 28), [1, 1, 28, 28], &gpu()), &[0.1], Context::default());
         assert_eq!(values(y).len(), 28 * 28);
         launches() - before
     });

@@ -3,8 +3,8 @@
 
 use burn::tensor::{Device, Tensor};
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
-use scorefield::network::UNetConfig;
 use scorefield::network::layers::{Embedding, depth_to_space, space_to_depth};
+use scorefield::network::{Context, UNetConfig};
 use scorefield::ops::{self, GROUP_NORM_EPSILON, Norm, conv, conv_plain, upsample};
 use scorefield::rng::{Domain, Noise};
 use scorefield::sde::{AnySde, VeSde, VpSde};
@@ -459,7 +459,7 @@ fn the_network_takes_any_image_size() {
     for (config, [c, h, w]) in networks() {
         let network = lively_unet(&config, c, 1, &cpu());
         let x = normal(2, 2 * c * h * w);
-        let found = network.forward(tensor(&x, [2, c, h, w], &cpu()), &[0.3], None);
+        let found = network.forward(tensor(&x, [2, c, h, w], &cpu()), &[0.3], Context::default());
         assert_eq!(found.dims(), [2, c, h, w]);
         let found = values(found);
         let size = (found.iter().map(|v| v * v).sum::<f32>() / found.len() as f32).sqrt();
@@ -471,7 +471,7 @@ fn the_network_takes_any_image_size() {
         for (i, value) in x.iter().enumerate() {
             padded[(i / (h * w) * tall + i / w % h) * long + i % w] = *value;
         }
-        let whole = network.forward(tensor(&padded, [2, c, tall, long], &cpu()), &[0.3], None);
+        let whole = network.forward(tensor(&padded, [2, c, tall, long], &cpu()), &[0.3], Context::default());
         assert_eq!(values(whole.slice([0..2, 0..c, 0..h, 0..w])), found, "{config:?}");
     }
 }
@@ -484,13 +484,13 @@ fn the_network_treats_every_image_alone() {
         let x = normal(2, 4 * c * h * w);
         let image = |i: usize| tensor(&x[i * c * h * w..(i + 1) * c * h * w], [1, c, h, w], &cpu());
         let levels = [-1.1, 0.0, 0.4, 1.2];
-        let all = values(network.forward(tensor(&x, [4, c, h, w], &cpu()), &levels, None));
-        let same = values(network.forward(tensor(&x, [4, c, h, w], &cpu()), &[0.4], None));
+        let all = values(network.forward(tensor(&x, [4, c, h, w], &cpu()), &levels, Context::default()));
+        let same = values(network.forward(tensor(&x, [4, c, h, w], &cpu()), &[0.4], Context::default()));
         for i in 0..4 {
-            let alone = values(network.forward(image(i), &levels[i..=i], None));
+            let alone = values(network.forward(image(i), &levels[i..=i], Context::default()));
             let error = relative_error(&all[i * c * h * w..(i + 1) * c * h * w], &alone);
             assert!(error < BOUND, "{config:?}, image {i}: off by {error:e}");
-            let alone = values(network.forward(image(i), &[0.4], None));
+            let alone = values(network.forward(image(i), &[0.4], Context::default()));
             assert_eq!(same[i * c * h * w..(i + 1) * c * h * w], alone, "{config:?}, image {i}");
         }
     }
@@ -501,10 +501,16 @@ fn the_network_is_the_same_while_training() {
     let device = cpu().autodiff();
     for (config, [c, h, w]) in networks() {
         let x = normal(2, 2 * c * h * w);
-        let plain =
-            lively_unet(&config, c, 1, &cpu()).forward(tensor(&x, [2, c, h, w], &cpu()), &[0.1, 0.9], None);
-        let tracked =
-            lively_unet(&config, c, 1, &device).forward(tensor(&x, [2, c, h, w], &device), &[0.1, 0.9], None);
+        let plain = lively_unet(&config, c, 1, &cpu()).forward(
+            tensor(&x, [2, c, h, w], &cpu()),
+            &[0.1, 0.9],
+            Context::default(),
+        );
+        let tracked = lively_unet(&config, c, 1, &device).forward(
+            tensor(&x, [2, c, h, w], &device),
+            &[0.1, 0.9],
+            Context::default(),
+        );
         let error = relative_error(&values(tracked.inner()), &values(plain));
         assert!(error < BOUND, "{config:?}: off by {error:e}");
     }

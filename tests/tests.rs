@@ -21,6 +21,8 @@ mod ode;
 mod likelihood;
 // Inpainting, guidance and other conditions: against posteriors that are known.
 mod control;
+// Networks that know classes: labels, their training, and guidance without a classifier.
+mod classes;
 // Fused operations and the network against plain ones, on both devices.
 mod parity;
 // The WGSL kernels against their twins.
@@ -48,6 +50,7 @@ fn main() {
         ode::trials(),
         likelihood::trials(),
         control::trials(),
+        classes::trials(),
         parity::trials(),
         kernels::trials(),
         training::trials(),

@@ -40,7 +40,7 @@ trials! {
     ],
 }
 
-/// Discs of random place, size and brightness on black, 12x12.
+/// Discs of random place, size and brightness on black, 12x12; the bright ones are of class 1.
 fn discs(n: usize, channels: usize) -> ImageSet {
     let uniform = Noise::new(77).uniform(0, n, 4);
     let pixels = uniform.chunks_exact(4).flat_map(|u| {
@@ -57,7 +57,7 @@ fn discs(n: usize, channels: usize) -> ImageSet {
         height: 12,
         width: 12,
         pixels: pixels.collect(),
-        labels: None,
+        labels: Some(uniform.chunks_exact(4).map(|u| (u[3] > 0.5).into()).collect()),
     }
 }
 
@@ -88,7 +88,7 @@ fn config() -> TrainConfig {
 
 fn variants() -> Vec<TrainConfig> {
     let ve = SdeChoice::Ve { sigma_min: 0.01, sigma_max: 0.0 };
-    let positional = UNetConfig { embedding: Embedding::Positional, ..config().network };
+    let positional = UNetConfig { embedding: Embedding::Positional, classes: 2, ..config().network };
     vec![
         config(),
         TrainConfig { sde: ve, preconditioning: PreconditioningChoice::Eps, network: positional, ..config() },

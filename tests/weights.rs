@@ -34,7 +34,7 @@ trials! {
 
 const SHAPE: [usize; 3] = [1, 8, 8];
 
-fn card(config: &UNetConfig) -> ModelCard {
+pub fn card(config: &UNetConfig) -> ModelCard {
     ModelCard {
         format: FORMAT,
         name: "test".into(),

@@ -2,7 +2,6 @@ use super::shared::{Drawing, ModelArgs};
 use crate::cancel::CancelToken;
 use crate::control::class_guided;
 use crate::device;
-use crate::weights::Architecture;
 use crate::weights::shipped;
 use crate::{Error, Result};
 
@@ -11,15 +10,16 @@ use crate::{Error, Result};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Draw images of this class only, guided by a classifier.
+    /// Draw images of this class only: by the model itself if it has learned classes, else guided by a classifier.
     #[arg(long)]
     class: Option<usize>,
-    /// How strongly the classifier pulls: 1 is its own opinion, more is clearer and less varied.
+    /// How strongly to pull towards the class: 1 is the model's or the classifier's own opinion, more is clearer
+    /// and less varied.
     #[arg(long, default_value_t = 1.0, requires = "class")]
     guidance: f64,
-    /// The classifier that guides: a shipped one or a file.
-    #[arg(long, default_value = "mnist-classifier", requires = "class")]
-    classifier: String,
+    /// The classifier that guides, a shipped one or a file; mnist-classifier for a model without classes.
+    #[arg(long, requires = "class")]
+    classifier: Option<String>,
     #[command(flatten)]
     drawing: Drawing<64>,
 }
@@ -29,19 +29,23 @@ impl Args {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(("heun", &[]))?;
         let opened = device::open(self.model.device).await?;
-        let model = self.model.open_on(&opened)?;
-        let Some(class) = self.class else { return job.draw(&model, cancel).await };
-        let file = shipped::open(&self.classifier)?;
-        let shape = [file.card.channels, file.card.height, file.card.width];
-        let classes = match &file.card.architecture {
-            Architecture::Classifier { config } => config.classes,
-            Architecture::Unet { .. } => 0,
+        let Some(class) = self.class else { return job.draw(&self.model.open_on(&opened)?, cancel).await };
+        let file = self.model.file(&opened)?;
+        let model = match (self.classifier.as_deref(), file.card.classes()) {
+            (None, 1..) => file.load(&opened.device)?.class_model(class, self.guidance)?,
+            (classifier, _) => {
+                let judge = shipped::open(classifier.unwrap_or("mnist-classifier"))?;
+                let (found, wanted) = (judge.card.shape(), file.card.shape());
+                if found != wanted {
+                    let problem = format!("judges images of {found:?}, the model draws {wanted:?}");
+                    return Err(Error::config("--classifier", problem, "use one of the model's data set"));
+                }
+                let classes = judge.card.classes();
+                let classifier = judge.classifier(&opened.device)?;
+                let model = file.score_model(&opened.device)?;
+                class_guided(model, classifier, classes, class, self.guidance)?
+            }
         };
-        let classifier = file.classifier(&opened.device)?;
-        if shape != model.shape {
-            let problem = format!("judges images of {shape:?}, the model draws {:?}", model.shape);
-            return Err(Error::config("--classifier", problem, "use one of the model's data set"));
-        }
-        job.draw(&class_guided(model, classifier, classes, class, self.guidance)?, cancel).await
+        job.draw(&model, cancel).await
     }
 }

@@ -13,7 +13,7 @@ use crate::model::ScoreModel;
 use crate::picture::{Grid, save_npy, save_png};
 use crate::rng::Noise;
 use crate::sampler::{Event, Run, Sampler, Tolerance, read};
-use crate::weights::shipped;
+use crate::weights::{ModelFile, shipped};
 use crate::{Error, Result};
 
 /// What to draw, how, and where to write it; `COUNT` images if nothing else is said.
@@ -95,9 +95,14 @@ impl ModelArgs {
 
     /// Loads the model onto a device that is open already.
     pub fn open_on(&self, opened: &Opened) -> Result<ScoreModel> {
+        self.file(opened)?.score_model(&opened.device)
+    }
+
+    /// Reads the model's file and says on stderr where it is going to run.
+    pub fn file(&self, opened: &Opened) -> Result<ModelFile> {
         let file = shipped::open(&self.model)?;
         eprintln!("{} on {} ({})", file.card.name, opened.name, opened.reason.trim_end_matches('.'));
-        file.score_model(&opened.device)
+        Ok(file)
     }
 }
 

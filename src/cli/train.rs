@@ -22,8 +22,8 @@ pub struct Args {
     /// Fetch the data set first if it is not there (checksummed).
     #[arg(long)]
     download: bool,
-    /// Starting point of the configuration: mnist-ve, mnist-vp, fashion-mnist-vp, cifar10-vp, celeba-ve;
-    /// or mnist-classifier, which trains the judge of digits.
+    /// Starting point of the configuration: mnist-ve, mnist-vp, fashion-mnist-vp, emoji-vp,
+    /// cifar10-vp, celeba-ve; or mnist-classifier, which trains the judge of digits.
     #[arg(long)]
     preset: Option<String>,
     /// Configuration file; every field is explained in its documentation, `--dry-run` prints one.
@@ -50,6 +50,9 @@ pub struct Args {
     /// Mirror half of the images.
     #[arg(long)]
     flip: bool,
+    /// Learn the classes of the images too, so that images of one class can be drawn.
+    #[arg(long, conflicts_with = "resume")]
+    conditional: bool,
     /// auto, gpu or cpu.
     #[arg(long, default_value = "auto", value_parser = str::parse::<DeviceChoice>)]
     device: DeviceChoice,
@@ -84,7 +87,7 @@ impl Args {
             config = self.resumed(&checkpoint.state.config)?;
         }
         config.validate()?;
-        if self.dry_run {
+        if self.dry_run && !self.conditional {
             return print_toml(&config);
         }
         if resume.is_none() && folder.checkpoint().exists() {
@@ -99,6 +102,16 @@ impl Args {
             config.data.download()?;
         }
         let images = config.data.load()?;
+        if self.conditional {
+            let none = || {
+                let fix = "leave out --conditional, or name labelled images";
+                Error::config(format!("the data set {}", images.name), "has no classes", fix)
+            };
+            config.network.classes = images.n_classes().ok_or_else(none)?;
+        }
+        if self.dry_run {
+            return print_toml(&config);
+        }
         let opened = device::open(self.device).await?;
         let [c, h, w] = images.shape();
         eprintln!(
@@ -145,9 +158,9 @@ impl Args {
 
     /// Trains a classifier and prints its accuracy under noise.
     async fn run_classifier(&self, cancel: &CancelToken) -> Result<()> {
-        if self.resume || self.flip || self.init.is_some() {
+        if self.resume || self.flip || self.conditional || self.init.is_some() {
             return Err(Error::config(
-                "--resume, --flip, --init",
+                "--resume, --flip, --conditional, --init",
                 "are not for classifiers",
                 "leave them out",
             ));
@@ -221,7 +234,8 @@ fn print_toml(config: &impl serde::Serialize) -> Result<()> {
 /// The preset made for `dataset`, or the general one under its name.
 fn default_for(dataset: Dataset) -> TrainConfig {
     let presets = PRESETS.iter().filter_map(|name| TrainConfig::preset(name).ok());
-    let mut fitting: Vec<TrainConfig> = presets.filter(|preset| preset.data.dataset == dataset).collect();
+    let fits = |preset: &TrainConfig| preset.data.dataset == dataset && preset.data.data_dir.is_none();
+    let mut fitting: Vec<TrainConfig> = presets.filter(fits).collect();
     fitting.pop().unwrap_or_else(|| {
         let mut config = TrainConfig { name: format!("{dataset}-vp"), ..TrainConfig::default() };
         config.data.dataset = dataset;

@@ -1,10 +1,11 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 
+use super::check_class;
+use crate::Result;
 use crate::model::{DataRange, Denoiser, ScoreModel, each};
 use crate::network::Classifier;
 use crate::ops::scale;
-use crate::{Error, Result};
 
 /// Something that images are wanted to be, with a probability that has a gradient.
 pub trait Guide {
@@ -33,6 +34,10 @@ impl Denoiser for Guided {
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
         let gradient = self.guide.gradient(x.clone(), sigma);
         self.inner.denoise(x, sigma) + scale(gradient, &each(sigma, |s| self.weight * s * s))
+    }
+
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
     }
 }
 
@@ -74,13 +79,7 @@ pub fn class_guided(
     class: usize,
     weight: f64,
 ) -> Result<ScoreModel> {
-    if class >= classes {
-        let fix = format!("use 0 to {}", classes.saturating_sub(1));
-        return Err(Error::config("the class", format!("= {class} does not exist"), fix));
-    }
-    if !(0.0..=100.0).contains(&weight) {
-        return Err(Error::config("the guidance", format!("= {weight} is not allowed"), "use 0 to 100"));
-    }
+    check_class(classes, class, weight)?;
     let guide = ClassGuide::new(classifier, model.range, class);
     Ok(guided(model, Box::new(guide), weight))
 }

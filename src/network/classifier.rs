@@ -98,7 +98,7 @@ impl Classifier {
             high: ResBlock::new(c, c, &mut time, init),
             down: Conv::new(c, 2 * c, 3, 2, 1.0, init),
             low: ResBlock::new(2 * c, 2 * c, &mut time, init),
-            time: TimeMlp::new(c, Embedding::Fourier { scale: 1.0 }, &time, init),
+            time: TimeMlp::new(c, 0, Embedding::Fourier { scale: 1.0 }, &time, init),
             norm: NormSilu::new(2 * c, init),
             features: Linear::new(2 * c, config.features, init),
             classes: Linear::new(config.features, config.classes, init),
@@ -113,7 +113,7 @@ impl Classifier {
         let [b, _, h, w] = x.dims();
         let x = crate::ops::scale(x - 0.5, &c_in);
         let x = x.pad((0, w % PATCH, 0, h % PATCH), 0.0);
-        let time = self.time.forward(&c_noise, &x.device());
+        let time = self.time.forward(&c_noise, &[], &x.device());
         let x = self.high.forward(self.stem.forward(space_to_depth(x, PATCH)), &time, None);
         let x = self.norm.forward(self.low.forward(self.down.forward(x), &time, None));
         let [_, h, w, c] = x.dims();

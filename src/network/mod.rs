@@ -5,4 +5,4 @@ pub mod layers;
 mod unet;
 
 pub use classifier::{Classifier, ClassifierConfig, Verdict};
-pub use unet::{UNet, UNetConfig};
+pub use unet::{Context, UNet, UNetConfig};

@@ -25,6 +25,8 @@ pub struct UNetConfig {
     pub attention_levels: Vec<usize>,
     /// Side of the patches that the stem turns into channels: 2 makes the network four times cheaper.
     pub patch: usize,
+    /// Classes that the images may be asked for; 0 for a network that knows of none.
+    pub classes: usize,
     /// How the network reads the noise level.
     pub embedding: Embedding,
 }
@@ -37,6 +39,7 @@ impl Default for UNetConfig {
             blocks: 1,
             attention_levels: vec![],
             patch: 2,
+            classes: 0,
             embedding: Embedding::Fourier { scale: 1.0 },
         }
     }
@@ -61,6 +64,7 @@ impl UNetConfig {
         range("channels", self.channels, 4, 1024)?;
         range("blocks", self.blocks, 1, 16)?;
         range("patch", self.patch, 1, 16)?;
+        range("classes", self.classes, 0, 256)?;
         range("multipliers (their number)", self.multipliers.len(), 1, 8)?;
         for &multiplier in &self.multipliers {
             range("multipliers", multiplier, 1, 64)?;
@@ -110,6 +114,15 @@ impl UNetConfig {
             })
             .collect()
     }
+}
+
+/// What a network may be told besides an image and its noise; nothing by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Context<'a> {
+    /// The classes of the images, `None` for any: one for the whole batch or one per image; empty is `None`.
+    pub labels: &'a [Option<usize>],
+    /// The masks of a training step.
+    pub dropout: Option<&'a Dropout>,
 }
 
 /// A block and the attention that may follow it.
@@ -201,7 +214,7 @@ impl UNet {
             up.push(Level { stages, resample });
         }
 
-        let time = TimeMlp::new(config.channels, config.embedding, &time, init);
+        let time = TimeMlp::new(config.channels, config.classes, config.embedding, &time, init);
         let norm = NormSilu::new(width, init);
         let head = Conv::new(width, c_out * area, 3, 1, 0.0, init);
         Self { time, stem, down, middle, up, norm, head, patch: config.patch }
@@ -209,11 +222,15 @@ impl UNet {
 
     /// The network's raw output `[b, c_out, h, w]` for `x` `[b, c_in, h, w]` and one noise level for
     /// the whole batch or one per image.
-    pub fn forward(&self, x: Tensor<4>, c_noise: &[f64], dropout: Option<&Dropout>) -> Tensor<4> {
+    ///
+    /// # Panics
+    /// For a class that the network does not have.
+    pub fn forward(&self, x: Tensor<4>, c_noise: &[f64], context: Context<'_>) -> Tensor<4> {
+        let Context { labels, dropout } = context;
         let [b, _, height, width] = x.dims();
         let multiple = self.patch << (self.down.len() - 1);
         let pad = |size: usize| size.next_multiple_of(multiple) - size;
-        let time = self.time.forward(c_noise, &x.device());
+        let time = self.time.forward(c_noise, labels, &x.device());
         let x = x.pad((0, pad(width), 0, pad(height)), 0.0);
 
         let mut x = self.stem.forward(space_to_depth(x, self.patch));

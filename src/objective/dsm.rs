@@ -2,7 +2,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Preconditioned, each};
-use crate::network::layers::Dropout;
+use crate::network::Context;
 use crate::ops::{per_sample, scale};
 use crate::sde::Sde;
 
@@ -79,7 +79,7 @@ impl Dsm {
         x0: Tensor<4>,
         noise: Tensor<4>,
         t: &[f64],
-        dropout: Option<&Dropout>,
+        context: Context<'_>,
     ) -> Tensor<1> {
         let sigma = each(t, |t| model.sde.sigma(t));
         let weight = each(t, |t| {
@@ -92,7 +92,7 @@ impl Dsm {
             lambda / (std * sigma).powi(2)
         });
         let noisy = x0.clone() + scale(noise, &sigma);
-        let error = model.forward(noisy, &sigma, dropout) - x0;
+        let error = model.forward(noisy, &sigma, context) - x0;
         let [b, c, h, w] = error.dims();
         // The root of the weight goes inside the square: its own square can leave the range of f32.
         let root = per_sample(&each(&weight, f64::sqrt), &error.device());

@@ -7,9 +7,9 @@ use super::wgsl::{self, Kernel, Launch, params, shader};
 /// Weights `[inputs, outputs]` and bias `[outputs]` of a dense layer.
 pub type Dense = (Tensor<2>, Tensor<1>);
 
-/// `linear(silu(linear(silu(linear(features)))))` of `features` `[rows, d]`.
+/// `linear(silu(linear(silu(linear(features)))))` of `features` `[rows, inputs]`.
 ///
-/// The hidden layers have `4·d` units; the last has the channels of all blocks side by side.
+/// The hidden layers have the same number of units; the last has the channels of all blocks side by side.
 pub fn time_mlp(features: Tensor<2>, layers: [Dense; 3]) -> Tensor<2> {
     run(&features, &layers).unwrap_or_else(|| time_mlp_plain(features, layers))
 }
@@ -37,8 +37,9 @@ fn kernel(embed: bool) -> Kernel {
 
 fn run(features: &Tensor<2>, [first, second, blocks]: &[Dense; 3]) -> Option<Tensor<2>> {
     let device = features.device();
-    let ([rows, d], [_, channels]) = (features.dims(), blocks.0.dims());
-    if !d.is_multiple_of(4) || !channels.is_multiple_of(4) || d > MOST_THREADS {
+    let ([rows, inputs], [hidden, channels]) = (features.dims(), blocks.0.dims());
+    let threads = hidden / 4;
+    if [inputs, hidden, channels].iter().any(|size| !size.is_multiple_of(4)) || threads > MOST_THREADS {
         return None;
     }
     let params = |inputs: usize, outputs: usize| Params {
@@ -46,19 +47,19 @@ fn run(features: &Tensor<2>, [first, second, blocks]: &[Dense; 3]) -> Option<Ten
         inputs: (inputs / 4) as u32,
         outputs: (outputs / 4) as u32,
     };
-    let embedding = Launch::new(&device, kernel(true), d)?
+    let embedding = Launch::new(&device, kernel(true), threads)?
         .input("features", features.clone())
         .input("weight1", first.0.clone())
         .input("bias1", first.1.clone())
         .input("weight2", second.0.clone())
         .input("bias2", second.1.clone())
-        .run("embedding", [rows, 4 * d], &params(d, 4 * d), wgsl::row(rows)?);
+        .run("embedding", [rows, hidden], &params(inputs, hidden), wgsl::row(rows)?);
     let groups = wgsl::row((rows * channels / 4).div_ceil(THREADS))?;
     let launch = Launch::new(&device, kernel(false), THREADS)?
         .input("weight", blocks.0.clone())
         .input("bias", blocks.1.clone())
         .input("embedding", embedding);
-    Some(launch.run("shifts", [rows, channels], &params(4 * d, channels), groups))
+    Some(launch.run("shifts", [rows, channels], &params(hidden, channels), groups))
 }
 
 #[cfg(test)]

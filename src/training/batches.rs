@@ -10,6 +10,7 @@ const FLIP: u32 = 1;
 pub const TIMES: u32 = 2;
 /// The noise added to the images.
 pub const NOISE: u32 = 3;
+const LABELS: u32 = 4;
 
 /// The batches of a run: every epoch is a new permutation of the images, and a batch may straddle two.
 #[derive(Debug)]
@@ -40,6 +41,16 @@ impl<'a> Batches<'a> {
             indices.extend(self.epoch.as_ref().map(|(_, order)| order[place]));
         }
         indices
+    }
+
+    /// The classes of the images of `step`, each left out with probability `dropout` (Ho and Salimans 2021), for
+    /// a network of `classes` classes; empty for 0 of them.
+    pub fn labels(&mut self, step: usize, classes: usize, dropout: f64) -> Vec<Option<usize>> {
+        let Some(labels) = self.images.labels.as_ref().filter(|_| classes > 0) else { return vec![] };
+        let noise = Noise::new(self.seed).domain(Domain::Training).at(step as u32);
+        let uniform = noise.uniform(LABELS, 1, self.size);
+        let label = |(index, u): (usize, f32)| (f64::from(u) >= dropout).then(|| labels[index].into());
+        self.indices(step).into_iter().zip(uniform).map(label).collect()
     }
 
     /// The pixels of `step`, `[size, c, h, w]` in `[0, 1)`: uniformly dequantised, `(byte + u)/256`

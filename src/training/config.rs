@@ -36,6 +36,9 @@ pub struct TrainConfig {
     pub ema: f64,
     /// Share of activations zeroed in each residual block.
     pub dropout: f64,
+    /// Share of the images whose class is kept from a network with classes, so that it also learns images of
+    /// any class (Ho and Salimans 2021).
+    pub label_dropout: f64,
     /// Seed of the initial weights, the data order and all noise.
     pub seed: u64,
     /// Mirror half of the images (not for digits).
@@ -99,6 +102,7 @@ impl Default for TrainConfig {
             clip: 1.0,
             ema: 0.999,
             dropout: 0.0,
+            label_dropout: 0.1,
             seed: 0,
             flip: false,
             checkpoint_every: 500,
@@ -113,7 +117,8 @@ impl Default for TrainConfig {
 }
 
 /// Names of the presets, in the order of the help text.
-pub const PRESETS: [&str; 5] = ["mnist-ve", "mnist-vp", "fashion-mnist-vp", "cifar10-vp", "celeba-ve"];
+pub const PRESETS: [&str; 6] =
+    ["mnist-ve", "mnist-vp", "fashion-mnist-vp", "emoji-vp", "cifar10-vp", "celeba-ve"];
 
 impl TrainConfig {
     /// The preset of that name.
@@ -124,11 +129,26 @@ impl TrainConfig {
         let base = Self { name: name.into(), ..Self::default() };
         let ve = SdeChoice::Ve { sigma_min: 0.01, sigma_max: 0.0 };
         match name {
-            "mnist-vp" => Ok(base),
+            "mnist-vp" => Ok(Self {
+                label_dropout: 0.2,
+                network: UNetConfig { classes: 10, ..base.network.clone() },
+                ..base
+            }),
             "mnist-ve" => Ok(Self { sde: ve, ..base }),
             "fashion-mnist-vp" => {
                 Ok(Self { flip: true, data: DataSource::new(Dataset::FashionMnist), ..base })
             }
+            "emoji-vp" => Ok(Self {
+                steps: 10_000,
+                data: DataSource {
+                    data_dir: Some("noto-emoji".into()),
+                    name: Some("noto-emoji".into()),
+                    licence: Some("Apache-2.0 (images), Google Noto Emoji".into()),
+                    ..DataSource::new(Dataset::Npz)
+                },
+                network: UNetConfig { multipliers: vec![1, 2, 2], ..base.network.clone() },
+                ..base
+            }),
             "cifar10-vp" => Ok(Self {
                 data: DataSource::new(Dataset::Cifar10),
                 network: UNetConfig {
@@ -208,6 +228,8 @@ impl TrainConfig {
         for (what, value) in [("dropout", self.dropout), ("ema", self.ema)] {
             check(what, (0.0..1.0).contains(&value), value.to_string(), "use 0 or more and less than 1")?;
         }
+        let share = self.label_dropout;
+        check("label_dropout", (0.0..=1.0).contains(&share), share.to_string(), "use 0 to 1")?;
         check(
             "final_rate",
             (0.0..=1.0).contains(&self.final_rate),

@@ -77,6 +77,11 @@ pub async fn train(
         return Err(Error::config(format!("the data set {}", images.name), problem, fix));
     }
     config.network.validate_for(height, width)?;
+    let (wanted, known) = (config.network.classes, images.n_classes().unwrap_or(0));
+    if wanted > 0 && !(1..=wanted).contains(&known) {
+        let problem = format!("= {wanted}, but the data set {} has {known}", images.name);
+        return Err(Error::config("network.classes", problem, format!("use {known}")));
+    }
     std::fs::create_dir_all(&folder.0)
         .map_err(|e| Error::io(&folder.0, e, "choose a folder that can be written with --out"))?;
     let text = toml::to_string(config)

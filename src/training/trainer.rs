@@ -9,8 +9,8 @@ use super::config::{PreconditioningChoice, SdeChoice, TrainConfig};
 use super::optimiser;
 use crate::data::ImageSet;
 use crate::model::{DataRange, Preconditioned, Preconditioning, ScoreModel};
-use crate::network::UNet;
 use crate::network::layers::{Dropout, Init};
+use crate::network::{Context, UNet};
 use crate::rng::{Domain, Noise};
 use crate::schedule;
 use crate::sde::{AnySde, VeSde};
@@ -105,12 +105,14 @@ impl Trainer {
         Self { config, problem, model, average, optimiser, step: 0, device: device.clone() }
     }
 
-    /// Starts from the weights of a model file instead of random ones (fine-tuning).
+    /// Starts from the weights of a model file instead of random ones (fine-tuning). A file without classes may
+    /// start a network that has some: they then make no difference until it has learned them.
     ///
     /// # Errors
     /// [`Error::Weights`] if they are the weights of another network.
     pub fn start_from(&mut self, file: ModelFile) -> Result<()> {
-        self.model.network = file.fill(self.model.network.clone())?;
+        self.model.network =
+            file.with_classes(self.config.network.classes).fill(self.model.network.clone())?;
         self.average = self.model.network.valid();
         Ok(())
     }
@@ -160,7 +162,9 @@ impl Trainer {
         let z = upload(noise.normal(NOISE, 1, b * c * h * w));
         let dropout = Dropout::new(self.config.dropout, self.config.seed, step as u32);
 
-        let loss = self.config.objective.loss(&self.model, sigma_data, x0, z, &t, Some(&dropout)).mean();
+        let labels = batches.labels(step, self.config.network.classes, self.config.label_dropout);
+        let context = Context { labels: &labels, dropout: Some(&dropout) };
+        let loss = self.config.objective.loss(&self.model, sigma_data, x0, z, &t, context).mean();
         let mut grads = GradientsParams::from_grads(loss.backward(), &self.model.network);
         let norm_sq = optimiser::clip_by_global_norm(&self.model.network, &mut grads, self.config.clip);
         let rate = self.config.learning_rate_at(step);

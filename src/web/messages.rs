@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wasm_bindgen::JsValue;
 
+use super::condition::Condition;
 use crate::device::DeviceChoice;
 use crate::interpolate::Endpoint;
 use crate::rng::Noise;
@@ -25,9 +26,19 @@ pub struct SampleRequest {
     #[serde(default)]
     pub seed: u64,
     pub count: usize,
+    /// Draw images of this class only.
+    pub class: Option<usize>,
+    /// How far to go in the direction of the class.
+    #[serde(default = "one")]
+    pub guidance: f64,
+    pub condition: Option<Condition>,
     /// Steps between previews; 0 sends none.
     #[serde(default)]
     pub preview_every: usize,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// `Session.interpolate`'s argument.

@@ -3,6 +3,7 @@
 //! The worker is replaced as a whole when something breaks, so nothing here recovers from a panic or from a
 //! lost GPU; `web/device.js` watches for those, `web/scorefield.js` starts again on the CPU.
 
+mod condition;
 mod messages;
 mod turn;
 
@@ -18,10 +19,9 @@ use wasm_bindgen::prelude::*;
 use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
 use crate::interpolate::interpolate;
-use crate::model::ScoreModel;
 use crate::rng::Noise;
 use crate::sampler::{Event, Run, Sampler, Solution, Tolerance};
-use crate::weights::ModelFile;
+use crate::weights::{LoadedModel, ModelFile};
 use crate::{Error, Result};
 
 use messages::{InterpolateRequest, SampleRequest, failure, plain};
@@ -54,7 +54,7 @@ pub fn start() {
 #[derive(Debug)]
 pub struct Session {
     opened: Opened,
-    models: RefCell<HashMap<String, Rc<ScoreModel>>>,
+    models: RefCell<HashMap<String, LoadedModel>>,
     cancel: RefCell<CancelToken>,
 }
 
@@ -105,8 +105,8 @@ impl Session {
             }
             let file = ModelFile::parse(name, bytes)?;
             let card = file.card.clone();
-            let model = file.score_model(&self.opened.device)?;
-            self.models.borrow_mut().insert(name.to_owned(), Rc::new(model));
+            let model = file.load(&self.opened.device)?;
+            self.models.borrow_mut().insert(name.to_owned(), model);
             Ok(card)
         };
         plain(&load().map_err(|e| self.failure(&e))?)
@@ -123,7 +123,16 @@ impl Session {
             let request: SampleRequest = messages::read(request)?;
             messages::check_count("count", request.count, 1)?;
             let sampler = Sampler::with_options(&request.sampler, &request.options)?;
-            let (model, mut run) = self.begin(&request.model, on_event)?;
+            let loaded = self.model(&request.model)?;
+            let model = match request.class {
+                Some(class) => loaded.class_model(class, request.guidance)?,
+                None => loaded.score_model(),
+            };
+            let model = match request.condition {
+                Some(condition) => condition.apply(model)?,
+                None => model,
+            };
+            let mut run = self.begin(on_event)?;
             run.preview_every = request.preview_every;
             let solution = sampler.sample(&model, &Noise::new(request.seed), request.count, &mut run).await?;
             finish(solution, started).await
@@ -144,7 +153,8 @@ impl Session {
                 return Err(Error::config("sampler", "`ode` is another method", "report this as a bug"));
             };
             let tolerance = Tolerance { rtol: ode.rtol, atol: ode.atol, max_steps: ode.max_steps };
-            let (model, mut run) = self.begin(&request.model, on_event)?;
+            let model = self.model(&request.model)?.score_model();
+            let mut run = self.begin(on_event)?;
             let (a, b) = (request.a.read("a", model.dim())?, request.b.read("b", model.dim())?);
             let solution = interpolate(&model, &a, &b, request.frames, tolerance, &mut run).await?;
             finish(solution, started).await
@@ -161,11 +171,13 @@ impl Session {
         failure(error, self.opened.kind)
     }
 
-    /// A loaded model, and a run that reports to `on_event` and listens to [`Session::cancel`].
-    fn begin(&self, name: &str, on_event: Function) -> Result<(Rc<ScoreModel>, Run<'static>)> {
+    fn model(&self, name: &str) -> Result<LoadedModel> {
         let model = self.models.borrow().get(name).cloned();
-        let model = model
-            .ok_or_else(|| Error::config("model", format!("`{name}` is not loaded"), "call load first"))?;
+        model.ok_or_else(|| Error::config("model", format!("`{name}` is not loaded"), "call load first"))
+    }
+
+    /// A run that reports to `on_event` and listens to [`Session::cancel`].
+    fn begin(&self, on_event: Function) -> Result<Run<'static>> {
         let started = now();
         let turns = Turns::new()
             .map_err(|_| Error::device("in use", "offers no message channel", "use a current browser"))?;
@@ -186,7 +198,7 @@ impl Session {
         };
         let run = Run { on_event: Some(Box::new(on_event)), pause: Some(Box::new(pause)), ..Run::default() };
         *self.cancel.borrow_mut() = run.cancel.clone();
-        Ok((model, run))
+        Ok(run)
     }
 }
 

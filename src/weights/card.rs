@@ -114,6 +114,19 @@ pub struct Accuracy {
 }
 
 impl ModelCard {
+    /// `[c, h, w]`.
+    pub fn shape(&self) -> [usize; 3] {
+        [self.channels, self.height, self.width]
+    }
+
+    /// Classes that a score model can be asked for, or that a classifier tells apart; 0 if it knows of none.
+    pub fn classes(&self) -> usize {
+        match &self.architecture {
+            Architecture::Unet { config, .. } => config.classes,
+            Architecture::Classifier { config } => config.classes,
+        }
+    }
+
     /// The diffusion in a few characters.
     pub fn diffusion(&self) -> String {
         self.sde.map_or("classifier".into(), |sde| sde.summary())

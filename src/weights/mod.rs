@@ -5,11 +5,13 @@
 //! or allocate more than the file itself justifies.
 
 mod card;
+mod loaded;
 mod params;
 #[cfg(not(target_family = "wasm"))]
 pub mod shipped;
 
 pub use card::{Accuracy, Architecture, FORMAT, ModelCard, Quality, Training};
+pub use loaded::LoadedModel;
 
 use std::collections::HashMap;
 
@@ -19,7 +21,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
 use crate::model::{Preconditioned, ScoreModel};
-use crate::network::layers::Init;
+use crate::network::layers::{Init, class_features};
 use crate::network::{Classifier, UNet};
 use crate::{Error, Result};
 
@@ -157,8 +159,16 @@ impl ModelFile {
     /// The score model of the file, on `device`.
     ///
     /// # Errors
-    /// [`Error::Weights`] if the weights are not those of the card's network, or it is a classifier.
+    /// As [`ModelFile::load`].
     pub fn score_model(self, device: &Device) -> Result<ScoreModel> {
+        Ok(self.load(device)?.score_model())
+    }
+
+    /// Puts the score model of the file on `device`.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the weights are not those of the card's network, or it is a classifier.
+    pub fn load(self, device: &Device) -> Result<LoadedModel> {
         let card = self.card;
         let (Architecture::Unet { config, preconditioning }, Some(sde)) = (&card.architecture, card.sde)
         else {
@@ -172,8 +182,29 @@ impl ModelFile {
         let network = UNet::new(config, card.channels, card.channels, &mut Init::new(0, device));
         let network = params::fill(&card.name, network, self.weights)?;
         let denoiser = Preconditioned { network, preconditioning: *preconditioning, sde };
-        let shape = [card.channels, card.height, card.width];
-        Ok(ScoreModel::new(Box::new(denoiser), sde, card.range, shape, device))
+        Ok(LoadedModel {
+            denoiser,
+            range: card.range,
+            shape: card.shape(),
+            classes: card.classes(),
+            device: device.clone(),
+        })
+    }
+
+    /// The same weights for a network that also knows `classes` classes, if this one knows none: their influence
+    /// is zero.
+    #[must_use]
+    pub fn with_classes(mut self, classes: usize) -> Self {
+        if let Architecture::Unet { config, .. } = &mut self.card.architecture
+            && config.classes == 0
+            && let Some(first) = self.weights.get_mut("time.first.weight")
+            && let [features, hidden] = &mut first.shape[..]
+        {
+            config.classes = classes;
+            *features += class_features(classes);
+            first.data.resize(*features * *hidden, 0.0);
+        }
+        self
     }
 
     /// `network` with the file's weights, to train on from them.

@@ -57,35 +57,65 @@ impl TimeWidths {
     }
 }
 
-/// Embeds noise levels: features on the host, two dense layers with SiLU, and a third that holds the
-/// projections of all blocks side by side, so that a device computes them in one go.
+/// Features of `classes` classes: a multiple of 4, as GPU kernels read them.
+pub fn class_features(classes: usize) -> usize {
+    classes.next_multiple_of(4)
+}
+
+/// Embeds noise levels and classes: features on the host, two dense layers with SiLU, and a third that holds
+/// the projections of all blocks side by side, so that a device computes them in one go.
+///
+/// A class is one more feature, `sqrt(classes)` at its place (the one-hot code of Karras et al. 2022, of
+/// variance one); an image of no class has zeros there, so the same layer serves both.
 #[derive(Module, Debug)]
 pub struct TimeMlp {
     first: Linear,
     second: Linear,
     blocks: Linear,
     dim: usize,
+    classes: usize,
     #[module(skip)]
     embedding: Embedding,
 }
 
 impl TimeMlp {
-    /// `dim` features (even), `4·dim` hidden units, and the outputs that the blocks have reserved.
-    pub fn new(dim: usize, embedding: Embedding, blocks: &TimeWidths, init: &mut Init) -> Self {
+    /// `dim` features (even) of the noise level, `classes` of the class, `4·dim` hidden units, and the outputs
+    /// that the blocks have reserved.
+    pub fn new(
+        dim: usize,
+        classes: usize,
+        embedding: Embedding,
+        blocks: &TimeWidths,
+        init: &mut Init,
+    ) -> Self {
         Self {
-            first: Linear::new(dim, 4 * dim, init),
+            first: Linear::new(dim + class_features(classes), 4 * dim, init),
             second: Linear::new(4 * dim, 4 * dim, init),
             blocks: Linear::new(4 * dim, blocks.0, init),
             dim,
+            classes,
             embedding,
         }
     }
 
-    /// `[levels, all blocks' channels]`.
-    pub fn forward(&self, c_noise: &[f64], device: &Device) -> Tensor<2> {
-        let features = self.embedding.features(c_noise, self.dim);
-        let features =
-            Tensor::<1>::from_floats(features.as_slice(), device).reshape([c_noise.len(), self.dim]);
+    /// `[rows, all blocks' channels]`: a row for the whole batch, or one per image where the levels or the
+    /// `labels` differ. A network without classes takes no label but `None`.
+    ///
+    /// # Panics
+    /// For a class that the network does not have.
+    pub fn forward(&self, c_noise: &[f64], labels: &[Option<usize>], device: &Device) -> Tensor<2> {
+        let (rows, width) = (c_noise.len().max(labels.len()), self.dim + class_features(self.classes));
+        let levels = self.embedding.features(c_noise, self.dim);
+        let mut features = vec![0.0; rows * width];
+        for (i, row) in features.chunks_exact_mut(width).enumerate() {
+            let level = i.min(c_noise.len() - 1) * self.dim;
+            row[..self.dim].copy_from_slice(&levels[level..level + self.dim]);
+            if let Some(class) = labels.get(i.min(labels.len().saturating_sub(1))).copied().flatten() {
+                assert!(class < self.classes, "class {class} of a network of {} classes", self.classes);
+                row[self.dim + class] = (self.classes as f32).sqrt();
+            }
+        }
+        let features = Tensor::<1>::from_floats(features.as_slice(), device).reshape([rows, width]);
         ops::time_mlp(features, [&self.first, &self.second, &self.blocks].map(Linear::dense))
     }
 }

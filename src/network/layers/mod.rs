@@ -11,7 +11,7 @@ mod norm;
 pub use attention::Attention;
 pub use block::ResBlock;
 pub use conv::Conv;
-pub use embedding::{Embedding, TimeMlp, TimeWidths};
+pub use embedding::{Embedding, TimeMlp, TimeWidths, class_features};
 pub use init::Init;
 pub use linear::Linear;
 pub use norm::NormSilu;
