@@ -339,7 +339,8 @@ fn budgets_are_kept_and_used() {
             assert!(cost <= nfe && nfe - cost < 4, "{name} costs {cost} of {nfe}");
         }
     }
-    // The adaptive one aims: with the shipped model it is at most a fourth above its budget, and uses more of more.
+    // The adaptive one aims: with the shipped model it is at most a fourth above its budget, and uses more of
+    // more.
     let model = shipped::open("mnist-vp").unwrap().score_model(&cpu()).unwrap();
     let ode = Sampler::named("ode").unwrap();
     let counted: Vec<usize> = [35, 70, 140]

@@ -23,8 +23,8 @@ pub struct Args {
     /// Samplers to judge, separated by commas.
     #[arg(long, default_value = "ald,pc,ode,heun", value_delimiter = ',')]
     samplers: Vec<String>,
-    /// Budgets of network evaluations, separated by commas: each sampler makes the best of each. Without it, every
-    /// sampler has its default options.
+    /// Budgets of network evaluations, separated by commas: each sampler makes the best of each. Without it,
+    /// every sampler has its default options.
     #[arg(long, value_delimiter = ',')]
     nfe: Vec<usize>,
     /// Number of images drawn by each.
@@ -51,8 +51,8 @@ pub struct Args {
     /// Draw one of n parts, written i/n; `evaluate merge` puts them together.
     #[arg(long, value_name = "I/N", default_value_t = Shard::WHOLE, value_parser = str::parse::<Shard>)]
     shard: Shard,
-    /// Folder that keeps what is drawn, so that the same command goes on after an interruption, and the results as
-    /// Markdown, JSON and PNG [default: runs/<model>-evaluation].
+    /// Folder that keeps what is drawn, so that the same command goes on after an interruption, and the
+    /// results as Markdown, JSON and PNG [default: runs/<model>-evaluation].
     #[arg(long)]
     out: Option<PathBuf>,
     /// Write the numbers into the model's card; --model must then be a file.

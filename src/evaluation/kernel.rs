@@ -6,13 +6,14 @@ use crate::{Error, Result};
 /// Parts into which both sets are divided, so that their scatter gives the error.
 const BLOCKS: usize = 10;
 
-/// The kernel distance of two sets of features `[n, width]` (Bińkowski et al. 2018; "KID" with Inception features).
+/// The kernel distance of two sets of features `[n, width]` (Bińkowski et al. 2018; "KID" with Inception
+/// features).
 ///
-/// The squared maximum mean discrepancy `E k(x, x') + E k(y, y') - 2·E k(x, y)` with the kernel
-/// `k(x, y) = (x·y/width + 1)³`, estimated without bias (their equation 4: no row is paired with itself), so it may
-/// be negative. Both sets are dealt out into ten blocks, fewer for less than twenty rows; the result is the mean
-/// over blocks and its standard error. Unlike a Fréchet distance its expectation does not depend on the number of
-/// images.
+/// The squared maximum mean discrepancy `E k(x, x') + E k(y, y') - 2·E k(x, y)` with the kernel `k(x, y) =
+/// (x·y/width + 1)³`, estimated without bias (their equation 4: no row is paired with itself), so it may be
+/// negative. Both sets are dealt out into ten blocks, fewer for less than twenty rows; the result is the mean
+/// over blocks and its standard error. Unlike a Fréchet distance its expectation does not depend on the
+/// number of images.
 ///
 /// # Errors
 /// [`Error::Config`] for fewer than four rows: two blocks need two each.

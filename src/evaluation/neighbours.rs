@@ -9,9 +9,10 @@ const K: usize = 3;
 /// `[m, width]` (Kynkäänniemi et al. 2019, with k = 3).
 ///
 /// Where a set has mass is taken to be the union of balls around its points, each reaching to its third
-/// nearest neighbour in the set. Precision is the share of samples inside that of the real images: how many look
-/// real. Recall is the share of real images inside that of the samples: how much of the variety is reached. Balls
-/// shrink as sets grow, so as in the paper both have the same number, `min(n, m)`; the larger one is thinned evenly.
+/// nearest neighbour in the set. Precision is the share of samples inside that of the real images: how many
+/// look real. Recall is the share of real images inside that of the samples: how much of the variety is
+/// reached. Balls shrink as sets grow, so as in the paper both have the same number, `min(n, m)`; the larger
+/// one is thinned evenly.
 ///
 /// # Errors
 /// [`Error::Config`] for fewer than four rows.
@@ -82,8 +83,8 @@ mod tests {
         assert_eq!(precision_recall(&a, &far, 5).unwrap(), (0.0, 0.0));
     }
 
-    /// Real points at 0, 1, 2, 3 and at 100 to 103, samples only near the first four: all of them look real, half of
-    /// the real ones are reached.
+    /// Real points at 0, 1, 2, 3 and at 100 to 103, samples only near the first four: all of them look real,
+    /// half of the real ones are reached.
     #[test]
     fn a_forgotten_mode_costs_recall_and_strange_samples_cost_precision() {
         let real = [0.0, 1.0, 2.0, 3.0, 100.0, 101.0, 102.0, 103.0];

@@ -108,12 +108,12 @@ impl Reference {
 }
 
 impl Results {
-    /// The numbers of an evaluation whose shards are in `folders`, in any order. They do not depend on how it was
-    /// divided, bit by bit as long as the devices that drew it agree.
+    /// The numbers of an evaluation whose shards are in `folders`, in any order. They do not depend on how it
+    /// was divided, bit by bit as long as the devices that drew it agree.
     ///
     /// # Errors
-    /// [`Error::Config`] if a shard is missing or there twice, or the folders' settings differ; [`Error::Data`] if one
-    /// is not finished or a file is damaged.
+    /// [`Error::Config`] if a shard is missing or there twice, or the folders' settings differ;
+    /// [`Error::Data`] if one is not finished or a file is damaged.
     pub fn of(folders: &[Folder]) -> Result<Self> {
         let owners = in_order(folders)?;
         let first = owners[0];

@@ -40,7 +40,8 @@ impl Settings {
     /// Checks the numbers.
     ///
     /// # Errors
-    /// [`Error::Config`] for fewer than four samples, batches of nothing, no sampler, or a shard without a batch.
+    /// [`Error::Config`] for fewer than four samples, batches of nothing, no sampler, or a shard without a
+    /// batch.
     pub fn validate(&self) -> Result<()> {
         if !(4..=1_000_000).contains(&self.count) {
             let problem = format!("= {} is not allowed", self.count);

@@ -95,11 +95,11 @@ impl Verdicts {
         shares.filter(|q| *q > 0.0).map(|q| -q * q.log2()).sum()
     }
 
-    /// `exp(E KL(p(class | image) || p(class)))`, from 1 to the number of classes (Salimans et al. 2016, "Inception
-    /// Score" with an Inception network).
+    /// `exp(E KL(p(class | image) || p(class)))`, from 1 to the number of classes (Salimans et al. 2016,
+    /// "Inception Score" with an Inception network).
     ///
-    /// High if every image is of a clear class and all classes are equally frequent; it sees no variety inside a
-    /// class. `p(class)` is the mean over all images. 1 if there is none.
+    /// High if every image is of a clear class and all classes are equally frequent; it sees no variety
+    /// inside a class. `p(class)` is the mean over all images. 1 if there is none.
     pub fn classifier_score(&self) -> f64 {
         let rows = || self.probabilities.chunks_exact(self.classes.max(1));
         let n = self.len().max(1) as f64;

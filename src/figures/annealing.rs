@@ -10,8 +10,8 @@ use crate::{Result, schedule};
 const COLUMNS: usize = 10;
 const ROWS: usize = 6;
 
-/// Intermediate samples of annealed Langevin dynamics (Song and Ermon 2019, figure 4): a row for each sample, the noise
-/// falling to the right, finished and denoised in the last column.
+/// Intermediate samples of annealed Langevin dynamics (Song and Ermon 2019, figure 4): a row for each sample,
+/// the noise falling to the right, finished and denoised in the last column.
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let model = studio.open(&studio.model)?;
     let method = AnnealedLangevin::default();
@@ -51,6 +51,9 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
         .flat_map(|(row, images)| images[row * model.dim()..(row + 1) * model.dim()].to_vec())
         .collect();
     let picture = grid(&model, &shown, columns.len(), 3)?;
-    let numbers = json!({ "model": studio.model, "samples": studio.count, "nfe": solution.nfe, "recognised": verdicts.recognised(), "sampler": sampler, "columns": numbers });
+    let numbers = json!({
+        "model": studio.model, "samples": studio.count, "sampler": sampler, "nfe": solution.nfe,
+        "recognised": verdicts.recognised(), "columns": numbers,
+    });
     Ok(Outcome::Made(Figure { picture, numbers }))
 }

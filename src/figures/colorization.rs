@@ -14,8 +14,8 @@ use crate::{Error, Result, control};
 const COLOURINGS: usize = 3;
 const COLUMNS: usize = 10;
 
-/// Colours for images of which the grey values are known (Song et al. 2021, section 5 and appendix I.3): rows are the
-/// grey images, three colourings, and the true colours.
+/// Colours for images of which the grey values are known (Song et al. 2021, section 5 and appendix I.3): rows
+/// are the grey images, three colourings, and the true colours.
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let name = &studio.color_model;
     if shipped::bytes(name).is_none() && !Path::new(name).exists() {

@@ -13,7 +13,8 @@ const ROWS: usize = 8;
 /// Two models give the same image the same code, up to training and the scale of their priors: the "uniquely
 /// identifiable encoding" of Song et al. 2021, section 4.3.
 ///
-/// A row for each test digit: the digit, its code by each model, and what each model makes of the first one's code.
+/// A row for each test digit: the digit, its code by each model, and what each model makes of the first one's
+/// code.
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let models = [studio.open(&studio.model)?, studio.open(&studio.second)?];
     let [first, second] = &models;

@@ -12,8 +12,8 @@ use crate::{Result, control};
 const COMPLETIONS: usize = 3;
 const COLUMNS: usize = 10;
 
-/// Test digits of which the upper half is known (Song et al. 2021, section 5 and appendix I.2): rows are the digits,
-/// what is known of them, and three completions.
+/// Test digits of which the upper half is known (Song et al. 2021, section 5 and appendix I.2): rows are the
+/// digits, what is known of them, and three completions.
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let model = studio.open(&studio.model)?;
     let judge = studio.judge()?;

@@ -11,7 +11,8 @@ use crate::sampler::{Tolerance, read};
 const FRAMES: usize = 9;
 const ROWS: usize = 6;
 
-/// Samples on the great circle between the codes of two others, a row for each pair (Song et al. 2021, appendix D.3).
+/// Samples on the great circle between the codes of two others, a row for each pair (Song et al. 2021,
+/// appendix D.3).
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let model = studio.open(&studio.model)?;
     let judge = studio.judge()?;

@@ -18,8 +18,8 @@ const HALF: f64 = 8.0;
 /// Points that a panel shows.
 const SHOWN: usize = 500;
 
-/// Langevin dynamics gets the weights of distant modes wrong, annealed Langevin dynamics does not (Song and Ermon 2019,
-/// figure 3): 1/5 and 4/5 at (-5, -5) and (5, 5), exact scores, a thousand steps each.
+/// Langevin dynamics gets the weights of distant modes wrong, annealed Langevin dynamics does not (Song and
+/// Ermon 2019, figure 3): 1/5 and 4/5 at (-5, -5) and (5, 5), exact scores, a thousand steps each.
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let modes = Toy::TwoModes.components();
     let weights: Vec<f64> = modes.iter().map(|mode| mode.weight).collect();

@@ -10,8 +10,9 @@ use crate::sampler::{ProbabilityFlow, Sampler};
 /// From loose to tight, as `rtol` and `atol` both.
 const TOLERANCES: [f64; 7] = [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5];
 
-/// What the adaptive ODE solver's tolerance costs and brings: NFE, the distance of samples from those of the tightest
-/// tolerance, and their Fréchet distance (Song et al. 2021, appendix D.4, has NFE and FID for two tolerances).
+/// What the adaptive ODE solver's tolerance costs and brings: NFE, the distance of samples from those of the
+/// tightest tolerance, and their Fréchet distance (Song et al. 2021, appendix D.4, has NFE and FID for two
+/// tolerances).
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let model = studio.open(&studio.model)?;
     let judge = studio.judge()?;

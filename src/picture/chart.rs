@@ -54,7 +54,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis that holds all finite values and a margin. With `log` it is logarithmic, if all of them are positive.
+    /// An axis that holds all finite values and a margin. With `log` it is logarithmic, if all of them are
+    /// positive.
     pub fn around(label: impl Into<String>, values: impl Iterator<Item = f64>, log: bool) -> Self {
         let (low, high) = values
             .filter(|v| v.is_finite())

@@ -109,8 +109,8 @@ macro_rules! samplers {
                 match self { $(Self::$variant(method) => method.evaluations()),+ }
             }
 
-            /// The same sampler with the options that make the best of at most `nfe` evaluations (the adaptive `ode`
-            /// aims at about so many), or `None` if it needs more.
+            /// The same sampler with the options that make the best of at most `nfe` evaluations (the
+            /// adaptive `ode` aims at about so many), or `None` if it needs more.
             pub fn within(&self, nfe: usize) -> Option<Self> {
                 let chosen = match self { $(Self::$variant(method) => Self::$variant(method.clone().within(nfe)?)),+ };
                 options::validate(&chosen).is_ok().then_some(chosen)

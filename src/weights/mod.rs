@@ -99,7 +99,8 @@ impl ModelFile {
         safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
     }
 
-    /// SHA-256, in hex, of all that the model's output depends on: the weights and the card without measured figures.
+    /// SHA-256, in hex, of all that the model's output depends on: the weights and the card without measured
+    /// figures.
     #[cfg(not(target_family = "wasm"))]
     pub fn fingerprint(&self) -> String {
         let card = ModelCard { quality: Vec::new(), accuracy: Vec::new(), ..self.card.clone() };
