@@ -38,6 +38,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
             })
         })
         .collect();
+    // Differences of small Fréchet distances are chance: that axis starts at zero.
     let panel = |title: &str, field: &str, log: bool| {
         let of = |entry: &serde_json::Value, field: &str| entry[field].as_f64().unwrap_or(f64::NAN);
         let points: Vec<(f64, f64)> = numbers
@@ -49,7 +50,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
             title: title.into(),
             size: [420, 400],
             x: Axis::around("tolerance", TOLERANCES.into_iter(), true),
-            y: Axis::around("", points.iter().map(|(_, y)| *y), log),
+            y: Axis::around("", points.iter().map(|(_, y)| *y).chain((!log).then_some(0.0)), log),
             series: vec![Series { label: String::new(), points, colour: PALETTE[0], mark: Mark::Dotted }],
         }
         .draw()
@@ -57,7 +58,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let picture = Picture::beside(&[
         panel("NFE", "nfe", true)?,
         panel("Difference to 1e-5 (rms)", "rms_to_tightest", true)?,
-        panel("Fréchet distance", "frechet", true)?,
+        panel("Fréchet distance", "frechet", false)?,
     ]);
     let numbers = json!({ "model": studio.model, "samples": studio.count, "tolerances": numbers });
     Ok(Outcome::Made(Figure { picture, numbers }))

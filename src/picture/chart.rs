@@ -201,10 +201,11 @@ impl Ranged for Scale {
         from + (f64::from(to - from) * (place(*value) - low) / (high - low)).round() as i32
     }
 
-    /// Nice numbers; on a logarithmic axis 1, 2 and 5 of every power of ten, or the powers alone if it is long.
+    /// Nice numbers; on a logarithmic axis 1, 2 and 5 of every power of ten, the powers alone if it is long.
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
         let [low, high] = self.0.range;
-        if !self.0.log {
+        // A short stretch of a logarithmic axis is nearly linear.
+        if !self.0.log || high / low < 5.0 {
             return RangedCoordf64::from(low..high).key_points(hint);
         }
         let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
@@ -226,7 +227,7 @@ impl ValueFormatter<f64> for Scale {
     }
 }
 
-/// A number for people: three digits without zeros at the end, `1,234,567` for large ones.
+/// A number for people: three digits without zeros at the end, `1,234,567` for large ones, `1.2e-5` for small.
 pub fn number(x: f64) -> String {
     if x == 0.0 {
         return "0".into();
@@ -237,9 +238,17 @@ pub fn number(x: f64) -> String {
         let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
         return format!("{sign}{}", groups.join(","));
     }
+    let short = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
+        false => text.into(),
+    };
+    if x.abs() < 1e-3 {
+        let text = format!("{x:.2e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{power}", short(digits));
+    }
     let digits = (2.0 - x.abs().log10().floor()).clamp(0.0, 9.0) as usize;
-    let text = format!("{x:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+    short(&format!("{x:.digits$}"))
 }
 
 #[cfg(test)]
@@ -248,8 +257,11 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let numbers = [0., 0.1234, 0.00012345, 1.5, 10., 999., 1234.6, -1234567., -0.25].map(number);
-        assert_eq!(numbers, ["0", "0.123", "0.000123", "1.5", "10", "999", "1,235", "-1,234,567", "-0.25"]);
+        let numbers = [0., 0.1234, 0.00012345, 1e-5, 1.5, 10., 999., 1234.6, -1234567., -0.25].map(number);
+        assert_eq!(
+            numbers,
+            ["0", "0.123", "1.23e-4", "1e-5", "1.5", "10", "999", "1,235", "-1,234,567", "-0.25"]
+        );
     }
 
     #[test]
@@ -260,6 +272,8 @@ mod tests {
         assert_eq!(scale.key_points(8), [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
         let middle = (scale.0.range[0] * scale.0.range[1]).sqrt();
         assert_eq!(scale.map(&middle, (100, 300)), 200, "equal steps are equal ratios");
+        let short = Scale(Axis { label: String::new(), range: [0.38, 0.45], log: true });
+        assert!(short.key_points(8).len() >= 3);
         assert!(!Axis::around("", [0.0, 1.0].into_iter(), true).log);
         let single = Axis::around("", [3.0].into_iter(), false);
         assert!(single.range[0] < 3.0 && single.range[1] > 3.0);
