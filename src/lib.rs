@@ -51,8 +51,6 @@ pub mod figures;
 #[cfg(not(target_family = "wasm"))]
 pub mod files;
 pub mod interpolate;
-// It differentiates the network, and the page's program is built without autodiff.
-#[cfg(not(target_family = "wasm"))]
 pub mod likelihood;
 pub mod model;
 pub mod network;

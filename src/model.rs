@@ -4,8 +4,11 @@
 //! here and nowhere else: preconditioning, the diffusion, the data's range, and the count of network
 //! evaluations (NFE), which is counted where it happens, never computed by formula.
 
+mod classifier_free;
 mod known;
 
+pub use classifier_free::ClassifierFree;
+pub(crate) use classifier_free::check_class;
 pub use known::{Known, Projection};
 
 use std::sync::atomic::{AtomicUsize, Ordering};

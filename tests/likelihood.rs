@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::Error;
 use scorefield::analytic::GaussianMixture;
-use scorefield::likelihood::{Density, Likelihood, Probe, Trace, bits_per_dim, dequantised};
+use scorefield::likelihood::{Density, Likelihood, Probe, Product, Trace, bits_per_dim, dequantised};
 use scorefield::model::{DataRange, ScoreModel};
 use scorefield::rng::Noise;
 use scorefield::sampler::{Run, Tolerance, decode, encode};
@@ -19,6 +19,7 @@ trials! {
         the_density_of_a_mixture_integrates_to_one,
         probes_estimate_the_exact_trace_within_their_error,
         probes_estimate_the_exact_trace_of_a_network,
+        differences_agree_with_reverse_passes,
         a_density_does_not_depend_on_the_batch,
         bits_per_dim_have_the_offset_of_the_range,
         digits_have_finite_bits_per_dim,
@@ -156,6 +157,33 @@ fn probes_estimate_the_exact_trace_of_a_network() {
             found.probe_error[0]
         ));
         assert!(largest < 4.0, "{name}: {largest} standard errors off, {truth:?}, {found:?}");
+    }
+}
+
+/// What the page computes, against what the native program does, with the same probes.
+fn differences_agree_with_reverse_passes() {
+    let both = |likelihood: Likelihood, model: &ScoreModel, images: &Tensor<4>| {
+        [Product::Reverse, Product::Difference]
+            .map(|product| measured(&Likelihood { product, ..likelihood }, model, images.clone()))
+    };
+    let largest = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let points = tensor(&normals(32), [16, 2, 1, 1], &cpu());
+    for (sde, name) in sdes() {
+        let [reverse, difference] = both(exact(), &analytic(&mixture(), sde), &points);
+        let off = largest(&reverse.nats, &difference.nats);
+        figure(format_args!("mixture, {name}: differences are off by {off:.1e} nats"));
+        assert!(off < 2e-2, "{name}: {:?}, {:?}", reverse.nats, difference.nats);
+    }
+    for name in ["mnist-vp", "mnist-ve"] {
+        let model = shipped::open(name).unwrap().score_model(&cpu()).unwrap();
+        let pixels = tensor(&dequantised(&digits()[..4 * 784], 784, &Noise::new(3)), [4, 1, 28, 28], &cpu());
+        let tolerance = Tolerance { rtol: 1e-2, atol: 1e-2, ..Tolerance::default() };
+        let [reverse, difference] = both(Likelihood { tolerance, ..Likelihood::default() }, &model, &pixels);
+        let bits = |d: &Density| d.nats.iter().map(|nats| bits_per_dim(*nats, 784, model.range)).collect();
+        let [reverse, difference]: [Vec<f64>; 2] = [bits(&reverse), bits(&difference)];
+        let off = largest(&reverse, &difference);
+        figure(format_args!("{name}: differences are off by {off:.1e} bits/dim, {reverse:.3?}"));
+        assert!(off < 2e-3, "{name}: {reverse:?}, {difference:?}");
     }
 }
 

@@ -68,6 +68,19 @@ export { ScorefieldError };
  * @property {number} frames           Pictures in the row, both ends included.
  * @property {Object<string, number>} [options]  Options of the sampler `ode`.
  *
+ * @typedef {object} LikelihoodRequest
+ * @property {string} model
+ * @property {Float32Array} images      [n, channels, height, width] in [0, 1]; 8-bit pixels want uniform noise,
+ *   (byte + u) / 256, or their density may be anything.
+ * @property {number} [seed]            Of the probes; 0.
+ * @property {number} [tolerance]       Of the ODE, relative and absolute; 0.001.
+ *
+ * @typedef {object} Densities
+ * @property {number[]} nats            Log density of each picture, in the model's units.
+ * @property {number[]} bits_per_dim    The same as bits per pixel and channel.
+ * @property {number} nfe
+ * @property {number} seconds
+ *
  * @typedef {object} RunOptions
  * @property {(p: {step: number, n_steps: number, nfe: number, seconds: number}) => void} [onProgress]
  * @property {(p: Images) => void} [onPreview]
@@ -144,6 +157,16 @@ export class Engine {
    */
   interpolate(request, options = {}) {
     return this.#run('interpolate', { options: {}, ...request }, options);
+  }
+
+  /**
+   * Measures how probable a model finds pictures, by the probability-flow ODE and one random probe each.
+   * @param {LikelihoodRequest} request
+   * @param {RunOptions} [options]
+   * @returns {Promise<Densities>}
+   */
+  likelihood(request, options = {}) {
+    return this.#run('likelihood', { seed: 0, tolerance: 1e-3, ...request }, options);
   }
 
   /** Stops what is running within one step; its promise rejects with code `cancelled`. */

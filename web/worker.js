@@ -70,6 +70,7 @@ const handlers = {
 
   sample: ({ request }, tell) => session.sample(request, tell),
   interpolate: ({ request }, tell) => session.interpolate(request, tell),
+  likelihood: ({ request }, tell) => session.likelihood(request, tell),
 };
 
 self.onmessage = async ({ data: { id, type, ...rest } }) => {

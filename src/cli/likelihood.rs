@@ -51,6 +51,7 @@ impl Args {
             trace: Trace::Hutchinson { probes: self.probes, distribution: Probe::Rademacher },
             tolerance: self.tolerance.build()?,
             eps: self.eps,
+            ..Likelihood::default()
         };
         let source = DataSource { data_dir: self.data_dir.clone(), ..DataSource::new(self.dataset) };
         let images = DataSource { split: Split::Test, ..source }.load()?.truncated(self.count);

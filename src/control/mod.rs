@@ -5,7 +5,7 @@
 //!
 //! - The *denoised image*: what is known of it is put there ([`ScoreModel::knowing`]). [`inpaint()`],
 //!   [`colorize()`] and [`upscale()`] differ in which projection of the image is known, and share the rest.
-//! - The *score*: the gradient of a log-probability is added ([`guided`], [`class_guided`], [`ClassifierFree`]).
+//! - The *score*: the gradient of a log-probability is added ([`guided`], [`class_guided`], [`ClassifierFree`](crate::model::ClassifierFree)).
 //! - The *start*: samples begin at an earlier time, in an image ([`edit()`], [`denoise()`]).
 //!
 //! To add one: a file with a function that returns a `ScoreModel`.
@@ -18,7 +18,6 @@
 //! is here the corrector of `pc` and the inner steps of `ald`: they move the rest towards equilibrium with the
 //! known part at every level. docs/CONTROL.md has the measured bias of each.
 
-mod classifier_free;
 mod colorize;
 mod denoise;
 mod edit;
@@ -27,7 +26,6 @@ mod guidance;
 mod inpaint;
 mod upscale;
 
-pub use classifier_free::ClassifierFree;
 pub use colorize::colorize;
 pub use denoise::denoise;
 pub use edit::edit;
@@ -40,25 +38,6 @@ use burn::tensor::Tensor;
 
 use crate::model::ScoreModel;
 use crate::{Error, Result};
-
-/// Refuses a class that a model of `classes` classes does not have, and a guidance that is not from 0 to 100.
-pub(crate) fn check_class(classes: usize, class: usize, guidance: f64) -> Result<()> {
-    if classes == 0 {
-        let fix = "train one with --conditional, or guide it by a classifier with --classifier";
-        return Err(Error::config("the class", format!("= {class}: the model has learned no classes"), fix));
-    }
-    if class >= classes {
-        return Err(Error::config(
-            "the class",
-            format!("= {class} does not exist"),
-            format!("use 0 to {}", classes - 1),
-        ));
-    }
-    if !(0.0..=100.0).contains(&guidance) {
-        return Err(Error::config("the guidance", format!("= {guidance} is not allowed"), "use 0 to 100"));
-    }
-    Ok(())
-}
 
 /// Refuses an image that is not of the model's shape.
 fn check_shape(what: &str, model: &ScoreModel, image: &Tensor<4>) -> Result<()> {

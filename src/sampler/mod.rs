@@ -30,7 +30,6 @@ pub use euler_maruyama::EulerMaruyama;
 pub use heun::Heun;
 pub use langevin::Langevin;
 pub use ode::{ProbabilityFlow, Tolerance, decode, encode};
-#[cfg(not(target_family = "wasm"))]
 pub(crate) use ode::{flow, solve};
 pub use options::{Choice, OptionInfo, OptionKind, SamplerInfo};
 pub use pc::{Corrector, Predictor, PredictorCorrector};

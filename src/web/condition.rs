@@ -26,40 +26,42 @@ impl Condition {
     /// `model` under this condition.
     pub fn apply(self, model: ScoreModel) -> Result<ScoreModel> {
         let [c, h, w] = model.shape;
+        let image = |image: Vec<f32>, [c, h, w]: [usize; 3]| tensor("image", image, &model, [1, c, h, w]);
         match self {
-            Self::Inpaint { image, mask } => {
+            Self::Inpaint { image: pixels, mask } => {
                 let (image, mask) =
-                    (tensor("image", image, &model, [c, h, w])?, tensor("mask", mask, &model, [1, h, w])?);
+                    (image(pixels, model.shape)?, tensor("mask", mask, &model, [1, 1, h, w])?);
                 control::inpaint(model, image, mask)
             }
-            Self::Colorize { image } => {
-                let image = tensor("image", image, &model, [c, h, w])?;
+            Self::Colorize { image: pixels } => {
+                let image = image(pixels, [c, h, w])?;
                 control::colorize(model, image)
             }
-            Self::Upscale { image, factor } => {
-                let shape = control::small_shape(&model, factor)?;
-                let image = tensor("image", image, &model, shape)?;
+            Self::Upscale { image: pixels, factor } => {
+                let image = image(pixels, control::small_shape(&model, factor)?)?;
                 control::upscale(model, image, factor)
             }
-            Self::Edit { image, strength } => {
-                let image = tensor("image", image, &model, [c, h, w])?;
+            Self::Edit { image: pixels, strength } => {
+                let image = image(pixels, [c, h, w])?;
                 control::edit(model, image, strength)
             }
-            Self::Denoise { image, sigma } => {
-                let image = tensor("image", image, &model, [c, h, w])?;
+            Self::Denoise { image: pixels, sigma } => {
+                let image = image(pixels, [c, h, w])?;
                 control::denoise(model, image, sigma)
             }
         }
     }
 }
 
-fn tensor(what: &str, pixels: Vec<f32>, model: &ScoreModel, [c, h, w]: [usize; 3]) -> Result<Tensor<4>> {
-    if pixels.len() != c * h * w {
-        let problem = format!("has {} values", pixels.len());
-        return Err(Error::config(what, problem, format!("give {c} x {h} x {w}")));
+/// `values` as a tensor on the model's device.
+pub fn tensor(what: &str, values: Vec<f32>, model: &ScoreModel, shape: [usize; 4]) -> Result<Tensor<4>> {
+    let [n, c, h, w] = shape;
+    if values.len() != n * c * h * w {
+        let problem = format!("has {} values", values.len());
+        return Err(Error::config(what, problem, format!("give {n} x {c} x {h} x {w}")));
     }
-    if !pixels.iter().all(|v| v.is_finite()) {
+    if !values.iter().all(|v| v.is_finite()) {
         return Err(Error::config(what, "has a value that is not a number", "use values from 0 to 1"));
     }
-    Ok(Tensor::<1>::from_floats(pixels.as_slice(), model.device()).reshape([1, c, h, w]))
+    Ok(Tensor::<1>::from_floats(values.as_slice(), model.device()).reshape(shape))
 }

@@ -53,6 +53,36 @@ pub struct InterpolateRequest {
     pub options: Map<String, Value>,
 }
 
+/// `Session.likelihood`'s argument.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LikelihoodRequest {
+    pub model: String,
+    /// `[n, c, h, w]` in [0, 1].
+    pub images: Vec<f32>,
+    /// Of the probes.
+    #[serde(default)]
+    pub seed: u64,
+    /// Relative and absolute tolerance of the ODE.
+    #[serde(default = "thousandth")]
+    pub tolerance: f64,
+}
+
+fn thousandth() -> f64 {
+    1e-3
+}
+
+/// `Session.likelihood`'s result.
+#[derive(Debug, Serialize)]
+pub struct Densities {
+    /// `log p` of each image in nats, in the model's units.
+    pub nats: Vec<f64>,
+    /// The same as bits per dimension of 8-bit pixels.
+    pub bits_per_dim: Vec<f64>,
+    pub nfe: usize,
+    pub seconds: f64,
+}
+
 /// A latent of a seed or a picture; [`RequestEnd::read`] sees to it that it is exactly one.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -19,12 +19,14 @@ use wasm_bindgen::prelude::*;
 use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
 use crate::interpolate::interpolate;
+use crate::likelihood::{Likelihood, bits_per_dim};
 use crate::rng::Noise;
 use crate::sampler::{Event, Run, Sampler, Solution, Tolerance};
 use crate::weights::{LoadedModel, ModelFile};
 use crate::{Error, Result};
 
-use messages::{InterpolateRequest, SampleRequest, failure, plain};
+use condition::tensor;
+use messages::{Densities, InterpolateRequest, LikelihoodRequest, SampleRequest, failure, plain};
 use turn::{Turns, now};
 
 #[expect(unsafe_code, reason = "the linker's symbol for all static constructors has no safe name")]
@@ -160,6 +162,34 @@ impl Session {
             finish(solution, started).await
         };
         between.await.map_err(|e| self.failure(&e))
+    }
+
+    /// How probable a model finds pictures: `LikelihoodRequest` of `web/scorefield.js` in, `{nats, bits_per_dim, nfe,
+    /// seconds}` out.
+    ///
+    /// # Errors
+    /// As `sample`.
+    pub async fn likelihood(&self, request: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
+        let started = now();
+        let measure = async {
+            let LikelihoodRequest { model, images, seed, tolerance } = messages::read(request)?;
+            let model = self.model(&model)?.score_model();
+            let ([c, h, w], n) = (model.shape, images.len() / model.dim());
+            messages::check_count("the number of images", n, 1)?;
+            let images = tensor("images", images, &model, [n, c, h, w])?;
+            let tolerance = Tolerance { rtol: tolerance, atol: tolerance, ..Tolerance::default() };
+            let likelihood = Likelihood { tolerance, ..Likelihood::default() };
+            let mut run = self.begin(on_event)?;
+            let found = likelihood.measure(&model, images, &Noise::new(seed), &mut run).await?;
+            let bits_per_dim = |nats: &f64| bits_per_dim(*nats, model.dim(), model.range);
+            Ok(Densities {
+                bits_per_dim: found.nats.iter().map(bits_per_dim).collect(),
+                nats: found.nats,
+                nfe: found.nfe,
+                seconds: (now() - started) / 1000.0,
+            })
+        };
+        plain(&measure.await.map_err(|e| self.failure(&e))?)
     }
 
     /// Stops the current run after its current step; it then fails with code `cancelled`.

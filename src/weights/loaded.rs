@@ -1,8 +1,7 @@
 use burn::tensor::Device;
 
 use crate::Result;
-use crate::control::{ClassifierFree, check_class};
-use crate::model::{DataRange, Denoiser, Preconditioned, ScoreModel};
+use crate::model::{ClassifierFree, DataRange, Denoiser, Preconditioned, ScoreModel, check_class};
 
 /// A score model whose weights are on a device. The [`ScoreModel`]s made from it share them.
 #[derive(Debug, Clone)]

@@ -1,13 +1,14 @@
 use burn::tensor::Tensor;
 
-use crate::model::{Denoiser, Preconditioned};
+use super::{Denoiser, Preconditioned};
 use crate::network::Context;
 use crate::ops::combine;
+use crate::{Error, Result};
 
 /// Classifier-free guidance (Ho and Salimans 2021): images of one class by a model that has learned classes.
 ///
 /// `D = D(x) + guidance·(D(x; class) - D(x))`, their `1 + w` being `guidance` here. As with
-/// [`class_guided`](super::class_guided), 1 is the conditional distribution as the network knows it, 0 leaves the
+/// [`class_guided`](crate::control::class_guided), 1 is the conditional distribution as the network knows it, 0 leaves the
 /// class out, and more than 1 sharpens it. Two network evaluations, of which 0 and 1 need but one.
 #[derive(Debug)]
 pub struct ClassifierFree {
@@ -37,4 +38,23 @@ impl Denoiser for ClassifierFree {
     fn evaluations(&self) -> usize {
         if [0.0, 1.0].contains(&self.guidance) { 1 } else { 2 }
     }
+}
+
+/// Refuses a class that a model of `classes` classes does not have, and a guidance that is not from 0 to 100.
+pub(crate) fn check_class(classes: usize, class: usize, guidance: f64) -> Result<()> {
+    if classes == 0 {
+        let fix = "train one with --conditional, or guide it by a classifier with --classifier";
+        return Err(Error::config("the class", format!("= {class}: the model has learned no classes"), fix));
+    }
+    if class >= classes {
+        return Err(Error::config(
+            "the class",
+            format!("= {class} does not exist"),
+            format!("use 0 to {}", classes - 1),
+        ));
+    }
+    if !(0.0..=100.0).contains(&guidance) {
+        return Err(Error::config("the guidance", format!("= {guidance} is not allowed"), "use 0 to 100"));
+    }
+    Ok(())
 }
