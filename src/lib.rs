@@ -15,6 +15,7 @@
 //! 5. [`control`] adds conditions to a model, [`sampler`] walks from noise to an image,
 //!    [`interpolate()`](interpolate::interpolate) between two images, [`likelihood`] measures how probable
 //!    one is, and [`picture`] shows them.
+//! 6. [`evaluation`] judges many of them, and [`figures`] makes the papers' figures again.
 //!
 //! A module uses only modules above it in this list. On top stand two thin front ends that render the
 //! same events: the command line ([`cli`], native) and the page's worker (`web`, wasm).
@@ -42,8 +43,11 @@ pub mod control;
 pub mod data;
 pub mod device;
 mod error;
+pub mod estimate;
 #[cfg(not(target_family = "wasm"))]
 pub mod evaluation;
+#[cfg(not(target_family = "wasm"))]
+pub mod figures;
 #[cfg(not(target_family = "wasm"))]
 pub mod files;
 pub mod interpolate;

@@ -14,6 +14,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::estimate::Estimate;
 use crate::model::{DataRange, ScoreModel, each};
 use crate::ops::{combine, scale};
 use crate::rng::{Domain, Noise};
@@ -172,12 +173,33 @@ impl Likelihood {
             .chunks_exact(columns)
             .zip(square)
             .map(|(estimates, square)| {
-                let (gained, error) = mean_and_error(estimates);
-                let nats = constant + dim * (gained - 0.5 * f64::from(square) / variance);
-                (nats, if self.trace == Trace::Exact { 0.0 } else { dim * error })
+                let gained = Estimate::of(estimates.iter().map(|e| f64::from(*e)));
+                let nats = constant + dim * (gained.mean - 0.5 * f64::from(square) / variance);
+                (nats, if self.trace == Trace::Exact { 0.0 } else { dim * gained.error })
             })
             .unzip();
         Ok(Density { nats, probe_error, latents, nfe: model.nfe() - before })
+    }
+
+    /// Bits per dimension of each of some 8-bit images, `bytes` `[n, c, h, w]`, dequantised; and the NFE.
+    ///
+    /// Image `k`'s dequantisation and probes are those of `noise`'s row `k`.
+    ///
+    /// # Errors
+    /// As [`measure`](Self::measure).
+    pub async fn bits_per_dim(
+        &self,
+        model: &ScoreModel,
+        bytes: &[u8],
+        noise: &Noise,
+        run: &mut Run<'_>,
+    ) -> Result<(Vec<f64>, usize)> {
+        let ([c, h, w], dim) = (model.shape, model.dim());
+        let pixels = dequantised(bytes, dim, noise);
+        let pixels =
+            Tensor::<1>::from_floats(pixels.as_slice(), model.device()).reshape([bytes.len() / dim, c, h, w]);
+        let density = self.measure(model, pixels, noise, run).await?;
+        Ok((density.nats.into_iter().map(|nats| bits_per_dim(nats, dim, model.range)).collect(), density.nfe))
     }
 
     /// The probe vectors, `[n, c, h, w]` or `[1, c, h, w]` each.
@@ -278,12 +300,4 @@ fn difference(
 fn dot(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
     let [n, c, h, w] = a.dims();
     (a * b).reshape([n, c * h * w]).sum_dim(1).reshape([n, 1, 1, 1])
-}
-
-/// The mean of some estimates and its standard error.
-fn mean_and_error(estimates: &[f32]) -> (f64, f64) {
-    let n = estimates.len() as f64;
-    let mean = estimates.iter().map(|e| f64::from(*e)).sum::<f64>() / n;
-    let spread: f64 = estimates.iter().map(|e| (f64::from(*e) - mean).powi(2)).sum();
-    (mean, (spread / (n - 1.0) / n).sqrt())
 }

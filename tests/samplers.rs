@@ -14,6 +14,7 @@ use scorefield::rng::Noise;
 use scorefield::sampler::{Event, OptionKind, Run, Sampler};
 use scorefield::schedule::geometric;
 use scorefield::sde::AnySde;
+use scorefield::weights::shipped;
 use serde_json::json;
 
 use crate::support::{
@@ -38,6 +39,7 @@ trials! {
         every_sampler_has_its_test,
         the_corrector_with_its_default_size_fits_many_dimensions,
         evaluations_are_counted_and_are_what_is_documented,
+        budgets_are_kept_and_used,
         a_sample_alone_is_the_same_as_in_a_batch,
         the_same_seed_gives_the_same_bits,
         events_arrive_in_order,
@@ -323,6 +325,37 @@ fn evaluations_are_counted_and_are_what_is_documented() {
 }
 
 /// Exact on the CPU: no operation mixes samples, and none rounds differently for another batch size.
+/// A budget is never exceeded, less than a step of it is left over, and what is too little is refused.
+fn budgets_are_kept_and_used() {
+    for sampler in Sampler::all() {
+        let name = sampler.info().name;
+        assert_eq!(sampler.within(0), None, "{name}");
+        for nfe in 1..=250 {
+            let Some(chosen) = sampler.within(nfe) else {
+                assert!(nfe < if name == "ode" { 32 } else { 5 }, "{name} refuses {nfe}");
+                continue;
+            };
+            let Some(cost) = chosen.evaluations() else { continue };
+            assert!(cost <= nfe && nfe - cost < 4, "{name} costs {cost} of {nfe}");
+        }
+    }
+    // The adaptive one aims: with the shipped model it is at most a fourth above its budget, and uses more of
+    // more.
+    let model = shipped::open("mnist-vp").unwrap().score_model(&cpu()).unwrap();
+    let ode = Sampler::named("ode").unwrap();
+    let counted: Vec<usize> = [35, 70, 140]
+        .into_iter()
+        .map(|nfe| {
+            let drawn = ode.within(nfe).unwrap();
+            let solution = block_on(drawn.sample(&model, &Noise::new(0), 2, &mut Run::default())).unwrap();
+            assert!(solution.nfe * 4 <= nfe * 5, "{} of {nfe}", solution.nfe);
+            solution.nfe
+        })
+        .collect();
+    figure(format_args!("ode within 35, 70 and 140 evaluations takes {counted:?}"));
+    assert!(counted.is_sorted_by(|a, b| a < b), "{counted:?}");
+}
+
 fn a_sample_alone_is_the_same_as_in_a_batch() {
     for (sde, _) in sdes() {
         let model = analytic(&mixture(MIXTURE), sde);

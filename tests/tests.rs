@@ -4,6 +4,7 @@
 //! Tests marked `gpu` need an adapter that takes WGSL; elsewhere they are shown as ignored, with a line
 //! that says why. `SCOREFIELD_FIGURES=1` prints the measured errors beside the bounds.
 
+mod program;
 mod support;
 
 // The counter generator: statistics, independence of the batch, the kernel against its host twin.
@@ -30,6 +31,10 @@ mod kernels;
 mod training;
 // Model files: round trips, and files that lie.
 mod weights;
+// Evaluations that are interrupted, divided and put together.
+mod evaluation;
+// The figures of docs/GALLERY.md, made small.
+mod figures;
 // The program as a user meets it.
 mod cli;
 // The built page in a real browser.
@@ -50,6 +55,8 @@ fn main() {
         kernels::trials(),
         training::trials(),
         weights::trials(),
+        evaluation::trials(),
+        figures::trials(),
         cli::trials(),
         browser::trials(),
     ];

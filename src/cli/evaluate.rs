@@ -1,23 +1,32 @@
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::shared::{ModelArgs, bar, watched};
+use super::shared::{ModelArgs, bar, check_count, watched};
 use crate::cancel::CancelToken;
-use crate::data::{DataSource, Dataset, Split};
+use crate::data::{DataSource, Dataset, ImageSet, Split};
 use crate::device;
-use crate::evaluation::{Draw, Judge, markdown};
+use crate::evaluation::{Folder, Judge, Results, Settings, Shard, changes, markdown, quality_by_nfe};
+use crate::model::ScoreModel;
+use crate::picture::save_png;
 use crate::sampler::Sampler;
 use crate::weights::shipped;
 use crate::{Error, Result, files};
 
 /// `evaluate`
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     model: ModelArgs,
-    /// Samplers to judge, with their default options, separated by commas.
+    /// Samplers to judge, separated by commas.
     #[arg(long, default_value = "ald,pc,ode,heun", value_delimiter = ',')]
     samplers: Vec<String>,
+    /// Budgets of network evaluations, separated by commas: each sampler makes the best of each. Without it,
+    /// every sampler has its default options.
+    #[arg(long, value_delimiter = ',')]
+    nfe: Vec<usize>,
     /// Number of images drawn by each.
     #[arg(long, default_value_t = 1000)]
     count: usize,
@@ -36,22 +45,52 @@ pub struct Args {
     /// Folder with the data set's files; else the environment variable SCOREFIELD_DATA, else ./data.
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// Write the numbers into the model's card; --model must then be a file.
+    /// Measure bits per dimension as well, on so many test images.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    likelihood: usize,
+    /// Draw one of n parts, written i/n; `evaluate merge` puts them together.
+    #[arg(long, value_name = "I/N", default_value_t = Shard::WHOLE, value_parser = str::parse::<Shard>)]
+    shard: Shard,
+    /// Folder that keeps what is drawn, so that the same command goes on after an interruption, and the
+    /// results as Markdown, JSON and PNG [default: runs/<model>-evaluation].
     #[arg(long)]
+    out: Option<PathBuf>,
+    /// Write the numbers into the model's card; --model must then be a file.
+    #[arg(long, conflicts_with = "shard")]
     save: bool,
     /// Print JSON instead of a Markdown table.
     #[arg(long)]
     json: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Put the shards of an evaluation together.
+    Merge(MergeArgs),
+}
+
+/// `evaluate merge`
+#[derive(Debug, clap::Args)]
+struct MergeArgs {
+    /// The shards' folders, in any order.
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    /// Folder for the results; the first one if nothing is said.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Print JSON instead of a Markdown table.
+    #[arg(long)]
+    json: bool,
+}
+
 impl Args {
-    /// Draws, judges and prints the table; the first row is as many real training images.
+    /// Draws and judges what is missing, and prints the table; the first row is as many real training images.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let samplers: Vec<Sampler> =
-            self.samplers.iter().map(|name| Sampler::named(name)).collect::<Result<_>>()?;
-        if self.batch == 0 || self.count < 2 {
-            return Err(Error::config("--count, --batch", "are too small", "use at least 2 and 1"));
+        if let Some(Command::Merge(merge)) = self.command {
+            return merge.run();
         }
+        let samplers = self.samplers()?;
+        check_count("--count", self.count)?;
         if self.save && shipped::bytes(&self.model.model).is_some() {
             return Err(Error::config(
                 "--save",
@@ -60,31 +99,117 @@ impl Args {
             ));
         }
         let classifier = shipped::open(&self.classifier)?;
+        let file = shipped::open(&self.model.model)?;
         let source = DataSource { data_dir: self.data_dir.clone(), ..DataSource::new(self.dataset) };
-        let reference = DataSource { split: Split::Test, ..source.clone() }.load()?;
+        let test = DataSource { split: Split::Test, ..source.clone() }.load()?;
         let training = source.load()?.truncated(self.count);
+        let settings = Settings {
+            model: file.card.name.clone(),
+            model_sha256: file.fingerprint(),
+            classifier: classifier.card.name.clone(),
+            classifier_sha256: classifier.fingerprint(),
+            dataset: test.name.clone(),
+            test_images: test.len(),
+            training_images: training.len(),
+            count: self.count,
+            batch: self.batch,
+            seed: self.seed,
+            samplers,
+            likelihood: self.likelihood.min(test.len()),
+            shard: self.shard,
+        };
+        let folder = Folder::create(self.folder(&file.card.name), settings)?;
         let opened = device::open(self.model.device).await?;
+        let judge = Judge::new(classifier, &opened.device)?;
         let model = self.model.open_on(&opened)?;
-        let judge = Judge::new(classifier, &reference, &opened.device).await?;
-        let mut rows = vec![(training.name.as_str(), judge.real(&training).await?)];
-        let draw = Draw { count: self.count, batch: self.batch, seed: self.seed };
-        for sampler in &samplers {
-            let bar = bar();
-            let quality = judge.evaluate(&model, sampler, draw, &mut watched(cancel, &bar)).await?;
-            rows.push((self.model.model.as_str(), quality));
-            bar.finish_and_clear();
+        folder.judge_real(&judge, &test, &training).await?;
+        match draw(&folder, &model, &judge, &test, cancel).await {
+            Err(Error::Cancelled { .. }) => {
+                println!("stopped; the same command goes on with what is in {}", folder.path().display());
+                return Ok(());
+            }
+            drawn => drawn?,
         }
+        if self.shard != Shard::WHOLE {
+            println!("{}: shard {} is done", folder.path().display(), self.shard);
+            return Ok(());
+        }
+        let results = Results::of(std::slice::from_ref(&folder))?;
         if self.save {
-            let path = PathBuf::from(&self.model.model);
-            let mut file = shipped::open(&self.model.model)?;
-            file.card.quality = rows[1..].iter().map(|(_, quality)| quality.clone()).collect();
+            let path = Path::new(&self.model.model);
+            let mut file = file;
+            file.card.quality = results.rows[1..].iter().map(|row| row.quality.clone()).collect();
             let bytes = file.to_bytes()?;
             files::write_atomic(path, |out| out.write_all(&bytes))?;
         }
-        match self.json {
-            true => println!("{}", serde_json::json!(rows)),
-            false => print!("{}", markdown(rows.iter().map(|(name, quality)| (*name, quality)))),
-        }
-        Ok(())
+        report(&results, folder.path(), self.json)
     }
+
+    /// The samplers with their options, at every budget that they can keep.
+    fn samplers(&self) -> Result<Vec<Sampler>> {
+        let mut samplers = Vec::new();
+        for name in &self.samplers {
+            let sampler = Sampler::named(name)?;
+            if self.nfe.is_empty() {
+                samplers.push(sampler);
+                continue;
+            }
+            for nfe in &self.nfe {
+                match sampler.within(*nfe) {
+                    Some(sampler) => samplers.push(sampler),
+                    None => eprintln!("{name} cannot work with {nfe} evaluations and is left out there"),
+                }
+            }
+        }
+        Ok(samplers)
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        let Shard { index, of } = self.shard;
+        let shard = if of > 1 { format!("-{index}-of-{of}") } else { String::new() };
+        self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{name}-evaluation{shard}")))
+    }
+}
+
+/// All that is missing, with a progress bar.
+async fn draw(
+    folder: &Folder,
+    model: &ScoreModel,
+    judge: &Judge,
+    test: &ImageSet,
+    cancel: &CancelToken,
+) -> Result<()> {
+    let bar = bar();
+    for (k, sampler) in folder.settings.samplers.iter().enumerate() {
+        bar.set_prefix(format!("{} ", changes(sampler)));
+        folder.draw(k, model, judge, &mut watched(cancel, &bar)).await?;
+    }
+    bar.set_prefix("likelihood ");
+    folder.measure(model, test, &mut watched(cancel, &bar)).await?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+impl MergeArgs {
+    fn run(self) -> Result<()> {
+        let folders = self.folders.iter().map(Folder::open).collect::<Result<Vec<_>>>()?;
+        let results = Results::of(&folders)?;
+        report(&results, self.out.as_deref().unwrap_or(folders[0].path()), self.json)
+    }
+}
+
+/// Prints the results and leaves them in `folder`.
+fn report(results: &Results, folder: &Path, json: bool) -> Result<()> {
+    let (table, data) = (markdown(results), format!("{:#}\n", serde_json::json!(results)));
+    std::fs::create_dir_all(folder).map_err(|e| {
+        let fix = files::advice(&e);
+        Error::io(folder, e, fix)
+    })?;
+    for (name, text) in [("results.md", &table), ("results.json", &data)] {
+        files::write_atomic(folder.join(name), |file| file.write_all(text.as_bytes()))?;
+    }
+    save_png(folder.join("results.png"), &quality_by_nfe(results).draw()?)?;
+    print!("{}", if json { &data } else { &table });
+    eprintln!("{}: results.md, results.json, results.png", folder.display());
+    Ok(())
 }

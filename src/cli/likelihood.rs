@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::shared::{ModelArgs, ToleranceArgs, bar, check_count, upload, watched};
+use super::shared::{ModelArgs, ToleranceArgs, bar, check_count, watched};
 use crate::cancel::CancelToken;
 use crate::data::{DataSource, Dataset, Split};
-use crate::likelihood::{Likelihood, Probe, Trace, bits_per_dim, dequantised};
+use crate::estimate::Estimate;
+use crate::likelihood::{Likelihood, Probe, Trace};
 use crate::rng::Noise;
 use crate::{Error, Result};
 
@@ -63,15 +64,15 @@ impl Args {
         let (mut bits, mut nfe) = (Vec::new(), 0);
         for (k, bytes) in images.pixels.chunks(self.batch * images.stride()).enumerate() {
             let noise = Noise::new(self.seed).at((k * self.batch) as u32);
-            let pixels = upload(&model, &dequantised(bytes, model.dim(), &noise));
-            let density = likelihood.measure(&model, pixels, &noise, &mut watched(cancel, &bar)).await?;
-            bits.extend(density.nats.iter().map(|nats| bits_per_dim(*nats, model.dim(), model.range)));
-            nfe = nfe.max(density.nfe);
+            let mut run = watched(cancel, &bar);
+            let (more, evaluations) = likelihood.bits_per_dim(&model, bytes, &noise, &mut run).await?;
+            bits.extend(more);
+            nfe = nfe.max(evaluations);
         }
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
-        let (mean, error) = mean_and_error(&bits);
         let (model, n) = (&self.model.model, bits.len());
+        let Estimate { mean, error } = Estimate::of(bits);
         if self.json {
             let summary = serde_json::json!({
                 "model": model, "dataset": images.name, "count": n, "bits_per_dim": mean,
@@ -86,12 +87,4 @@ impl Args {
         }
         Ok(())
     }
-}
-
-/// Mean and standard error; the latter is NaN for a single number.
-fn mean_and_error(numbers: &[f64]) -> (f64, f64) {
-    let n = numbers.len() as f64;
-    let mean = numbers.iter().sum::<f64>() / n;
-    let spread: f64 = numbers.iter().map(|v| (v - mean).powi(2)).sum();
-    (mean, (spread / (n - 1.0) / n).sqrt())
 }

@@ -3,6 +3,7 @@
 mod codes;
 mod control;
 mod evaluate;
+mod figures;
 mod interpolate;
 mod likelihood;
 mod models;
@@ -32,7 +33,7 @@ enum Command {
     /// Draw a row of images that leads from one image to another.
     Interpolate(interpolate::Args),
     /// Judge a model's samples with a classifier: quality and NFE of each sampler.
-    Evaluate(evaluate::Args),
+    Evaluate(Box<evaluate::Args>),
     /// Measure how probable a model finds the images of a data set, in bits per dimension.
     Likelihood(likelihood::Args),
     /// Write the latent code of an image.
@@ -49,6 +50,8 @@ enum Command {
     Edit(control::EditArgs),
     /// Take noise of a known size out of an image.
     Denoise(control::DenoiseArgs),
+    /// Make the figures of docs/GALLERY.md again, with the numbers behind each.
+    Figures(figures::Args),
     /// List the models that come with the program.
     Models(models::Args),
 }
@@ -85,6 +88,7 @@ pub fn main() -> u8 {
             Command::Upscale(args) => args.run(&cancel).await,
             Command::Edit(args) => args.run(&cancel).await,
             Command::Denoise(args) => args.run(&cancel).await,
+            Command::Figures(args) => args.run(&cancel).await,
             Command::Models(args) => args.run(),
         }
     });

@@ -198,7 +198,7 @@ pub fn watched<'a>(cancel: &CancelToken, bar: &'a ProgressBar) -> Run<'a> {
 
 /// An empty progress bar.
 pub fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} step {pos}/{len}  {msg}  {eta} left")
+    let style = ProgressStyle::with_template("{prefix}{bar:40} step {pos}/{len}  {msg}  {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
 }

@@ -70,7 +70,7 @@ impl Guide for ClassGuide {
 /// The classifier judges pixel values in `[0, 1]` with noise (`mnist-classifier` does).
 ///
 /// # Errors
-/// [`Error::Config`] for a class it does not have, or a weight that is not a number from 0 to 100.
+/// [`Config`](crate::Error::Config) for a class it does not have, or a weight that is not a number from 0 to 100.
 pub fn class_guided(
     model: ScoreModel,
     classifier: Classifier,

@@ -75,6 +75,11 @@ impl ImageSet {
         &self.pixels[i * self.stride()..(i + 1) * self.stride()]
     }
 
+    /// All pixels as numbers from 0 to 1, `[n, c, h, w]`.
+    pub fn to_unit(&self) -> Vec<f32> {
+        self.pixels.iter().map(|byte| f32::from(*byte) / 255.).collect()
+    }
+
     /// One more than the largest label; `None` without labels.
     pub fn n_classes(&self) -> Option<usize> {
         self.labels.as_ref().map(|labels| labels.iter().max().map_or(0, |&max| max as usize + 1))

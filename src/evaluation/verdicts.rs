@@ -82,13 +82,36 @@ impl Verdicts {
         self.mean(f64::from)
     }
 
+    /// The number of images of each class, by the most probable one.
+    pub fn histogram(&self) -> Vec<usize> {
+        let mut histogram = vec![0; self.classes];
+        self.named().for_each(|(class, _)| histogram[class] += 1);
+        histogram
+    }
+
     /// Entropy of the histogram of classes in bits, `-sum q·log2 q`; at most `log2(classes)`.
     pub fn class_entropy(&self) -> f64 {
-        let mut histogram = vec![0.0; self.classes];
-        for (class, _) in self.named() {
-            histogram[class] += 1.0 / self.len() as f64;
+        let shares = self.histogram().into_iter().map(|count| count as f64 / self.len().max(1) as f64);
+        shares.filter(|q| *q > 0.0).map(|q| -q * q.log2()).sum()
+    }
+
+    /// `exp(E KL(p(class | image) || p(class)))`, from 1 to the number of classes (Salimans et al. 2016,
+    /// "Inception Score" with an Inception network).
+    ///
+    /// High if every image is of a clear class and all classes are equally frequent; it sees no variety
+    /// inside a class. `p(class)` is the mean over all images. 1 if there is none.
+    pub fn classifier_score(&self) -> f64 {
+        let rows = || self.probabilities.chunks_exact(self.classes.max(1));
+        let n = self.len().max(1) as f64;
+        let mut mean = vec![0.0; self.classes];
+        for row in rows() {
+            mean.iter_mut().zip(row).for_each(|(mean, p)| *mean += f64::from(*p) / n);
         }
-        histogram.into_iter().filter(|q| *q > 0.0).map(|q: f64| -q * q.log2()).sum()
+        let divergence = |row: &[f32]| -> f64 {
+            let terms = row.iter().map(|p| f64::from(*p)).zip(&mean);
+            terms.filter(|(p, _)| *p > 0.0).map(|(p, mean)| p * (p / mean).ln()).sum()
+        };
+        (rows().map(divergence).sum::<f64>() / n).exp()
     }
 
     /// Mean and covariance of the features.
@@ -122,9 +145,36 @@ mod tests {
         assert!((verdicts.class_entropy() - expected).abs() < 1e-12);
     }
 
+    /// Sure of one class each, all classes alike: the number of classes. Unsure, or always the same class: 1.
+    #[test]
+    fn the_classifier_score_counts_clear_and_equally_frequent_classes() {
+        let of = |probabilities: Vec<f32>| {
+            let features = vec![0.0; probabilities.len() / 5];
+            Verdicts { classes: 5, probabilities, width: 1, features }
+        };
+        let one_hot = |n: usize, step: usize| -> Vec<f32> {
+            (0..n).flat_map(|i| (0..5).map(move |class| f32::from(class == i * step % 5))).collect()
+        };
+        let score = |probabilities| of(probabilities).classifier_score();
+        assert!((score(one_hot(20, 1)) - 5.0).abs() < 1e-6);
+        assert_eq!(of(one_hot(20, 1)).histogram(), [4; 5]);
+        assert!((score(one_hot(20, 0)) - 1.0).abs() < 1e-12);
+        assert!((score(vec![0.2; 50]) - 1.0).abs() < 1e-6);
+        // Two images, (1, 0) and (1/2, 1/2): the mean is (3/4, 1/4).
+        let verdicts = Verdicts {
+            classes: 2,
+            probabilities: vec![1.0, 0.0, 0.5, 0.5],
+            width: 1,
+            features: vec![0.0; 2],
+        };
+        let expected = (0.5 * ((4.0_f64 / 3.0).ln() + 0.5 * (2.0_f64 / 3.0).ln() + 0.5 * 2.0_f64.ln())).exp();
+        assert!((verdicts.classifier_score() - expected).abs() < 1e-9);
+    }
+
     #[test]
     fn nothing_is_judged_quietly() {
         let verdicts = Verdicts::default();
+        assert_eq!(verdicts.classifier_score(), 1.0);
         assert!(verdicts.is_empty() && verdicts.recognised() == 0.0 && verdicts.class_entropy() == 0.0);
         assert!(verdicts.gaussian().is_err());
     }

@@ -3,6 +3,8 @@
 //! Layout is the same natively and in the page; files are native only.
 
 #[cfg(not(target_family = "wasm"))]
+pub mod chart;
+#[cfg(not(target_family = "wasm"))]
 mod native;
 
 #[cfg(not(target_family = "wasm"))]
@@ -28,6 +30,20 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// Pictures of one height side by side; lower ones end in white.
+    pub fn beside(pictures: &[Self]) -> Self {
+        let width = pictures.iter().map(|picture| picture.width).sum();
+        let height = pictures.iter().map(|picture| picture.height).max().unwrap_or(0);
+        let row_of =
+            |picture: &Self, y: usize| match picture.rgb.chunks_exact(3 * picture.width.max(1)).nth(y) {
+                Some(row) => row.to_vec(),
+                None => vec![255; 3 * picture.width],
+            };
+        let rgb =
+            (0..height).flat_map(|y| pictures.iter().flat_map(move |picture| row_of(picture, y))).collect();
+        Self { width, height, rgb }
+    }
+
     /// The same picture with opaque alpha, `[height, width, 4]`, as a canvas wants it.
     pub fn rgba(&self) -> Vec<u8> {
         self.rgb.chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect()
@@ -153,6 +169,19 @@ mod tests {
         let picture = Grid::default().draw(&[1., 0., 0., 1., 0., 0.], [1, 3, 1, 2]).unwrap();
         assert_eq!(picture.rgb, [255, 0, 0, 0, 255, 0]);
         assert_eq!(picture.rgba(), [255, 0, 0, 255, 0, 255, 0, 255]);
+    }
+
+    #[test]
+    fn pictures_stand_side_by_side() {
+        let grey = |width: usize, height: usize, value| Picture {
+            width,
+            height,
+            rgb: vec![value; 3 * width * height],
+        };
+        let both = Picture::beside(&[grey(1, 2, 7), grey(2, 1, 9)]);
+        assert_eq!((both.width, both.height), (3, 2));
+        let red: Vec<u8> = both.rgb.iter().step_by(3).copied().collect();
+        assert_eq!(red, [7, 9, 9, 7, 255, 255]);
     }
 
     #[test]

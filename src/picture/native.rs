@@ -8,7 +8,7 @@ use std::{
 
 use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageReader, RgbImage,
-    codecs::png::PngEncoder,
+    codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 use npyz::WriterBuilder;
 
@@ -53,7 +53,7 @@ pub fn save_png(path: impl AsRef<Path>, picture: &Picture) -> Result<()> {
     write_atomic(path, |file| {
         // encoded in memory, because the encoder hides the disk's reasons
         let mut png = Vec::new();
-        PngEncoder::new(&mut png)
+        PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
             .write_image(&picture.rgb, width, height, ExtendedColorType::Rgb8)
             .map_err(io::Error::other)?;
         file.write_all(&png)

@@ -82,6 +82,13 @@ impl Method for AnnealedLangevin {
         Some(self.n_steps * self.n_steps_each + self.last_step.evaluations())
     }
 
+    /// Ten levels come before several steps at each.
+    fn within(self, nfe: usize) -> Option<Self> {
+        let steps = nfe.checked_sub(self.last_step.evaluations())?;
+        let n_steps_each = (steps / 10).clamp(1, self.n_steps_each);
+        Some(Self { n_steps: steps / n_steps_each, n_steps_each, ..self })
+    }
+
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
         let model = chain.model;
         let ts = schedule::geometric(chain.sde(), 1.0, chain.sde().sampling_eps(), self.n_steps);

@@ -66,6 +66,10 @@ impl Method for Ancestral {
         Some(self.n_steps + self.last_step.evaluations())
     }
 
+    fn within(self, nfe: usize) -> Option<Self> {
+        Some(Self { n_steps: nfe.checked_sub(self.last_step.evaluations())?, ..self })
+    }
+
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
         let step = |chain: &mut Chain<'_>, x, t_cur, t_next| step(chain, x, t_cur, t_next, self.variance);
         descend(chain, run, self.n_steps, self.last_step, step).await

@@ -48,6 +48,10 @@ impl Method for Ddim {
         Some(self.n_steps)
     }
 
+    fn within(self, nfe: usize) -> Option<Self> {
+        Some(Self { n_steps: nfe, ..self })
+    }
+
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
         let model = chain.model;
         let ts = schedule::natural(chain.sde(), self.n_steps);

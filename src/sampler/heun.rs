@@ -95,6 +95,10 @@ impl Method for Heun {
         Some(2 * self.n_steps - 1)
     }
 
+    fn within(self, nfe: usize) -> Option<Self> {
+        Some(Self { n_steps: nfe.div_ceil(2), ..self })
+    }
+
     fn check(&self) -> Result<()> {
         match self.s_tmin <= self.s_tmax {
             true => Ok(()),

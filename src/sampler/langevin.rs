@@ -54,6 +54,10 @@ impl Method for Langevin {
         Some(self.n_steps + self.last_step.evaluations())
     }
 
+    fn within(self, nfe: usize) -> Option<Self> {
+        Some(Self { n_steps: nfe.checked_sub(self.last_step.evaluations())?, ..self })
+    }
+
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
         let model = chain.model;
         let (lowest, highest) = (model.sde.sigma(model.sde.sampling_eps()), model.sde.sigma(1.0));

@@ -54,6 +54,12 @@ pub trait Method: Serialize {
     /// The NFE of a run with these options, or `None` if it depends on the samples.
     fn evaluations(&self) -> Option<usize>;
 
+    /// The same method with the options that make the best of at most `nfe` evaluations, or `None` if it needs
+    /// more. An adaptive method aims at that many.
+    fn within(self, nfe: usize) -> Option<Self>
+    where
+        Self: Sized;
+
     /// Refuses options that are allowed each but make no sense together.
     ///
     /// # Errors
@@ -100,6 +106,13 @@ macro_rules! samplers {
             /// The NFE of a run with these options, or `None` if it depends on the samples (adaptive steps).
             pub fn evaluations(&self) -> Option<usize> {
                 match self { $(Self::$variant(method) => method.evaluations()),+ }
+            }
+
+            /// The same sampler with the options that make the best of at most `nfe` evaluations (the
+            /// adaptive `ode` aims at about so many), or `None` if it needs more.
+            pub fn within(&self, nfe: usize) -> Option<Self> {
+                let chosen = match self { $(Self::$variant(method) => Self::$variant(method.clone().within(nfe)?)),+ };
+                options::validate(&chosen).is_ok().then_some(chosen)
             }
 
             fn check(&self) -> Result<()> {

@@ -122,8 +122,12 @@ impl Method for PredictorCorrector {
     };
 
     fn evaluations(&self) -> Option<usize> {
-        let predictor = usize::from(self.predictor != Predictor::None);
-        Some(self.n_steps * (predictor + self.corrections()) + self.last_step.evaluations())
+        Some(self.n_steps * self.evaluations_each() + self.last_step.evaluations())
+    }
+
+    fn within(self, nfe: usize) -> Option<Self> {
+        let steps = nfe.checked_sub(self.last_step.evaluations())?;
+        Some(Self { n_steps: steps.checked_div(self.evaluations_each())?, ..self })
     }
 
     fn check(&self) -> Result<()> {
@@ -147,6 +151,11 @@ impl Method for PredictorCorrector {
 }
 
 impl PredictorCorrector {
+    /// Evaluations of a predictor step and its corrector steps.
+    fn evaluations_each(&self) -> usize {
+        usize::from(self.predictor != Predictor::None) + self.corrections()
+    }
+
     /// Corrector steps after each predictor step.
     fn corrections(&self) -> usize {
         if self.corrector == Corrector::None { 0 } else { self.n_corrector }

@@ -81,6 +81,10 @@ macro_rules! single_step {
                 Some(self.n_steps + self.last_step.evaluations())
             }
 
+            fn within(self, nfe: usize) -> Option<Self> {
+                Some(Self { n_steps: nfe.checked_sub(self.last_step.evaluations())?, ..self })
+            }
+
             async fn walk(
                 &self,
                 chain: &mut $crate::sampler::Chain<'_>,

@@ -17,6 +17,8 @@ use std::collections::HashMap;
 
 use burn::tensor::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+#[cfg(not(target_family = "wasm"))]
+use sha2::{Digest, Sha256};
 
 use crate::model::ScoreModel;
 use crate::network::Classifier;
@@ -95,6 +97,21 @@ impl ModelFile {
         let card = serde_json::to_string(&self.card).map_err(|e| failed(e.to_string()))?;
         let metadata = HashMap::from([(CARD_KEY.to_string(), card)]);
         safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
+    }
+
+    /// SHA-256, in hex, of all that the model's output depends on: the weights and the card without measured
+    /// figures.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn fingerprint(&self) -> String {
+        let card = ModelCard { quality: Vec::new(), accuracy: Vec::new(), ..self.card.clone() };
+        let mut digest = Sha256::new_with_prefix(serde_json::json!(card).to_string());
+        let mut weights: Vec<_> = self.weights.iter().collect();
+        weights.sort_by_key(|(name, _)| *name);
+        for (name, params::Values { shape, data }) in weights {
+            digest.update(format!("{name} {shape:?}"));
+            digest.update(bytemuck::cast_slice::<f32, u8>(data));
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Reads and checks a file's content; `name` is what errors call it.

@@ -2,27 +2,17 @@
 
 use std::path::Path;
 
-use image::{RgbImage, imageops};
-use plotters::{
-    coord::{
-        Shift,
-        ranged1d::{AsRangedCoord, ValueFormatter},
-        types::RangedCoordf64,
-    },
-    prelude::*,
-};
-
 use super::{LossRow, read_loss_log};
 use crate::{
     error::{Error, Result},
-    picture::{self, Picture},
+    picture::{
+        self,
+        chart::{Axis, Chart, Mark, Series, number},
+    },
 };
 
-const SIZE: (u32, u32) = (1280, 720);
-/// Drawn this much larger and scaled down, which smooths the lines.
-const ZOOM: u32 = 2;
-const INK: RGBColor = RGBColor(0x33, 0x38, 0x40);
-const LINE: RGBColor = RGBColor(0x1f, 0x5f, 0xbf);
+const SIZE: [usize; 2] = [1280, 720];
+const LINE: [u8; 3] = [0x1f, 0x5f, 0xbf];
 
 /// Draws the loss over the steps as PNG: every row faint, its moving average strong.
 ///
@@ -38,81 +28,24 @@ pub fn draw_loss_curve(csv: &Path, png: &Path) -> Result<()> {
         let problem = format!("holds {} rows with a finite loss, too few to draw", rows.len());
         return Err(Error::data(csv, problem, "train for longer"));
     }
-    let mut large = RgbImage::new(SIZE.0 * ZOOM, SIZE.1 * ZOOM);
-    let size = large.dimensions();
-    draw(&rows, BitMapBackend::with_buffer(&mut large, size).into_drawing_area()).map_err(|error| {
-        Error::data(csv, format!("cannot be drawn ({error})"), "look at the numbers instead")
-    })?;
-    let rgb = imageops::thumbnail(&large, SIZE.0, SIZE.1).into_raw();
-    picture::save_png(png, &Picture { width: SIZE.0 as usize, height: SIZE.1 as usize, rgb })
+    picture::save_png(png, &chart(&rows).draw()?)
 }
 
-type Chart<'a, Y> = ChartContext<'a, BitMapBackend<'a>, Cartesian2d<RangedCoordf64, Y>>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
-
-fn draw(rows: &[LossRow], area: DrawingArea<BitMapBackend<'_>, Shift>) -> Drawn {
-    // registering again does no harm
-    plotters::style::register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular())
-        .map_err(|_| "the bundled font is broken")?;
-    area.fill(&WHITE)?;
-    let steps = rows[0].step as f64..rows[rows.len() - 1].step.max(rows[0].step + 1) as f64;
+fn chart(rows: &[LossRow]) -> Chart {
+    let steps = [rows[0].step as f64, rows[rows.len() - 1].step.max(rows[0].step + 1) as f64];
     let (low, high) = loss_range(rows);
-    let mut builder = ChartBuilder::on(&area);
-    builder
-        .margin(24 * ZOOM)
-        .margin_right(48 * ZOOM)
-        .caption(title(rows), ("sans-serif", 24 * ZOOM).into_font().color(&INK))
-        .x_label_area_size(64 * ZOOM)
-        .y_label_area_size(92 * ZOOM);
-    if low > 0. && high / low > 4. {
-        let (low, high) = (low * 0.9, high * 1.1);
-        curve(builder.build_cartesian_2d(steps, log_axis(low, high))?, rows, low, high)?;
-    } else {
-        let margin = 0.05 * (high - low).max(high.abs().max(1e-6) * 1e-3);
-        let (low, high) = (low - margin, high + margin);
-        curve(builder.build_cartesian_2d(steps, low..high)?, rows, low, high)?;
+    let series = |label: &str, points, mark| Series { label: label.into(), points, colour: LINE, mark };
+    let raw = rows.iter().map(|row| (row.step as f64, row.loss)).collect();
+    Chart {
+        title: title(rows),
+        size: SIZE,
+        x: Axis { label: "optimiser steps".into(), range: steps, log: false },
+        y: Axis::around("loss", [low, high].into_iter(), high / low > 4.0),
+        series: vec![
+            series("each row", raw, Mark::Faint),
+            series("moving average", thinned(rows).collect(), Mark::Line),
+        ],
     }
-    area.present()?;
-    Ok(())
-}
-
-fn curve<'a, Y>(mut chart: Chart<'a, Y>, rows: &[LossRow], low: f64, high: f64) -> Drawn
-where
-    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
-{
-    let font = || ("sans-serif", 18 * ZOOM).into_font().color(&INK);
-    chart
-        .configure_mesh()
-        .x_desc("optimiser steps")
-        .y_desc("loss")
-        .axis_desc_style(font())
-        .label_style(font())
-        .x_labels(8)
-        .y_labels(8)
-        .x_label_formatter(&|step| thousands(*step))
-        .y_label_formatter(&|loss| short(*loss))
-        .axis_style(INK.mix(0.6))
-        .bold_line_style(INK.mix(0.09).stroke_width(ZOOM))
-        .light_line_style(INK.mix(0.05))
-        .draw()?;
-    let key = |style: ShapeStyle| move |(x, y)| PathElement::new([(x, y), (x + 28 * ZOOM as i32, y)], style);
-    let thin = LINE.mix(0.4).stroke_width(if rows.len() > 500 { 1 } else { ZOOM });
-    // what leaves the frame is drawn at its edge
-    let raw = rows.iter().map(|row| (row.step as f64, row.loss.clamp(low, high)));
-    chart.draw_series(LineSeries::new(raw, thin))?.label("each row").legend(key(thin));
-    let thick = LINE.stroke_width(3 * ZOOM);
-    let smooth = chart.draw_series(LineSeries::new(thinned(rows), thick))?;
-    smooth.label("moving average").legend(key(thick));
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .label_font(font())
-        .margin(16 * ZOOM)
-        .legend_area_size(40 * ZOOM)
-        .background_style(WHITE.mix(0.85))
-        .border_style(TRANSPARENT)
-        .draw()?;
-    Ok(())
 }
 
 /// The moving average in at most `POINTS` points: a thick line with many corners in a pixel gets ragged.
@@ -122,13 +55,6 @@ fn thinned(rows: &[LossRow]) -> impl Iterator<Item = (f64, f64)> + '_ {
         let mean = |value: fn(&LossRow) -> f64| chunk.iter().map(value).sum::<f64>() / chunk.len() as f64;
         (mean(|row| row.step as f64), mean(|row| row.loss_ema))
     })
-}
-
-/// A logarithmic axis with lines at 1, 2 and 5 of every power of ten.
-fn log_axis(low: f64, high: f64) -> impl AsRangedCoord<CoordDescType: ValueFormatter<f64>, Value = f64> {
-    let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
-    let lines = powers.flat_map(|power| [1., 2., 5.].map(|digit| digit * 10f64.powi(power)));
-    (low..high).log_scale().with_key_points(lines.filter(|line| (low..=high).contains(line)).collect())
 }
 
 /// The losses to show. Of the raw rows the wildest hundredth may leave the picture, the average may not.
@@ -144,25 +70,8 @@ fn title(rows: &[LossRow]) -> String {
     let last = rows[rows.len() - 1];
     let minutes = (last.seconds / 60.).round();
     let (hours, minutes) = ((minutes / 60.).floor(), minutes % 60.);
-    let steps = thousands(last.step as f64);
-    format!("Training loss: {} after {steps} steps, {hours:.0} h {minutes:02.0} min", short(last.loss_ema))
-}
-
-/// Three digits, without zeros at the end.
-fn short(x: f64) -> String {
-    if x == 0. {
-        return "0".into();
-    }
-    let digits = (2. - x.abs().log10().floor()).clamp(0., 9.) as usize;
-    let text = format!("{x:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
-}
-
-/// `1234567` as `1,234,567`.
-fn thousands(x: f64) -> String {
-    let digits = format!("{x:.0}");
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
+    let steps = number(last.step as f64);
+    format!("Training loss: {} after {steps} steps, {hours:.0} h {minutes:02.0} min", number(last.loss_ema))
 }
 
 #[cfg(test)]
@@ -193,19 +102,12 @@ mod tests {
         long[500].loss = 1e9;
         draw(&long).unwrap();
         let drawn = image::open(&png).unwrap().into_rgb8();
-        assert_eq!(drawn.dimensions(), SIZE);
-        let blue = drawn.pixels().filter(|p| p.0 == [LINE.0, LINE.1, LINE.2]).count();
+        assert_eq!([drawn.width() as usize, drawn.height() as usize], SIZE);
+        let blue = drawn.pixels().filter(|p| p.0 == LINE).count();
         assert!(blue > 1500, "{blue} pixels of the line");
         let dark = drawn.enumerate_pixels().filter(|(_, y, p)| *y < 70 && p.0[0] < 100).count();
         assert!(dark > 300, "{dark} pixels of the title");
         let message = draw(&[row(1), LossRow { loss: f64::NAN, ..row(2) }]).unwrap_err().to_string();
         assert!(message.contains("1 rows"), "{message}");
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        let numbers = [0., 0.1234, 0.00012345, 1.5, 10., 1234.6, -0.25].map(short);
-        assert_eq!(numbers, ["0", "0.123", "0.000123", "1.5", "10", "1235", "-0.25"]);
-        assert_eq!([0., 999., 1000., 1_234_567.].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     }
 }

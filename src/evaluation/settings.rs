@@ -1,0 +1,77 @@
+use serde::{Deserialize, Serialize};
+
+use super::Shard;
+use crate::sampler::Sampler;
+use crate::{Error, Result};
+
+/// All that the numbers of an evaluation depend on. Kept with them, so that only equals are put together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Name in the model's card.
+    pub model: String,
+    /// [`ModelFile::fingerprint`](crate::weights::ModelFile::fingerprint) of the model.
+    pub model_sha256: String,
+    /// Name in the judging classifier's card.
+    pub classifier: String,
+    /// Its fingerprint.
+    pub classifier_sha256: String,
+    /// The data set whose test images are the reference.
+    pub dataset: String,
+    /// How many test images it has.
+    pub test_images: usize,
+    /// How many training images are judged as the yardstick.
+    pub training_images: usize,
+    /// Samples of each sampler.
+    pub count: usize,
+    /// How many are drawn together. An adaptive sampler's NFE depends on it, the samples do not.
+    pub batch: usize,
+    /// Seed; the samples are its first `count`.
+    pub seed: u64,
+    /// Samplers with all their options.
+    pub samplers: Vec<Sampler>,
+    /// Test images of which bits per dimension are measured; 0 for none.
+    pub likelihood: usize,
+    /// Which part of the samples is drawn here.
+    pub shard: Shard,
+}
+
+impl Settings {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for fewer than four samples, batches of nothing, no sampler, or a shard without a
+    /// batch.
+    pub fn validate(&self) -> Result<()> {
+        if !(4..=1_000_000).contains(&self.count) {
+            let problem = format!("= {} is not allowed", self.count);
+            return Err(Error::config("--count", problem, "use 4 to 1000000: distances need neighbours"));
+        }
+        if self.batch == 0 {
+            return Err(Error::config("--batch", "= 0 is not allowed", "use 1 or more"));
+        }
+        if self.samplers.is_empty() {
+            return Err(Error::config("--samplers", "leave none to judge", "name samplers, or raise --nfe"));
+        }
+        let batches = self.batches(self.count).count();
+        if self.shard.index > batches {
+            let problem = format!("{} has nothing to draw: there are {batches} batches", self.shard);
+            return Err(Error::config("--shard", problem, "use fewer shards or a smaller --batch"));
+        }
+        Ok(())
+    }
+
+    /// Number, first index and length of every batch of `count`, of all shards.
+    pub fn batches(&self, count: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
+        let batch = self.batch;
+        (0..count).step_by(batch).enumerate().map(move |(k, first)| (k, first, batch.min(count - first)))
+    }
+
+    /// What differs from `other`, as `count = 100, not 200`, or `None` if nothing does.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let [mine, others] = [self, other].map(|settings| serde_json::json!(settings));
+        let fields = mine.as_object()?.iter();
+        let differing = fields.filter(|(name, value)| others[name.as_str()] != **value);
+        differing.map(|(name, value)| format!("{name} = {value}, not {}", others[name.as_str()])).next()
+    }
+}

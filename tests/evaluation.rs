@@ -1,0 +1,163 @@
+//! Evaluations as a user runs them: interrupted, divided, put together, and wrong.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use scorefield::evaluation::Judged;
+use scorefield::weights::ModelFile;
+use serde_json::Value;
+
+use crate::program::{bad, good, scorefield};
+use crate::support::trials;
+
+trials! {
+    cpu: [
+        shards_and_interruptions_change_nothing,
+        what_does_not_belong_together_is_refused,
+        an_interrupted_evaluation_goes_on,
+        numbers_are_saved_into_the_card,
+    ],
+}
+
+/// Eight samples of two samplers in three batches, and two images' likelihood.
+const SMALL: &str = "evaluate --device cpu --dataset synthetic --samplers heun,ode --nfe 3,33 --count 8 --batch 3 \
+                     --likelihood 2 --seed 5";
+
+/// The results in a folder, as text.
+fn results(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("results.json")).unwrap()
+}
+
+/// Row `k` of the results.
+fn row(results: &str, k: usize) -> Value {
+    serde_json::from_str::<Value>(results).unwrap()["rows"][k].clone()
+}
+
+fn shards_and_interruptions_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let table = good(at, &format!("{SMALL} --out whole"));
+    assert_eq!(table.lines().filter(|line| line.starts_with('|')).count(), 2 + 1 + 3, "{table}");
+    assert!(table.contains("bits/dim on 2 test images of synthetic"), "{table}");
+    let whole = results(&at.join("whole"));
+    let heun = row(&whole, 1);
+    assert_eq!((heun["nfe"].as_u64(), heun["count"].as_u64()), (Some(3), Some(8)));
+    let images: u64 = heun["histogram"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum();
+    assert_eq!(images, 8);
+    assert!(image::open(at.join("whole/results.png")).is_ok());
+
+    // Every number, bit by bit: the text of the numbers is exact.
+    good(at, &format!("{SMALL} --out a --shard 1/2"));
+    good(at, &format!("{SMALL} --out b --shard 2/2"));
+    good(at, "evaluate merge b a --out merged");
+    assert_eq!(results(&at.join("merged")), whole);
+
+    // What is missing is drawn again, to the bit; what is there is not.
+    let batch = |k: usize| at.join(format!("whole/00-heun/0000{k}.safetensors"));
+    std::fs::remove_file(batch(1)).unwrap();
+    std::fs::remove_file(at.join("whole/likelihood/00000.safetensors")).unwrap();
+    good(at, &format!("{SMALL} --out whole"));
+    assert_eq!(results(&at.join("whole")), whole);
+    let mut other = Judged::load(&batch(0), 3).unwrap();
+    other.nfe = 300;
+    other.save(&batch(0)).unwrap();
+    good(at, &format!("{SMALL} --out whole"));
+    assert_eq!(row(&results(&at.join("whole")), 1)["nfe"], (3 * 300 + 5 * 3) / 8);
+}
+
+fn what_does_not_belong_together_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let few = "evaluate --device cpu --dataset synthetic --samplers ddim --nfe 2 --count 6 --batch 2";
+    for shard in 1..=3 {
+        good(at, &format!("{few} --shard {shard}/3 --out s{shard}"));
+    }
+    good(at, &format!("{few} --shard 2/2 --out half"));
+    good(at, &format!("{few} --shard 3/3 --seed 1 --out seed"));
+    bad(at, "evaluate merge s1 s3", 2, &["lacks shard 2/3"]);
+    bad(at, "evaluate merge s1", 2, &["lacks shard 2/3, 3/3"]);
+    bad(at, "evaluate merge s1 s2 s3 s2", 2, &["both shard 2/3", "once"]);
+    bad(at, "evaluate merge s1 half s3", 2, &["do not belong together", "2/2"]);
+    bad(at, "evaluate merge s1 s2 seed", 2, &["do not belong together", "seed = 1, not 0"]);
+    bad(at, "evaluate merge s1 s2 nothing", 1, &["nothing", "`evaluate` has written"]);
+    bad(at, "evaluate merge", 2, &["FOLDERS"]);
+    std::fs::remove_file(at.join("s2/00-ddim/00001.safetensors")).unwrap();
+    bad(at, "evaluate merge s1 s2 s3", 1, &["s2", "not finished", "repeat"]);
+    good(at, &format!("{few} --shard 2/3 --out s2"));
+    std::fs::write(at.join("s3/00-ddim/00002.safetensors"), "half a file").unwrap();
+    bad(at, "evaluate merge s1 s2 s3", 1, &["00002.safetensors", "delete the file"]);
+    std::fs::write(at.join("s3/settings.json"), "{}").unwrap();
+    bad(at, "evaluate merge s1 s2 s3", 1, &["settings.json", "not an evaluation"]);
+
+    for (changed, word) in [
+        ("--nfe 2 --count 7 --batch 2 --shard 1/3", "count = 6, not 7"),
+        ("--nfe 2 --count 6 --batch 1 --shard 1/3", "batch = 2, not 1"),
+        ("--nfe 2 --count 6 --batch 2 --shard 1/3 --seed 9", "seed = 0, not 9"),
+        ("--nfe 3 --count 6 --batch 2 --shard 1/3", "samplers"),
+        ("--nfe 2 --count 6 --batch 2 --shard 1/3 --model mnist-ve", "mnist-ve"),
+        ("--nfe 2 --count 6 --batch 2 --shard 2/3", "shard = \"1/3\", not \"2/3\""),
+    ] {
+        let command = format!("evaluate --device cpu --dataset synthetic --samplers ddim --out s1 {changed}");
+        bad(at, &command, 2, &["--out", "another folder", word]);
+    }
+    for (wrong, words) in [
+        ("--shard 4/3", &["1/3, 2/3 or 3/3"][..]),
+        ("--shard 0/3", &["1/3, 2/3 or 3/3"]),
+        ("--shard 4/4", &["nothing to draw", "3 batches"]),
+        ("--shard 1/3 --save", &["--save"]),
+        ("--save", &["shipped"]),
+        ("--classifier mnist-vp", &["not a classifier"]),
+    ] {
+        let code = if wrong.starts_with("--classifier") { 1 } else { 2 };
+        bad(at, &format!("{few} {wrong} --out wrong"), code, words);
+    }
+    let start = "evaluate --device cpu --dataset synthetic --out wrong";
+    bad(at, &format!("{start} --count 3"), 2, &["--count", "4 to"]);
+    bad(at, &format!("{start} --batch 0"), 2, &["--batch"]);
+    bad(at, &format!("{start} --samplers ode,pc --nfe 2"), 2, &["ode cannot work with 2", "raise --nfe"]);
+    bad(at, &format!("{start} --samplers leapfrog"), 2, &["dpmpp_2m"]);
+}
+
+fn an_interrupted_evaluation_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let long = "evaluate --device cpu --dataset synthetic --samplers ddim --nfe 4 --count 100000 --batch 2 --out long";
+    let child = scorefield(at, long).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let patience = Instant::now() + Duration::from_secs(120);
+    while !at.join("long/00-ddim/00001.safetensors").exists() {
+        assert!(Instant::now() < patience, "no batch was drawn in two minutes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(interrupt.success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "Ctrl-C keeps what is drawn and is no failure");
+    assert!(said.contains("the same command goes on"), "{said}");
+    let files = std::fs::read_dir(at.join("long/00-ddim")).unwrap().count();
+    for batch in 0..files {
+        Judged::load(&at.join(format!("long/00-ddim/{batch:05}.safetensors")), 2).unwrap();
+    }
+}
+
+fn numbers_are_saved_into_the_card() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let model = at.join("mine.safetensors");
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/web/models/mnist-vp.safetensors"), &model).unwrap();
+    let command = "evaluate --model mine.safetensors --device cpu --dataset synthetic --samplers ddim,heun --nfe 3 \
+                   --count 4 --save --json";
+    let said = good(at, command);
+    let results: Value = serde_json::from_str(&said).unwrap();
+    let card = || ModelFile::parse("mine", &std::fs::read(&model).unwrap()).unwrap().card;
+    let saved = serde_json::json!(card().quality);
+    assert_eq!(saved.as_array().unwrap().len(), 2);
+    for (saved, row) in saved.as_array().unwrap().iter().zip(&results["rows"].as_array().unwrap()[1..]) {
+        for field in ["sampler", "nfe", "count", "recognised", "class_entropy", "frechet"] {
+            assert_eq!(saved[field], row[field], "{field}");
+        }
+    }
+    // The card's own figures do not make it another model.
+    assert_eq!(good(at, command), said);
+}
