@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Browser, Gpu};
+use crate::harness::{Browser, Gpu, WASM_BYTES};
 use crate::native::first_estimate;
 use crate::networks::Network;
 use crate::peaks;
@@ -81,14 +81,15 @@ fn memory(page: &mut Page, engine: Engine, report: &mut Report) {
         ]);
     }
     for (i, what) in ["wasm memory", "JavaScript heap", "GPU buffers"].into_iter().enumerate() {
-        report.memory(engine.device, what, "2,000 sampling steps", [sizes[0][i], sizes[1][i]]);
+        let bytes = [sizes[0][i], sizes[1][i]];
+        // Without a GPU there are no buffers.
+        if bytes != [0.0; 2] {
+            report.memory(engine.device, what, "2,000 sampling steps", bytes);
+        }
     }
 }
 
 const COUNT: &str = include_str!("page/count.js");
-/// The glue is loaded, and then gives the same module again.
-const WASM_BYTES: &str = "const glue = await import(new URL('wasm/page.js', location.href));
-    (await glue.default()).memory.buffer.byteLength";
 
 /// The same networks in onnxruntime-web, from the files that PyTorch has written.
 pub fn onnxruntime(stage: &Path, peers: &Path, networks: &[Network], report: &mut Report) {

@@ -445,8 +445,8 @@ impl Report {
         writeln!(
             out,
             "\n## What an evaluation sends to WebGPU\n\nCounted in the browser, for one evaluation inside a run of Heun's method with batch 16; in brackets the whole of\n\
-             a run of one evaluation. Buffers and programs are made once and used again (the pool and cache of cubecl); bind\n\
-             groups are cubecl's own, a new one per dispatch.\n"
+             a run of one evaluation. Programs are made once (cubecl's cache). Tensors and read-backs take their memory from\n\
+             cubecl's pool, which makes no buffer once it is warm. cubecl makes a bind group per dispatch.\n"
         )?;
         let head: Vec<&str> = names.keys().map(String::as_str).collect();
         writeln!(out, "| network | {} |\n|---|{}", head.join(" | "), "---:|".repeat(head.len()))?;

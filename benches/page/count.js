@@ -33,9 +33,14 @@ globalThis.repeats = 0;
   after(GPUComputePassEncoder, 'dispatchWorkgroupsIndirect', dispatched);
   after(GPUDevice, 'createBindGroup', () => (counts['bind groups'] += 1));
   after(GPUQueue, 'submit', () => (counts.submits += 1));
-  after(GPUDevice, 'createBuffer', ({ args: [{ size }] }) => {
+  // Bytes of buffers that were neither destroyed nor collected as garbage.
+  const collected = new FinalizationRegistry((size) => (counts.bytes -= size));
+  after(GPUDevice, 'createBuffer', ({ args: [{ size }], result }) => {
     counts.buffers += 1;
     counts.bytes += size;
+    collected.register(result, size, result);
   });
-  after(GPUBuffer, 'destroy', ({ self }) => (counts.bytes -= self.size));
+  after(GPUBuffer, 'destroy', ({ self }) => {
+    if (collected.unregister(self)) counts.bytes -= self.size;
+  });
 }

@@ -14,7 +14,7 @@ use scorefield::{
 use serde_json::{Value, json};
 
 use super::{
-    harness::{Browser, Gpu},
+    harness::{Browser, Gpu, WASM_BYTES},
     site::{Site, dist},
     visit::PATIENCE,
 };
@@ -27,6 +27,7 @@ trials! {
         interpolation_of_the_page_is_the_native_one,
         cancel_takes_effect_within_a_step,
         mistakes_of_the_caller_are_named,
+        two_thousand_steps_leave_nothing_behind,
     ],
 }
 
@@ -167,6 +168,23 @@ fn mistakes_of_the_caller_are_named() {
 }
 
 /// A page that uses the API by itself, in the global `engine`.
+/// On the CPU; `make bench` measures the same on WebGPU, where it takes minutes.
+fn two_thousand_steps_leave_nothing_behind() {
+    let mut api = Api::open("cpu", Gpu::None);
+    let mut sizes = |n_steps: usize| {
+        let request =
+            json!({"model": "mnist-vp", "sampler": "euler", "options": {"n_steps": n_steps}, "count": 1});
+        api.call("sample", &request);
+        let wasm = api.browser.eval_in_worker(WASM_BYTES).as_f64().expect("bytes");
+        [wasm, api.browser.worker_heap()]
+    };
+    let (before, after) = (sizes(200), sizes(2000));
+    figure(format_args!("worker, bytes of wasm and JavaScript: {before:?}, 2,000 steps later {after:?}"));
+    assert_eq!(before[0], after[0], "wasm memory has grown");
+    // One object of 100 bytes a step would be twice as much.
+    assert!(after[1] - before[1] < 1e5, "{} bytes of JavaScript more", after[1] - before[1]);
+}
+
 struct Api {
     browser: Browser,
     _site: Site,
