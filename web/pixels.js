@@ -62,6 +62,23 @@ export function withChannels(picture, channels) {
   return { ...picture, channels, data };
 }
 
+/** A picture in as many channels whose colours are all their mean: the brightness that colorization keeps. */
+export function grey(picture) {
+  const { channels, height, width, data } = picture;
+  const plane = height * width;
+  const mean = Uint8ClampedArray.from({ length: plane }, (_, i) => {
+    let sum = 0;
+    for (let c = 0; c < channels; c++) sum += data[c * plane + i];
+    return Math.round(sum / channels);
+  });
+  return { ...picture, data: Uint8ClampedArray.from(data, (_, i) => mean[i % plane]) };
+}
+
+/** The means of squares of `factor` x `factor` pixels, as a picture that is so much smaller. */
+export function reduced(picture, factor) {
+  return resampled(picture, picture.width / factor, picture.height / factor);
+}
+
 /** Dark ink on paper as light ink on black: the paper's tone (the median) becomes black, the darkest ink white. */
 export function inkOnBlack(picture) {
   const sorted = picture.data.slice().sort();
