@@ -23,25 +23,27 @@ export function classRequest({ class: chosen, guidance }) {
 
 export class ClassFields {
   #app;
+  #holder;
   #title = make('label');
   #select = make('select', { name: 'class' });
-  #field = make('div', { className: 'field', hidden: true }, this.#title, this.#select);
   #guidance = make('div');
 
   /** `id` is that of the field. */
   constructor(holder, id, app) {
     this.#app = app;
+    this.#holder = holder;
     this.#select.id = this.#title.htmlFor = id;
     this.#select.addEventListener('change', () =>
       app.update({ class: this.#select.value === '' ? null : Number(this.#select.value) }),
     );
-    holder.append(this.#field, this.#guidance);
+    holder.append(make('div', { className: 'field' }, this.#title, this.#select), this.#guidance);
+    holder.hidden = true;
   }
 
   refresh() {
     const { state, model } = this.#app;
     const count = classesOf(model);
-    this.#field.hidden = count === 0;
+    this.#holder.hidden = count === 0;
     this.#title.textContent = model.card.dataset === 'mnist' ? 'Digit' : 'Class';
     const classes = Array.from({ length: count }, (_, i) => ({ name: String(i), title: String(i) }));
     fillSelect(this.#select, [{ name: '', title: 'Any' }, ...classes], state.class ?? '');

@@ -5,13 +5,15 @@ import { maskPicture } from './mask.js';
 import { normals } from './noise.js';
 import { grey, reduced, toBytes, toFloats } from './pixels.js';
 
-/** How a missing pixel is shown: a colour that no grey model draws. */
-const HOLE = [147, 120, 200];
+/** How a missing pixel is shown, here and on the pad. */
+export const HOLE = [196, 86, 31];
 
 /**
- * Each kind: its name in the API, words for the visitor; what it needs a sampler for (a part of the image is `known`, or
- * the image is a `start`); the key of its setting in the state, and the form field for it; why nothing can be drawn
- * yet, if so; and what the model is given.
+ * Each kind has its name in the API and words for the visitor, and
+ *   purpose  what it needs a sampler for: a part of the image is `known`, or the image is a `start`
+ *   setting  the key of its setting in the state; `option(shape)` describes a form field for it
+ *   refuse   why a model with images of a shape cannot do it, if so; `missing` why nothing can be drawn yet
+ *   given    what the model is given of a picture, as a condition and as a picture
  */
 export const KINDS = [
   {
@@ -36,7 +38,7 @@ export const KINDS = [
     title: 'Colour',
     help: 'Only the brightness of the picture is kept: the mean of red, green and blue. The colours are drawn anew.',
     purpose: 'known',
-    missing: ({ channels }) => (channels === 3 ? '' : 'Colour needs a model of colour images; this one draws in grey.'),
+    refuse: ({ channels }) => (channels === 3 ? '' : 'Colour needs a model of colour images; this one draws in grey.'),
     given(picture) {
       const known = grey(picture);
       return { picture: known, condition: { colorize: { image: toFloats(known.data) } } };
@@ -47,6 +49,7 @@ export const KINDS = [
     title: 'Sharpen detail',
     help: 'The picture is made smaller, and drawn anew from that in full size: super-resolution.',
     purpose: 'known',
+    refuse: (shape) => (factorsFor(shape).length ? '' : 'The images of this model cannot be reduced.'),
     missing: (shape, { factor }) =>
       factorsFor(shape).includes(factor) ? '' : `Images of this model cannot be reduced to 1/${factor}.`,
     setting: 'factor',
@@ -68,25 +71,22 @@ export const KINDS = [
     title: 'Redraw',
     help: 'The picture is a sketch: noise is added to it, and removed again by the model (SDEdit).',
     purpose: 'start',
-    missing: () => '',
     setting: 'strength',
     option: () => ({
       title: 'Strength',
       help: 'A little keeps the picture with its faults; 1 forgets it.',
       min: 0.01,
       max: 1,
+      isLog: false,
     }),
-    given: (picture, { strength }) => ({
-      picture,
-      condition: { edit: { image: toFloats(picture.data), strength } },
-    }),
+    // Not a picture to show: the noise is drawn with the results.
+    given: (picture, { strength }) => ({ condition: { edit: { image: toFloats(picture.data), strength } } }),
   },
   {
     name: 'denoise',
     title: 'Clean up',
-    help: 'Noise of the seed is added to the picture; what is drawn are pictures that may be behind it.',
+    help: 'The picture gets noise, of the seed below. The results are pictures that may be behind it.',
     purpose: 'start',
-    missing: () => '',
     setting: 'noise',
     option: () => ({
       title: 'Noise',

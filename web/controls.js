@@ -71,10 +71,9 @@ function numberInput(option, value, onInput) {
 /**
  * A slider that does the same as the number field beside it for mouse and touch; it is hidden from assistive
  * technology because the field is already there. Positions are logarithmic where the range spans
- * decades: 10 to 2000 steps, say.
+ * decades, 10 to 2000 steps, say, unless the option says otherwise.
  */
-function sliderFor({ min, max, integer }, input) {
-  const isLog = min > 0 && max / min > 30;
+function sliderFor({ min, max, integer, isLog = min > 0 && max / min > 30 }, input) {
   const toValue = (position) => (isLog ? min * (max / min) ** position : min + (max - min) * position);
   const toPosition = (value) =>
     isLog ? Math.log(value / min) / Math.log(max / min) : (value - min) / (max - min);

@@ -88,10 +88,11 @@ export class EditView {
   /** Why nothing can be drawn yet, as a sentence. */
   get #missing() {
     const { model, state } = this.#app;
-    return this.#picture.missing || this.#kind.missing(shapeOf(model), state);
+    const [{ refuse, missing }, shape] = [this.#kind, shapeOf(model)];
+    return this.#picture.missing || refuse?.(shape) || missing?.(shape, state);
   }
 
-  /** What the model is given of the picture: `{picture, condition}`. */
+  /** What the model is given of the picture: `{condition, picture}`. */
   #given() {
     return this.#kind.given(this.#picture.fitted(this.#app.model), this.#app.state);
   }
@@ -103,15 +104,13 @@ export class EditView {
 
   /** The controls of what is to be done. */
   #showKind() {
-    const { state, model } = this.#app;
-    const shape = shapeOf(model);
+    const shape = shapeOf(this.#app.model);
     for (const radio of findAll('.kinds input', this.#form)) {
-      const kind = kindOf({ mode: radio.value });
-      radio.checked = kind === this.#kind;
-      radio.disabled = kind.name === 'colorize' && Boolean(kind.missing(shape, state));
+      radio.checked = radio.value === this.#kind.name;
+      radio.disabled = Boolean(kindOf({ mode: radio.value }).refuse?.(shape));
     }
-    const why = KINDS.find(({ name }) => name === 'colorize').missing(shape, state);
-    find('.kind-refused', this.#form).textContent = why;
+    const refusals = KINDS.map((kind) => kind.refuse?.(shape)).filter(Boolean);
+    find('#kinds-refused').textContent = refusals.join(' ');
     find('.kind-help', this.#form).textContent = this.#kind.help;
     find('.mask', this.#form).hidden = this.#kind.name !== 'inpaint';
     find('.kind-option', this.#form).replaceChildren(...this.#settingField());
@@ -133,21 +132,17 @@ export class EditView {
     const { model } = this.#app;
     const picture = this.#picture.missing ? null : this.#picture.fitted(model);
     if (this.#kind.name === 'inpaint') this.#mask.refresh(picture);
-    const given = this.#missing ? null : this.#given().picture;
-    this.#figure('.input', picture);
-    this.#figure('.given', given);
-  }
-
-  #figure(selector, picture) {
-    const canvas = find(selector, this.#section);
-    canvas.classList.toggle('empty', !picture);
-    if (picture) show(canvas, picture);
-    else canvas.width = canvas.height = 28; // also clears it
+    const given = this.#missing ? {} : this.#given();
+    show(find('.input', this.#section), picture);
+    const canvas = find('.given', this.#section);
+    show(canvas, given.picture);
+    canvas.parentElement.hidden = Boolean(given.condition && !given.picture);
   }
 
   #kinds() {
-    const radios = KINDS.map(({ name, title }) => {
+    const radios = KINDS.map(({ name, title, refuse }) => {
       const radio = make('input', { type: 'radio', name: 'mode', value: name });
+      if (refuse) radio.setAttribute('aria-describedby', 'kinds-refused');
       radio.addEventListener('change', () => this.#app.update({ mode: name }));
       return make('label', {}, radio, make('span', { textContent: title }));
     });

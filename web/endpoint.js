@@ -181,11 +181,9 @@ export class EndpointView {
     const endpoint = this.#endpoint;
     const isKnownSeed = this.#result?.key === JSON.stringify([this.#app.state.model, endpoint]);
     const picture = endpoint.kind === 'seed' ? isKnownSeed && this.#result.picture : this.#picture();
-    const isEmpty = Boolean(this.missing) || !picture;
-    canvas.classList.toggle('empty', isEmpty);
-    if (isEmpty)
-      canvas.width = canvas.height = 28; // also clears it
-    else show(canvas, this.#app.model ? fitted(picture, shapeOf(this.#app.model)) : picture);
+    const { model } = this.#app;
+    if (this.missing || !picture) show(canvas, null);
+    else show(canvas, model ? fitted(picture, shapeOf(model)) : picture);
     const note = this.missing || this.#describe(isKnownSeed);
     find('.endpoint-note', this.#root).textContent = note;
     const name = this.#name[0].toUpperCase() + this.#name.slice(1);

@@ -21,7 +21,8 @@ export function checked({ state, loose, notes }, { engine, digits }) {
 
   const classes = classesOf(models.find(({ name }) => name === model));
   if (next.class !== null && next.class >= classes) {
-    notes.push(`The model ${model} has ${classes ? `the classes 0 to ${classes - 1}` : 'learned no classes'}.`);
+    const learned = classes ? `has the classes 0 to ${classes - 1}` : 'has learned no classes';
+    notes.push(`The link asks for class ${next.class}, but the model ${model} ${learned}.`);
     next.class = null;
   }
   for (const key of ['a', 'b', 'image']) {

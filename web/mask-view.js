@@ -1,12 +1,13 @@
 // Where a picture's missing part is chosen: buttons for presets, and a pad over the picture to paint on.
 
+import { HOLE } from './conditions.js';
 import { find, make } from './dom.js';
 import { createPad } from './draw.js';
 import { PRESETS, maskPicture } from './mask.js';
 import { shapeOf, show } from './pixels.js';
 
-/** Paint that shows what lies below it; the second colour of the page, dark or light. */
-const INK = '#c4561fe0';
+/** The paint lets the picture shine through. */
+const INK = `rgb(${HOLE.join(' ')} / 0.85)`;
 
 export class MaskView {
   #app;
@@ -39,8 +40,7 @@ export class MaskView {
     const { state, model } = this.#app;
     const shape = shapeOf(model);
     this.#mark();
-    if (picture) show(this.#picture, picture);
-    this.#picture.hidden = !picture;
+    show(this.#picture, picture);
     this.#picture.parentElement.style.aspectRatio = `${shape.width} / ${shape.height}`;
     const key = this.#key();
     if (key !== this.#shown) this.#showPaint(maskPicture(state.mask, shape)); // else what can be undone would be lost

@@ -32,7 +32,13 @@ export function paint(image, { channels, height, width, data }, left = 0, top = 
   }
 }
 
+/** Shows a picture; without one the canvas is marked as empty. */
 export function show(canvas, picture) {
+  canvas.classList.toggle('empty', !picture);
+  if (!picture) {
+    canvas.width = canvas.height = 1; // another size also clears it; to the same one, Chromium shows black
+    return;
+  }
   canvas.width = picture.width;
   canvas.height = picture.height;
   const image = new ImageData(picture.width, picture.height);

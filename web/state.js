@@ -33,7 +33,7 @@ export function initialState() {
     mode: 'inpaint',
     mask: { preset: 'bottom' },
     factor: 4,
-    strength: 0.5,
+    strength: 0.3,
     noise: 0.5,
     results: 4,
     run: false,

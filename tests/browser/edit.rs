@@ -207,8 +207,8 @@ fn a_mask_is_painted_by_keyboard_and_by_pointer() {
     visit.open(
         "#task=edit&device=cpu&model=mnist-vp&image=digit:4&mode=inpaint&mask=top&seed=3&results=1&n_steps=3",
     );
-    // The hole is red 147, a tone that hardly a digit has.
-    let holes = |visit: &mut Visit| visit.picture(GIVEN).pixels.iter().filter(|v| **v == 147).count();
+    // The hole is red 196, a tone that hardly a digit has.
+    let holes = |visit: &mut Visit| visit.picture(GIVEN).pixels.iter().filter(|v| **v == 196).count();
     assert!((392..400).contains(&holes(&mut visit)));
     visit.browser.eval(
         "Array.from(document.querySelectorAll('#edit .mask button')).find((b) => b.textContent == 'Clear').click()",
@@ -240,7 +240,7 @@ fn a_mask_is_painted_by_keyboard_and_by_pointer() {
     assert!(visit.hash().contains("&mask=28x28:"), "{}", visit.hash());
     let (grid, given) = (visit.picture(GRID), visit.picture(GIVEN));
     let input = visit.picture(INPUT).pixels;
-    let known = (0..784).filter(|&i| given.pixels[i] != 147);
+    let known = (0..784).filter(|&i| given.pixels[i] != 196);
     assert!(known.clone().all(|i| grid.pixels[i] == input[i]), "a known pixel has changed");
     visit.browser.reopen();
     visit.ready();
@@ -261,10 +261,10 @@ fn colour_needs_a_colour_model() {
     let disabled = "document.querySelector('#edit [value=colorize]').disabled";
     assert_eq!(visit.browser.eval(disabled), true);
     let reason = "Colour needs a model of colour images; this one draws in grey.";
-    assert_eq!(visit.text("#edit .kind-refused"), reason);
+    assert_eq!(visit.text("#kinds-refused"), reason);
     visit.set("#edit-model", COLOUR);
     assert_eq!(visit.browser.eval(disabled), false);
-    assert_eq!(visit.text("#edit .kind-refused"), "");
+    assert_eq!(visit.text("#kinds-refused"), "");
     visit.click("#edit [value=colorize]");
     visit.set("#edit-model", "mnist-vp");
     visit.start(EDIT);
