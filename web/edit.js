@@ -66,21 +66,20 @@ export class EditView {
     if (!isValid(this.#form)) return;
     const missing = this.#missing;
     if (missing) return app.showError(missing);
-    const { model, seed, results } = app.state;
-    const options = app.optionsFor(this.#kind.purpose);
-    const { title } = this.#kind;
-    const request = {
-      ...{ model, sampler: app.sampler(this.#kind.purpose).name, options, seed, count: results },
-      ...{ preview_every: previewEvery(options), condition: this.#given().condition },
-      ...classRequest(app.state),
-    };
+    const { model, seed, results: count } = app.state;
+    const { title, purpose } = this.#kind;
+    const sampler = app.sampler(purpose).name;
+    const options = app.optionsFor(purpose);
+    const preview_every = previewEvery(options);
+    const { condition } = this.#given();
+    const request = { model, sampler, options, seed, count, preview_every, condition, ...classRequest(app.state) };
     this.#gallery.begin();
     await app.run({
       runner: this.#runner,
       work: (hooks) => app.engine.sample(request, hooks),
       onPreview: (preview) => this.#fill(() => this.#gallery.show(preview)),
       onResult: (result) =>
-        this.#fill(() => this.#gallery.end(result, `${plural(results, 'result')} of “${title}”, seed ${seed}`)),
+        this.#fill(() => this.#gallery.end(result, `${plural(count, 'result')} of “${title}”, seed ${seed}`)),
       retry: () => this.start(),
     });
   }

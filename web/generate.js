@@ -54,10 +54,8 @@ export class GenerateView {
     const { model, seed, count } = app.state;
     const sampler = app.sampler('generate').name;
     const options = app.optionsFor('generate');
-    const request = {
-      ...{ model, sampler, options, seed, count, preview_every: previewEvery(options) },
-      ...classRequest(app.state),
-    };
+    const preview_every = previewEvery(options);
+    const request = { model, sampler, options, seed, count, preview_every, ...classRequest(app.state) };
     this.#gallery.begin();
     await app.run({
       runner: this.#runner,

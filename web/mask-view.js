@@ -6,9 +6,6 @@ import { createPad } from './draw.js';
 import { PRESETS, maskPicture } from './mask.js';
 import { shapeOf, show } from './pixels.js';
 
-/** The paint lets the picture shine through. */
-const INK = `rgb(${HOLE.join(' ')} / 0.85)`;
-
 export class MaskView {
   #app;
   #buttons;
@@ -26,10 +23,11 @@ export class MaskView {
       button.addEventListener('click', () => app.update({ mask: { preset: name } }));
       return button;
     });
-    const label = 'The picture; paint over what is missing';
     root.append(make('div', { className: 'presets', role: 'group', 'aria-label': 'Missing part' }, ...this.#buttons));
     this.#showPaint = createPad(root, {
-      ...{ label, ink: INK, below: [this.#picture] },
+      label: 'The picture; paint over what is missing',
+      ink: `rgb(${HOLE.join(' ')})`,
+      below: [this.#picture],
       onChange: (paint) => this.#paint(paint),
     });
     find('.pad', root).classList.add('over');

@@ -142,7 +142,8 @@ fn every_kind_draws_the_native_picture_and_its_link_shows_it_again() {
             "upscale" => {
                 let factor = what["factor"].as_u64().expect("a factor") as usize;
                 assert!(setting.ends_with(&format!("factor={factor}")));
-                assert!(relative_error(&image, &block_means(&digit, factor)) < 0.51 / 255.0 / 0.9);
+                let off = image.iter().zip(block_means(&digit, factor)).map(|(a, b)| (a - b).abs());
+                assert!(off.fold(0.0, f32::max) < 0.51 / 255.0, "not the means of squares");
             }
             "edit" => assert_eq!((image, &what["strength"]), (digit.clone(), &json!(0.4))),
             // 784 normal numbers: their deviation is known to 2.5 %.
