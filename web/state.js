@@ -48,7 +48,7 @@ export function isState(hash) {
 /** Reads a hash over `state`. What cannot be read becomes a sentence in `notes`; the rest still holds. */
 export function readHash(hash, state) {
   const notes = [];
-  const read = { run: false, class: null };
+  const read = { run: false };
   const loose = {};
   for (const [key, text] of new URLSearchParams(hash.slice(1))) {
     const isOurs = Object.hasOwn(READERS, key);
@@ -59,6 +59,7 @@ export function readHash(hash, state) {
   }
   const { sampler, ...rest } = read;
   const next = { ...state, ...rest };
+  if (next.task === 'generate' || next.task === 'edit') next.class = read.class ?? null; // a link to any has no class
   if (sampler) next.samplers = { ...state.samplers, [purposeOf(next)]: sampler };
   return { state: next, loose, notes };
 }
