@@ -56,7 +56,26 @@ export { ScorefieldError };
  * @property {Object<string, number|string>} [options]  Left-out options take their defaults.
  * @property {number} [seed]           0
  * @property {number} [count]          16
+ * @property {number} [class]          Draw this class only: 0 to one less than `card.architecture.config.classes` of a
+ *   model that has learned classes. Left out: any.
+ * @property {number} [guidance]       How far to go in the class's direction, 0 to 100: 1 (default) is what the model
+ *   learned, more is clearer and less varied. Each step takes two network evaluations where it is neither 0 nor 1.
+ * @property {Condition} [condition]   What is known of the images.
  * @property {number} [preview_every]  Steps between previews; 0 (default) sends none.
+ *
+ * @typedef {{inpaint: {image: Float32Array, mask: Float32Array}}
+ *   | {colorize: {image: Float32Array}}
+ *   | {upscale: {image: Float32Array, factor: number}}
+ *   | {edit: {image: Float32Array, strength: number}}
+ *   | {denoise: {image: Float32Array, sigma: number}}} Condition
+ *   One of five. Images are [channels, height, width] in [0, 1].
+ *   - inpaint: the pixels of `image` where `mask` [height, width] is 1; the result has them exactly.
+ *   - colorize: the brightness of `image`, the mean of its three channels.
+ *   - upscale: `image` [channels, height / factor, width / factor] holds the means of squares of pixels.
+ *   - edit: roughly `image`. It is noised up to time `strength`, 0.01 to 1, and samples start there (SDEdit).
+ *   - denoise: `image` with noise of standard deviation `sigma`, black being 0 and white 1.
+ *   Where a part is known (the first three) `pc` with `n_corrector: 4` is a good sampler; for the others `pc` with
+ *   `n_corrector: 0`, since corrector and Langevin steps forget where they started.
  *
  * @typedef {{seed: number, index: number} | {pixels: Float32Array}} Endpoint
  *   A latent drawn from a seed, or a picture [channels, height, width] in [0, 1] that is encoded.

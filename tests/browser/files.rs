@@ -37,7 +37,7 @@ fn site(alter: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static
     let broken = Arc::new(AtomicBool::new(true));
     let flag = broken.clone();
     let site = Site::serve_altered(dist().expect("a built page"), move |path, bytes| {
-        if flag.load(Ordering::Relaxed) { alter(path, bytes) } else { Some(bytes) }
+        if flag.load(Ordering::Relaxed) { alter(path, bytes?) } else { bytes }
     });
     (site, broken)
 }
@@ -129,7 +129,7 @@ fn weights_are_kept_for_the_next_visit() {
         if path == WEIGHTS {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        Some(bytes)
+        bytes
     });
     let mut visit = Visit::to(site, Gpu::None);
     let hash = format!("{HASH}&run=1");

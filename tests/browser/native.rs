@@ -33,7 +33,7 @@ trials! {
 
 /// The largest difference of a value, relative to the largest value of the pictures (1 to 10, since few steps do
 /// not finish an image). Both compute in f32 in another order; a wrong draw or option would be off by 0.1 or more.
-const TOLERANCE: f64 = 3e-4;
+pub const TOLERANCE: f64 = 3e-4;
 
 /// The same for interpolation. Encoding starts where the noise is a hundredth of the data or less, and the score
 /// there magnifies rounding.
@@ -144,6 +144,12 @@ fn mistakes_of_the_caller_are_named() {
         ("sample", json!({"model": "mnist-vp", "sampler": "pc", "options": {"predictor": 1}}), "one of"),
         ("sample", json!({"model": "mnist-vp", "sampler": "pc", "count": 0}), "1 to"),
         ("sample", json!({"model": "mnist-vp"}), "sampler"),
+        ("sample", json!({"model": "mnist-vp", "sampler": "pc", "class": 99}), "the class = 99"),
+        (
+            "sample",
+            json!({"model": "mnist-vp", "sampler": "pc", "condition": {"edit": {"image": [1], "strength": 0.5}}}),
+            "give 1 x 28 x 28",
+        ),
         (
             "interpolate",
             json!({"model": "mnist-vp", "a": {"seed": 1}, "b": {"seed": 2}, "frames": 1}),
@@ -245,7 +251,7 @@ fn sample(model: &str, sampler: &str, options: &Value, seed: u64, count: usize) 
 }
 
 /// One of the test digits that come with the page, as pixel values.
-fn test_digit(index: usize) -> Vec<f32> {
+pub fn test_digit(index: usize) -> Vec<f32> {
     let file = fs::read(dist().expect("a built page").join("digits.json")).expect("the test digits");
     let digits: Value = serde_json::from_slice(&file).expect("JSON");
     let pixels = BASE64_STANDARD.decode(digits["pixels"].as_str().expect("text")).expect("base64");
