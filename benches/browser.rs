@@ -184,7 +184,7 @@ fn first_visits(dist: &Path, device: &str, report: &mut Report) {
         if path.ends_with(".safetensors") {
             thread::sleep(WEIGHTS_TAKE);
         }
-        Some(bytes)
+        bytes
     });
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for _ in 0..VISITS {
