@@ -199,7 +199,7 @@ fn gpu_is_prepared_during_the_download() {
         while path == WEIGHTS && flag.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(20));
         }
-        Some(bytes)
+        bytes
     });
     let mut visit = Visit::to(site, Gpu::Software);
     visit.open(&format!("{}&run=1", HASH.replace("device=cpu", "device=gpu")));
