@@ -1,12 +1,14 @@
 //! The built page in Chromium: the networks through the page's own API, onnxruntime-web beside them, and the first visit.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Browser, Gpu};
+use crate::harness::{Browser, Gpu, WASM_BYTES};
 use crate::native::first_estimate;
 use crate::networks::Network;
 use crate::peaks;
@@ -26,7 +28,9 @@ const PAGES: [(&str, &str); 4] = [
 
 /// Our networks in the browser, and the page's first picture.
 pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report) {
-    first_visits(dist, report);
+    for device in ["cpu", "gpu"] {
+        first_visits(dist, device, report);
+    }
     for file in fs::read_dir(dist).expect("the built page").flatten().filter(|file| file.path().is_file()) {
         fs::copy(file.path(), stage.join(file.file_name())).expect("a place for the stage");
     }
@@ -34,6 +38,7 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
     let mut page = Page::open(stage, "bench.html", report);
     for (engine, kind) in [(Engine::WASM, "cpu"), (Engine::WEBGPU, "gpu")] {
         let name = page.call("start", json!([kind]));
+        page.browser.eval_in_worker(COUNT);
         let peak = match kind {
             "cpu" => page.number("wasmPeak", json!([peaks::SECONDS])),
             _ => page.number("gpuPeak", json!([peaks::WGSL, peaks::GROUPS, peaks::DISPATCH, peaks::SECONDS])),
@@ -45,9 +50,46 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
             report.forward(engine, network, |batch| {
                 time(|nfe| page.number("seconds", json!([kind, network.name, batch, nfe])))
             });
+            if kind == "gpu" {
+                let once = page.counts(network, 1);
+                let thrice = page.counts(network, 3);
+                report.counts(network, once, thrice);
+                page.browser.eval_in_worker(&format!("repeats = {REPEATS}"));
+                let repeated =
+                    time(|nfe| page.number("seconds", json!([kind, network.name, CONVOLVED, nfe])));
+                page.browser.eval_in_worker("repeats = 0");
+                report.repeated_convolutions(engine, network, CONVOLVED, repeated, REPEATS);
+            }
+        }
+        memory(&mut page, engine, report);
+    }
+}
+
+/// Batch and extra runs of the convolutions that are timed by themselves.
+const CONVOLVED: usize = 16;
+pub const REPEATS: usize = 2;
+
+/// What 2,000 steps leave behind in the worker, after 200 that warm up.
+fn memory(page: &mut Page, engine: Engine, report: &mut Report) {
+    let mut sizes = Vec::new();
+    for steps in [200, 2000] {
+        page.number("steps", json!(["mnist-vp", steps]));
+        sizes.push([
+            page.browser.eval_in_worker(WASM_BYTES).as_f64().expect("bytes"),
+            page.browser.worker_heap(),
+            page.browser.eval_in_worker("counts.bytes").as_f64().expect("bytes"),
+        ]);
+    }
+    for (i, what) in ["wasm memory", "JavaScript heap", "GPU buffers"].into_iter().enumerate() {
+        let bytes = [sizes[0][i], sizes[1][i]];
+        // Without a GPU there are no buffers.
+        if bytes != [0.0; 2] {
+            report.memory(engine.device, what, "2,000 sampling steps", bytes);
         }
     }
 }
+
+const COUNT: &str = include_str!("page/count.js");
 
 /// The same networks in onnxruntime-web, from the files that PyTorch has written.
 pub fn onnxruntime(stage: &Path, peers: &Path, networks: &[Network], report: &mut Report) {
@@ -110,33 +152,51 @@ impl Page {
         self.call(function, arguments).as_f64().expect("a number")
     }
 
+    /// What `nfe` evaluations send to WebGPU, by name.
+    fn counts(&mut self, network: &Network, nfe: usize) -> BTreeMap<String, f64> {
+        let counts = |page: &mut Self| -> BTreeMap<String, f64> {
+            serde_json::from_value(page.browser.eval_in_worker("counts")).expect("numbers")
+        };
+        let before = counts(self);
+        self.number("seconds", json!(["gpu", network.name, CONVOLVED, nfe]));
+        counts(self).into_iter().map(|(name, count)| (name.clone(), count - before[&name])).collect()
+    }
+
     fn floats(&mut self, function: &str, arguments: Value) -> Vec<f32> {
         serde_json::from_value(self.call(function, arguments)).expect("numbers")
     }
 }
 
+/// What 2 MB of weights take on a line of 16 Mbit/s.
+const WEIGHTS_TAKE: Duration = Duration::from_secs(1);
+
 /// From a link to the picture it describes, for a visitor who never came and for one who comes again.
-fn first_visits(dist: &Path, report: &mut Report) {
-    const LINK: &str =
-        "#task=generate&device=cpu&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=10&run=1";
+fn first_visits(dist: &Path, device: &str, report: &mut Report) {
+    let link =
+        format!("#task=generate&device={device}&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=10&run=1");
     const WATCH: &str = "new MutationObserver(() => {
         const text = document.querySelector('#generate .progress-text')?.textContent;
         if (text === 'Done.') window.pictureAt ??= performance.now();
     }).observe(document, { subtree: true, childList: true, characterData: true });";
     const VISITS: usize = 3;
 
-    let site = Site::serve(dist);
+    let site = Site::serve_altered(dist, |path, bytes| {
+        if path.ends_with(".safetensors") {
+            thread::sleep(WEIGHTS_TAKE);
+        }
+        bytes
+    });
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for _ in 0..VISITS {
         let mut browser = Browser::launch(Gpu::Software);
         browser.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": WATCH}));
         for times in [&mut cold, &mut warm] {
             browser.open("about:blank");
-            browser.open(&site.url(LINK));
+            browser.open(&site.url(&link));
             browser.wait_for("window.pictureAt > 0", PATIENCE);
             times.push(browser.eval("window.pictureAt").as_f64().expect("a time") / 1000.0);
         }
     }
-    report.first_picture(Timing::of(cold), Timing::of(warm));
+    report.first_picture(device, Timing::of(cold), Timing::of(warm));
     report.download(&dist.join("wasm/page_bg.wasm"));
 }

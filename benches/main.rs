@@ -55,4 +55,5 @@ fn main() {
         true => report.write(&networks, Path::new(env!("CARGO_MANIFEST_DIR"))),
         false => report.print(&networks),
     }
+    report.assert_steady();
 }

@@ -1,5 +1,6 @@
 //! The networks in this process: burn-flex on the CPU, and the GPU that wgpu finds.
 
+use std::fs;
 use std::time::Instant;
 
 use burn::tensor::Device;
@@ -7,6 +8,8 @@ use pollster::block_on;
 use scorefield::data::ImageSet;
 use scorefield::device::{self, DeviceChoice};
 use scorefield::model::ScoreModel;
+use scorefield::network::UNetConfig;
+use scorefield::ops::conv;
 use scorefield::rng::Noise;
 use scorefield::sampler::{Run, Sampler};
 use scorefield::training::{Batches, Problem, TrainConfig, Trainer};
@@ -14,7 +17,7 @@ use scorefield::training::{Batches, Problem, TrainConfig, Trainer};
 use crate::networks::Network;
 use crate::peaks;
 use crate::report::{Engine, Report};
-use crate::support::{cpu, values};
+use crate::support::{cpu, tensor, values};
 use crate::timing::time;
 
 pub fn run(networks: &[Network], report: &mut Report) {
@@ -24,6 +27,8 @@ pub fn run(networks: &[Network], report: &mut Report) {
         forward(network, &opened.device, Engine::NATIVE_CPU, report);
         train(network, report);
     }
+    convolutions(&opened.device, Engine::NATIVE_CPU, report);
+    training_memory(report);
     let Ok(opened) = block_on(device::open(DeviceChoice::Gpu)) else {
         return eprintln!("no native GPU: wgpu finds no adapter");
     };
@@ -33,6 +38,56 @@ pub fn run(networks: &[Network], report: &mut Report) {
         report.same(Engine::NATIVE_GPU, network, &found, &first_estimate(network, &cpu()));
         forward(network, &opened.device, Engine::NATIVE_GPU, report);
     }
+    convolutions(&opened.device, Engine::NATIVE_GPU, report);
+}
+
+/// The 3x3 convolutions of the reference U-Nets by themselves, one after another, the last one read back.
+fn convolutions(device: &Device, engine: Engine, report: &mut Report) {
+    const BATCH: usize = 16;
+    for (channels, side) in [(16, 32), (32, 32), (64, 16)] {
+        let normal = |draw, len| Noise::new(9).normal(draw, 1, len);
+        let x = tensor(&normal(0, BATCH * side * side * channels), [BATCH, side, side, channels], device);
+        // Small enough for a chain of any length.
+        let weight = tensor(&normal(1, 9 * channels * channels), [9 * channels, channels], device) * 0.01;
+        let bias = tensor(&normal(2, channels), [channels], device);
+        let timing = time(|n| {
+            let begun = Instant::now();
+            let y = (0..n).fold(x.clone(), |x, _| conv(x, weight.clone(), bias.clone(), 3, 1));
+            values(y);
+            begun.elapsed().as_secs_f64()
+        });
+        let flops = (2 * BATCH * side * side * 9 * channels * channels) as f64;
+        let what = format!("{channels} channels at {side}x{side}, batch {BATCH}");
+        report.convolution(engine, &what, flops, timing.median_ms);
+    }
+}
+
+/// What 5,000 training steps leave behind in this process, after 500 that warm up.
+fn training_memory(report: &mut Report) {
+    let config = TrainConfig {
+        batch: 4,
+        network: UNetConfig { channels: 8, multipliers: vec![1, 1], ..UNetConfig::default() },
+        ..TrainConfig::default()
+    };
+    let images = noise_images([1, 8, 8], 64);
+    let mut trainer = Trainer::new(&config, Problem::measure(&config, &images), &cpu());
+    let mut batches = Batches::new(&images, 0, config.batch, false);
+    let mut resident = |steps: usize| {
+        for _ in 0..steps {
+            block_on(trainer.step(&mut batches)).expect("a finite loss");
+        }
+        resident_bytes()
+    };
+    if let (Some(before), Some(after)) = (resident(500), resident(5000)) {
+        report.memory(Engine::NATIVE_CPU.device, "resident memory", "5,000 training steps", [before, after]);
+    }
+}
+
+/// Memory of this process that is in RAM; `None` where the system does not say.
+fn resident_bytes() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(1024.0 * line.trim().strip_suffix(" kB")?.parse::<f64>().ok()?)
 }
 
 fn forward(network: &Network, device: &Device, engine: Engine, report: &mut Report) {
@@ -58,11 +113,9 @@ pub fn first_estimate(network: &Network, device: &Device) -> Vec<f32> {
     sample(&network.score_model(device), 2, 1).1
 }
 
-fn train(network: &Network, report: &mut Report) {
-    let [channels, height, width] = network.shape;
-    let n = 2 * network.training_batch;
+fn noise_images([channels, height, width]: [usize; 3], n: usize) -> ImageSet {
     let pixels = Noise::new(1).uniform(0, n, channels * height * width);
-    let images = ImageSet {
+    ImageSet {
         name: "noise".into(),
         licence: "none".into(),
         channels,
@@ -70,7 +123,11 @@ fn train(network: &Network, report: &mut Report) {
         width,
         pixels: pixels.into_iter().map(|u| (255.0 * u) as u8).collect(),
         labels: None,
-    };
+    }
+}
+
+fn train(network: &Network, report: &mut Report) {
+    let images = noise_images(network.shape, 2 * network.training_batch);
     let batch = network.training_batch;
     let config = TrainConfig { batch, network: network.config.clone(), ..TrainConfig::default() };
     let mut trainer = Trainer::new(&config, Problem::measure(&config, &images), &cpu());

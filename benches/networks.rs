@@ -31,6 +31,8 @@ pub struct Network {
     pub shape: [usize; 3],
     /// Of one forward pass of one image, two for a multiplication with its addition.
     pub flops: f64,
+    /// Those of [`Self::flops`] in its convolutions outside of attention, nearly all 3x3.
+    pub convolution_flops: f64,
     /// Images of a training step.
     pub training_batch: usize,
     bytes: Vec<u8>,
@@ -87,8 +89,9 @@ impl Network {
             panic!("{} is no U-Net", card.name);
         };
         let shape = [card.channels, card.height, card.width];
-        let flops = flops(&config, shape);
-        Self { name: card.name.clone(), config, shape, flops, training_batch, bytes, card }
+        let [convolution_flops, rest] = flops(&config, shape);
+        let flops = convolution_flops + rest;
+        Self { name: card.name.clone(), config, shape, flops, convolution_flops, training_batch, bytes, card }
     }
 
     fn file(&self) -> ModelFile {
@@ -141,8 +144,9 @@ pub fn stage(networks: &[Network], folder: &Path) {
     write("models/manifest.json".into(), json!(manifest).to_string().as_bytes());
 }
 
-/// Of one image, by the shape of [`UNet`]: convolutions and dense layers, two for a multiplication with its addition.
-fn flops(config: &UNetConfig, [c, h, w]: [usize; 3]) -> f64 {
+/// Of one image, by the shape of [`UNet`], two for a multiplication with its addition: those of the convolutions,
+/// and those of attention and the dense layers.
+fn flops(config: &UNetConfig, [c, h, w]: [usize; 3]) -> [f64; 2] {
     let conv = |pixels: usize, kernel: usize, c_in: usize, c_out: usize| {
         2.0 * (pixels * kernel * kernel * c_in * c_out) as f64
     };
@@ -160,33 +164,39 @@ fn flops(config: &UNetConfig, [c, h, w]: [usize; 3]) -> f64 {
     let block = |level: usize, c_in: usize| {
         let (p, c_out) = (pixels(level), widths[level]);
         let skip = if c_in == c_out { 0.0 } else { conv(p, 1, c_in, c_out) };
-        conv(p, 3, c_in, c_out) + conv(p, 3, c_out, c_out) + conv(1, 1, 4 * dim, c_out) + skip
+        conv(p, 3, c_in, c_out) + conv(p, 3, c_out, c_out) + skip
     };
+    // What the noise level adds to a block's channels.
+    let shift = |level: usize| conv(1, 1, 4 * dim, widths[level]);
     let area = config.patch * config.patch;
 
-    let mut total = conv(1, 1, dim, 4 * dim) + conv(1, 1, 4 * dim, 4 * dim);
-    total += conv(pixels(0), 3, c * area, widths[0]);
+    let mut rest = conv(1, 1, dim, 4 * dim) + conv(1, 1, 4 * dim, 4 * dim);
+    let mut convolutions = conv(pixels(0), 3, c * area, widths[0]);
     let (mut width, mut kept) = (widths[0], vec![widths[0]]);
     for level in 0..widths.len() {
         for _ in 0..config.blocks {
-            total += block(level, width) + attention(level);
+            convolutions += block(level, width);
+            rest += shift(level) + attention(level);
             width = widths[level];
             kept.push(width);
         }
         if level + 1 < widths.len() {
-            total += conv(pixels(level + 1), 3, width, width);
+            convolutions += conv(pixels(level + 1), 3, width, width);
             kept.push(width);
         }
     }
-    total += 2.0 * block(widths.len() - 1, width) + attention(widths.len() - 1);
+    let last = widths.len() - 1;
+    convolutions += 2.0 * block(last, width);
+    rest += 2.0 * shift(last) + attention(last);
     for level in (0..widths.len()).rev() {
         for _ in 0..=config.blocks {
-            total += block(level, width + kept.pop().unwrap_or(0)) + attention(level);
+            convolutions += block(level, width + kept.pop().unwrap_or(0));
+            rest += shift(level) + attention(level);
             width = widths[level];
         }
         if level > 0 {
-            total += conv(pixels(level - 1), 3, width, width);
+            convolutions += conv(pixels(level - 1), 3, width, width);
         }
     }
-    total + conv(pixels(0), 3, width, c * area)
+    [convolutions + conv(pixels(0), 3, width, c * area), rest]
 }

@@ -1,5 +1,6 @@
 //! What was measured, as JSON and as a page for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::io::Write as _;
@@ -10,6 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::browser::REPEATS;
 use crate::networks::{BATCHES, Network, agree};
 use crate::timing::Timing;
 
@@ -76,6 +78,30 @@ struct Agreement {
     relative_error: f64,
 }
 
+/// Numbers of WebGPU calls, by name.
+type Counts = BTreeMap<String, f64>;
+
+/// Time inside the 3x3 convolution.
+#[derive(Debug, Serialize)]
+struct Convolution {
+    engine: Engine,
+    what: String,
+    gflops: f64,
+    share_of_peak: Option<f64>,
+}
+
+/// Bytes before and after long work.
+#[derive(Debug, Serialize)]
+struct Memory {
+    device: &'static str,
+    what: &'static str,
+    work: &'static str,
+    bytes: [f64; 2],
+}
+
+/// A buffer more or less is no leak: one of 100 bytes a step would be 200 kB in the page, 500 kB in training.
+const STEADY_BYTES: f64 = 2e5;
+
 /// One run of `make bench`.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -86,7 +112,12 @@ pub struct Report {
     /// Software adapters: batches left out, because smaller ones took too long.
     skipped: Vec<(Engine, String, usize)>,
     training: Vec<Row>,
-    first_picture: Option<[Timing; 2]>,
+    /// By network: what one evaluation sends to WebGPU, and what the first one makes once for all.
+    counts: Vec<(String, Counts, Counts)>,
+    convolutions: Vec<Convolution>,
+    memory: Vec<Memory>,
+    /// By device: cold and warm.
+    first_pictures: Vec<(String, [Timing; 2])>,
     wasm_bytes: Map<String, Value>,
 }
 
@@ -115,7 +146,10 @@ impl Report {
             forward: vec![],
             skipped: vec![],
             training: vec![],
-            first_picture: None,
+            counts: vec![],
+            convolutions: vec![],
+            memory: vec![],
+            first_pictures: vec![],
             wasm_bytes: Map::new(),
         }
     }
@@ -187,9 +221,56 @@ impl Report {
     }
 
     /// From a link to its picture: without anything stored, and with.
-    pub fn first_picture(&mut self, cold: Timing, warm: Timing) {
-        eprintln!("first picture: {:.0} ms cold, {:.0} ms warm", cold.median_ms, warm.median_ms);
-        self.first_picture = Some([cold, warm]);
+    pub fn first_picture(&mut self, device: &str, cold: Timing, warm: Timing) {
+        eprintln!("first picture, {device}: {:.0} ms cold, {:.0} ms warm", cold.median_ms, warm.median_ms);
+        self.first_pictures.push((device.into(), [cold, warm]));
+    }
+
+    /// What a run of one evaluation and a run of three sent to WebGPU: half the difference is of one evaluation.
+    pub fn counts(&mut self, network: &Network, once: Counts, thrice: Counts) {
+        let each = once.iter().map(|(name, once)| (name.clone(), (thrice[name] - once) / 2.0)).collect();
+        eprintln!("{}: WebGPU calls per evaluation {each:?}", network.name);
+        self.counts.push((network.name.clone(), each, once));
+    }
+
+    /// `flops` inside a convolution that takes `ms`.
+    pub fn convolution(&mut self, engine: Engine, what: &str, flops: f64, ms: f64) {
+        let gflops = flops / ms / 1e6;
+        let device = self.devices.iter().find(|device| device.device == engine.device);
+        let share_of_peak = device.map(|device| gflops / device.peak_gflops);
+        let share = 100.0 * share_of_peak.unwrap_or(f64::NAN);
+        eprintln!("{}: convolution, {what}: {gflops:.1} GFLOP/s, {share:.1} %", engine.device);
+        self.convolutions.push(Convolution { engine, what: what.into(), gflops, share_of_peak });
+    }
+
+    /// An evaluation of `batch` images whose convolutions run `repeats` more times took `timing`.
+    pub fn repeated_convolutions(
+        &mut self,
+        engine: Engine,
+        network: &Network,
+        batch: usize,
+        timing: Timing,
+        repeats: usize,
+    ) {
+        if let Some(plain) = Self::find(&self.forward, engine, network, batch) {
+            let ms = (timing.median_ms - plain.timing.median_ms) / repeats as f64;
+            let what = format!("all of `{}`, batch {batch}", network.name);
+            self.convolution(engine, &what, network.convolution_flops * batch as f64, ms);
+        }
+    }
+
+    /// `bytes` before and after `work`.
+    pub fn memory(&mut self, device: &'static str, what: &'static str, work: &'static str, bytes: [f64; 2]) {
+        eprintln!("{device}, {what}: {:.2} MB, after {work} {:.2} MB", bytes[0] / 1e6, bytes[1] / 1e6);
+        self.memory.push(Memory { device, what, work, bytes });
+    }
+
+    /// Fails if some memory has grown.
+    pub fn assert_steady(&self) {
+        for Memory { device, what, work, bytes: [before, after] } in &self.memory {
+            let growth = after - before;
+            assert!(growth < STEADY_BYTES, "{device}, {what}: {growth} bytes more after {work}");
+        }
     }
 
     /// The size of a file as servers send it; Brotli where there is a Node.js to do it.
@@ -206,7 +287,7 @@ impl Report {
     }
 
     /// Writes `benches/results.json` and `BENCHMARKS.md`.
-    pub fn write(mut self, networks: &[Network], root: &Path) {
+    pub fn write(&mut self, networks: &[Network], root: &Path) {
         self.fact("load at the end", load());
         let json = serde_json::to_string_pretty(&json!(self)).expect("plain values");
         fs::write(root.join("benches/results.json"), json + "\n").expect("a writable folder");
@@ -245,8 +326,11 @@ impl Report {
         }
         self.ratios(out, networks)?;
         self.shares(out)?;
+        self.inside_convolutions(out)?;
+        self.calls(out)?;
         self.times(out, networks)?;
         self.steps(out)?;
+        self.memories(out)?;
         self.visits(out)?;
         Ok(text)
     }
@@ -334,6 +418,60 @@ impl Report {
         Ok(())
     }
 
+    fn inside_convolutions(&self, out: &mut String) -> std::fmt::Result {
+        if self.convolutions.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "\n## Inside the 3x3 convolution\n\nIn the browser, the kernels of a whole network: its time with each of them run {} times, less its plain time.\n\
+             Natively, a chain of one convolution. On a software adapter the share is limited by loads: it turns each into one\n\
+             scalar load per lane, and a kernel needs a load for some ten multiply-adds, where the peak needs none. Images and\n\
+             channels that are no multiple of a tile cost the rest.\n",
+            REPEATS + 1
+        )?;
+        writeln!(out, "| device | convolution | GFLOP/s | share of the peak |\n|---|---|---:|---:|")?;
+        for Convolution { engine, what, gflops, share_of_peak } in &self.convolutions {
+            let share = share_of_peak.map_or("-".into(), |share| format!("{:.1} %", 100.0 * share));
+            writeln!(out, "| {} | {what} | {gflops:.2} | {share} |", engine.device)?;
+        }
+        Ok(())
+    }
+
+    fn calls(&self, out: &mut String) -> std::fmt::Result {
+        let Some((_, names, _)) = self.counts.first() else {
+            return Ok(());
+        };
+        writeln!(
+            out,
+            "\n## What an evaluation sends to WebGPU\n\nCounted in the browser, for one evaluation inside a run of Heun's method with batch 16; in brackets the whole of\n\
+             a run of one evaluation. Programs are made once (cubecl's cache). Tensors and read-backs take their memory from\n\
+             cubecl's pool, which makes no buffer once it is warm. cubecl makes a bind group per dispatch.\n"
+        )?;
+        let head: Vec<&str> = names.keys().map(String::as_str).collect();
+        writeln!(out, "| network | {} |\n|---|{}", head.join(" | "), "---:|".repeat(head.len()))?;
+        for (network, each, once) in &self.counts {
+            write!(out, "| `{network}` |")?;
+            for (name, count) in each {
+                write!(out, " {count} ({}) |", once[name])?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    fn memories(&self, out: &mut String) -> std::fmt::Result {
+        if self.memory.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\n## Memory\n\nMB after a warm-up of a tenth of the work, and after the work.\n")?;
+        writeln!(out, "| device | memory | work | before | after |\n|---|---|---|---:|---:|")?;
+        for Memory { device, what, work, bytes: [before, after] } in &self.memory {
+            writeln!(out, "| {device} | {what} | {work} | {:.2} | {:.2} |", before / 1e6, after / 1e6)?;
+        }
+        Ok(())
+    }
+
     fn times(&self, out: &mut String, networks: &[Network]) -> std::fmt::Result {
         writeln!(out, "\n## Milliseconds per network evaluation\n")?;
         writeln!(
@@ -388,17 +526,22 @@ impl Report {
     }
 
     fn visits(&self, out: &mut String) -> std::fmt::Result {
-        let Some([cold, warm]) = &self.first_picture else {
+        if self.first_pictures.is_empty() {
             return Ok(());
-        };
+        }
         writeln!(
             out,
-            "\n## The page\n\nFrom navigation to the first picture: one digit of `mnist-vp`, ten Heun steps, on the CPU, from a server"
+            "\n## The page\n\nFrom navigation to the first picture: one digit of `mnist-vp`, ten Heun steps, from a server on the same\n\
+             machine that takes a second for the weights. Cold is a new profile; warm comes again, the weights stored. Best\n\
+             times in brackets. On a software adapter nearly all of it is the compilation of the shaders.\n"
         )?;
-        writeln!(out, "on the same machine. Cold is a new profile; warm comes again, the weights stored.\n")?;
-        writeln!(out, "| | seconds (best) |\n|---|---:|")?;
-        for (name, timing) in [("cold", cold), ("warm", warm)] {
-            writeln!(out, "| {name} | {:.2} ({:.2}) |", timing.median_ms / 1e3, timing.min_ms / 1e3)?;
+        writeln!(out, "| device | cold, s | warm, s |\n|---|---:|---:|")?;
+        for (device, timings) in &self.first_pictures {
+            write!(out, "| {device} |")?;
+            for timing in timings {
+                write!(out, " {:.2} ({:.2}) |", timing.median_ms / 1e3, timing.min_ms / 1e3)?;
+            }
+            writeln!(out)?;
         }
         writeln!(out, "\n| wasm | MB |\n|---|---:|")?;
         for (name, bytes) in &self.wasm_bytes {

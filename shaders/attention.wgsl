@@ -10,6 +10,7 @@ struct Params {
     n: u32,  // pixels of one image
     c: u32,
     blocks: u32, // blocks of queries per image, ceil(n / (4 teams))
+    groups: u32, // workgroups, one per image and block of queries
     scale: f32,  // 1 / sqrt c
 }
 
@@ -25,12 +26,20 @@ var<workgroup> maxima: array<vec4f, {{ threads }}>;              // [team][lane]
 var<workgroup> weights: array<vec4f, {{ threads }} * {{ keys }}>; // [team][key]
 
 @compute @workgroup_size({{ threads }})
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
+fn main(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) row: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let group = workgroup.x + workgroup.y * row.x;
+    if group >= params.groups {
+        return;
+    }
     let quads = params.c / 4;
-    let image = workgroup.x / params.blocks * params.n;
+    let image = group / params.blocks * params.n;
     let team = thread / lanes;
     let lane = thread % lanes;
-    let query = workgroup.x % params.blocks * (4 * {{ threads }} / lanes) + 4 * team;
+    let query = group % params.blocks * (4 * {{ threads }} / lanes) + 4 * team;
     // Queries and keys beyond the last are read as the last, and then not written or not counted.
 //#for i 4
     let q{{ i }}_at = (image + min(query + {{ i }}, params.n - 1)) * 3 * quads;

@@ -28,6 +28,7 @@ struct Params {
     shift_stride: u32, // whose rows are this many quads long; 0 where all images share one row
     tiles: u32, // of a workgroup, and quads of output channels
     quads: u32,
+    groups: u32, // workgroups
     scale: f32,
 }
 
@@ -185,13 +186,21 @@ fn silu(v: vec4f) -> vec4f {
 // A workgroup takes `tiles` tiles of `quads` quads of output channels: neighbouring threads share
 // the pixels and read neighbouring weights. With NORM its tiles are one whole image.
 @compute @workgroup_size({{ threads }})
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
+fn main(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let group = workgroup.x + workgroup.y * workgroups.x;
+    if group >= params.groups {
+        return;
+    }
     let pitch = (params.c_out + 3) / 4;
     let quad_groups = pitch / params.quads;
-    let quad = workgroup.x % quad_groups * params.quads + thread % params.quads;
+    let quad = group % quad_groups * params.quads + thread % params.quads;
     let across = (params.width + {{ columns }} - 1) / {{ columns }};
     let down = (params.height + {{ rows }} - 1) / {{ rows }};
-    let place = workgroup.x / quad_groups * params.tiles + thread / params.quads;
+    let place = group / quad_groups * params.tiles + thread / params.quads;
     let column = place % across * {{ columns }};
     let row = place / across % down * {{ rows }};
     let image = place / (across * down);

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use scorefield::network::layers::Init;
 use scorefield::network::{Context, UNet, UNetConfig};
 use scorefield::ops::{
-    Filter, Joined, Norm, Pass, Then, attention, attention_plain, combine, combine_plain, group_norm,
+    Dense, Filter, Joined, Norm, Pass, Then, attention, attention_plain, combine, combine_plain, group_norm,
     group_norm_plain, group_norm_silu, group_norm_silu_plain, launches, time_mlp, time_mlp_plain,
 };
 use scorefield::rng::{Domain, Noise};
@@ -13,11 +13,12 @@ use scorefield::rng::{Domain, Noise};
 use crate::support::{brief, cpu, figure, gpu, relative_error, tensor, trials, values};
 
 trials! {
-    cpu: [],
+    cpu: [the_cpus_own_code_equals_the_twins],
     gpu: [
         convolutions_equal_their_twin,
         normalisations_equal_their_twin,
         attention_equals_its_twin,
+        more_workgroups_than_a_row_holds,
         sums_equal_their_twin,
         time_equals_its_twin,
         a_residual_block_is_three_dispatches,
@@ -152,11 +153,48 @@ fn normalisations_equal_their_twin() {
     figure(format_args!("group norm kernels: {worst:.1e}"));
 }
 
+/// Images, pixels, channels.
+const ATTENTION: [[usize; 3]; 8] = [
+    [1, 1, 4],
+    [2, 5, 8],
+    [3, 49, 64],
+    [1, 64, 32],
+    [2, 65, 12],
+    [1, 256, 128],
+    [1, 300, 256],
+    [1, 33, 1024],
+];
+/// Rows, inputs, features (a quarter of the hidden units), channels of all blocks.
+const TIME: [[usize; 4]; 6] = [
+    [1, 4, 4, 4],
+    [3, 32, 32, 96],
+    [3, 44, 32, 96],
+    [1, 64, 64, 700],
+    [65, 128, 128, 1024],
+    [2, 260, 260, 16],
+];
+
+/// What the page's CPU path computes without burn's matrix products.
+fn the_cpus_own_code_equals_the_twins() {
+    let mut worst = [0.0_f64; 2];
+    for [b, n, c] in ATTENTION {
+        let qkv = tensor(&normal(1, b * n * 3 * c), [b, n, 3 * c], &cpu());
+        let error = relative_error(&values(attention(qkv.clone())), &values(attention_plain(qkv)));
+        assert!(error < 1e-5, "{b} x {n} pixels of {c} channels: {error:e}");
+        worst[0] = worst[0].max(error);
+    }
+    for dims in TIME {
+        let [own, plain] = [time_mlp, time_mlp_plain].map(|mlp| values(time(mlp, dims, cpu())));
+        let error = relative_error(&own, &plain);
+        assert!(error < 1e-5, "{dims:?}: {error:e}");
+        worst[1] = worst[1].max(error);
+    }
+    figure(format_args!("attention and time on the CPU: {}", brief(&worst)));
+}
+
 fn attention_equals_its_twin() {
     let mut worst = 0.0_f64;
-    for [b, n, c] in
-        [[1, 1, 4], [2, 5, 8], [3, 49, 64], [1, 64, 32], [2, 65, 12], [1, 256, 128], [1, 300, 256]]
-    {
+    for [b, n, c] in ATTENTION {
         let error = on_both(|draw, fused| {
             let qkv = draw.tensor([b, n, 3 * c]);
             if fused { attention(qkv) } else { attention_plain(qkv) }
@@ -165,6 +203,22 @@ fn attention_equals_its_twin() {
         worst = worst.max(error);
     }
     figure(format_args!("attention kernel: {worst:.1e}"));
+}
+
+/// WebGPU allows 65,535 in a row; here each image has one of its own.
+fn more_workgroups_than_a_row_holds() {
+    const IMAGES: usize = 66_000;
+    let attended = on_both(|draw, fused| {
+        let qkv = draw.tensor([IMAGES, 1, 12]);
+        if fused { attention(qkv) } else { attention_plain(qkv) }
+    });
+    let convolved = on_both(|draw, fused| {
+        let then = Then::ShiftNormSilu { shift: draw.tensor([1, 4]), first: 0, norm: draw.norm(4, 1) };
+        let x = draw.joined([IMAGES, 1, 1], [4, 0]);
+        let pass = Pass { x, upsample: false, filter: draw.filter(4, 4, 3, 1), then };
+        if fused { pass.run() } else { pass.run_plain() }
+    });
+    assert!(attended < BOUND && convolved < BOUND, "{attended:e}, {convolved:e}");
 }
 
 fn sums_equal_their_twin() {
@@ -187,19 +241,24 @@ fn sums_equal_their_twin() {
 }
 
 fn time_equals_its_twin() {
-    for [rows, inputs, d, channels] in
-        [[1, 4, 4, 4], [3, 32, 32, 96], [3, 44, 32, 96], [1, 64, 64, 700], [65, 128, 128, 1024]]
-    {
+    for dims in TIME {
         let error = on_both(|draw, fused| {
-            let mut dense = |inputs: usize, outputs: usize| {
-                (draw.tensor([inputs, outputs]) * 0.1, draw.tensor([outputs]))
-            };
-            let layers = [dense(inputs, 4 * d), dense(4 * d, 4 * d), dense(4 * d, channels)];
-            let features = draw.tensor([rows, inputs]);
-            if fused { time_mlp(features, layers) } else { time_mlp_plain(features, layers) }
+            time(if fused { time_mlp } else { time_mlp_plain }, dims, draw.device.clone())
         });
-        assert!(error < BOUND, "{rows} rows of {inputs} by {d} to {channels}: {error:e}");
+        assert!(error < BOUND, "{dims:?}: {error:e}");
     }
+}
+
+fn time(
+    mlp: fn(Tensor<2>, [Dense; 3]) -> Tensor<2>,
+    [rows, inputs, d, channels]: [usize; 4],
+    device: burn::tensor::Device,
+) -> Tensor<2> {
+    let mut draw = Draw { device, seed: 0 };
+    let mut dense =
+        |inputs: usize, outputs: usize| (draw.tensor([inputs, outputs]) * 0.1, draw.tensor([outputs]));
+    let layers = [dense(inputs, 4 * d), dense(4 * d, 4 * d), dense(4 * d, channels)];
+    mlp(draw.tensor([rows, inputs]), layers)
 }
 
 fn a_residual_block_is_three_dispatches() {

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
 use scorefield::network::layers::{Embedding, depth_to_space, space_to_depth};
 use scorefield::network::{Context, UNetConfig};
-use scorefield::ops::{self, GROUP_NORM_EPSILON, Norm, conv, conv_plain, upsample};
+use scorefield::ops::{self, Filter, GROUP_NORM_EPSILON, Norm, Pass, Then, conv, conv_plain, upsample};
 use scorefield::rng::{Domain, Noise};
 use scorefield::sde::{AnySde, VeSde, VpSde};
 
@@ -20,6 +20,7 @@ trials! {
         gradients_of_the_convolution_are_its_differences,
         normalisation_equals_its_plain_twin,
         normalisation_survives_extreme_input,
+        passes_of_a_block_and_their_gradients_equal_the_plain_twin,
         gradients_of_the_normalisation_are_its_differences,
         gradients_flow_only_where_they_are_asked_for,
         operations_do_not_depend_on_the_number_of_threads,
@@ -283,6 +284,46 @@ fn normalisation_equals_its_plain_twin() {
         }
     }
     figure(format_args!("group norm and SiLU, fused against plain: {}", brief(&worst)));
+}
+
+/// What follows a convolution in a residual block: the shift with its normalisation, and the scaled sum.
+fn passes_of_a_block_and_their_gradients_equal_the_plain_twin() {
+    let dims @ [b, h, w, c] = [3, 5, 6, 12];
+    let device = cpu().autodiff();
+    let run = |shifts: usize, pass: fn(Pass) -> Tensor<4>| {
+        let leaf = |seed, len: usize| tensor(&normal(seed, len), [len], &device).require_grad();
+        let leaves =
+            [leaf(1, dims.iter().product()), leaf(2, 9 * c * c), leaf(3, c), leaf(4, shifts * 2 * c)];
+        let norm = [leaf(5, c), leaf(6, c)];
+        let [x, weight, bias, shift] = leaves.clone();
+        let (x, [gamma, beta]) = (x.reshape(dims), norm.clone());
+        let filter = || Filter {
+            weight: weight.clone().reshape([9 * c, c]),
+            bias: bias.clone(),
+            kernel: 3,
+            stride: 1,
+        };
+        let shift = shift.reshape([shifts, 2 * c]);
+        let then = Then::ShiftNormSilu { shift, first: 4, norm: Norm { gamma, beta, groups: 3 } };
+        let y = pass(Pass { x: x.clone().into(), upsample: false, filter: filter(), then });
+        let then = Then::Add { x: x.into(), projection: None, scale: 0.7 };
+        let y = pass(Pass { x: y.into(), upsample: false, filter: filter(), then });
+        let probe = tensor(&normal(8, b * h * w * c), dims, &device);
+        let gradients = (y.clone() * probe).sum().backward();
+        let found = leaves.iter().chain(&norm).map(|leaf| values(leaf.grad(&gradients).unwrap()));
+        [values(y.inner())].into_iter().chain(found).collect::<Vec<_>>()
+    };
+    let mut worst = 0.0_f64;
+    for shifts in [1, b] {
+        let parts = ["y", "dx", "dweight", "dbias", "dshift", "dgamma", "dbeta"];
+        for ((part, own), plain) in parts.iter().zip(run(shifts, Pass::run)).zip(run(shifts, Pass::run_plain))
+        {
+            let error = relative_error(&own, &plain);
+            assert!(error < BOUND, "{part} with {shifts} shifts is off by {error:e}");
+            worst = worst.max(error);
+        }
+    }
+    figure(format_args!("passes of a block and their gradients, fused against plain: {worst:.1e}"));
 }
 
 /// A constant image has variance zero, a bright one loses digits, a large scale saturates the SiLU: all stay

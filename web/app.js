@@ -1,12 +1,14 @@
 // The page: starts the engine, keeps the state and the URL in step, runs requests and reports what happens.
 
 import { showModels } from './about.js';
-import { allows, defaultsOf, flowSampler } from './controls.js';
 import { find, findAll, make, megabytes } from './dom.js';
+import { EditView } from './edit.js';
 import { GenerateView } from './generate.js';
 import { InterpolateView } from './interpolate.js';
+import { checked } from './link.js';
+import { purposeOf } from './purposes.js';
 import { open } from './scorefield.js';
-import { initialState, isState, readHash, writeHash } from './state.js';
+import { TASKS, initialState, isState, readHash, writeHash } from './state.js';
 
 let urlTimer = 0;
 
@@ -20,13 +22,24 @@ const app = {
     return this.engine?.models.find(({ name }) => name === this.state.model);
   },
 
-  optionsOf(sampler) {
-    return this.state.options[sampler] ?? {};
+  /** The sampler in use for a purpose. */
+  sampler(purpose) {
+    return this.engine.samplers.find(({ name }) => name === this.state.samplers[purpose]);
   },
 
-  setOption(sampler, name, value) {
-    const options = { ...this.state.options, [sampler]: { ...this.optionsOf(sampler), [name]: value } };
-    this.update({ options }, false);
+  /** The values of its options. */
+  optionsFor(purpose) {
+    return this.state.options[purpose][this.state.samplers[purpose]];
+  },
+
+  setSampler(purpose, name) {
+    this.update({ samplers: { ...this.state.samplers, [purpose]: name } });
+  },
+
+  setOption(purpose, name, value) {
+    const [sampler, options] = [this.state.samplers[purpose], this.state.options[purpose]];
+    const changed = { ...options, [sampler]: { ...options[sampler], [name]: value } };
+    this.update({ options: { ...this.state.options, [purpose]: changed } }, false);
   },
 
   /** Changes the state. `redraw` is false when the change comes from the very control that shows it. */
@@ -50,6 +63,7 @@ const app = {
     try {
       const result = await work({
         onDownload: (progress) => runner.download(progress),
+        onCompile: (progress) => runner.compile(progress),
         onProgress: (progress) => runner.progress(progress),
         onPreview,
       });
@@ -105,6 +119,7 @@ const app = {
 
 const views = {
   generate: new GenerateView(find('#generate'), app),
+  edit: new EditView(find('#edit'), app),
   interpolate: new InterpolateView(find('#interpolate'), app),
 };
 
@@ -122,13 +137,12 @@ function clearError() {
 function writeUrl() {
   clearTimeout(urlTimer);
   if (!app.engine) return; // before the registry is known the link would lose its options
-  const sampler = app.state.task === 'interpolate' ? flowSampler(app.engine.samplers).name : app.state.sampler;
-  history.replaceState(null, '', writeHash(app.state, app.optionsOf(sampler)));
+  history.replaceState(null, '', writeHash(app.state, app.optionsFor(purposeOf(app.state))));
 }
 
 function refresh() {
   const { task, device } = app.state;
-  for (const name of ['generate', 'interpolate', 'about']) {
+  for (const name of TASKS) {
     find(`#${name}`).hidden = name !== task;
     const tab = find(`nav [data-task=${name}]`);
     if (name === task) tab.setAttribute('aria-current', 'page');
@@ -140,32 +154,7 @@ function refresh() {
 
 /** Reads the URL, checks it against what the engine has, and starts if it says so. */
 function followHash() {
-  const { state, loose, notes } = readHash(isState(location.hash) ? location.hash : '', app.state);
-  const { models, samplers, device } = app.engine;
-  const known = (list, name, what) => {
-    if (list.some((entry) => entry.name === name)) return name;
-    if (name)
-      notes.push(`The link asks for the ${what} “${name}”, which is not here; ${list[0].title} is used instead.`);
-    return list[0].name;
-  };
-  state.model = known(models, state.model, 'model');
-  state.sampler = known(samplers, state.sampler, 'sampler');
-  state.count ??= device.kind === 'gpu' ? 64 : 16;
-  for (const end of ['a', 'b']) {
-    if (state[end].kind !== 'digit' || app.digits[state[end].digit]) continue;
-    if (app.digits.length) notes.push(`There is no test digit ${state[end].digit} here; a seed is used instead.`);
-    state[end] = { kind: 'seed', seed: end === 'a' ? 1 : 2, index: 0 };
-  }
-  state.options = { ...state.options };
-  for (const sampler of samplers) state.options[sampler.name] ??= defaultsOf(sampler);
-  const active =
-    state.task === 'interpolate' ? flowSampler(samplers) : samplers.find(({ name }) => name === state.sampler);
-  for (const [name, value] of Object.entries(loose)) {
-    const option = active.options.find((entry) => entry.name === name);
-    if (option && allows(option, value)) state.options[active.name] = { ...state.options[active.name], [name]: value };
-    else
-      notes.push(`The link's setting ${name}=${value} does not fit the sampler ${active.name} and was ignored.`);
-  }
+  const { state, notes } = checked(readHash(isState(location.hash) ? location.hash : '', app.state), app);
   app.state = state;
   // A link that had to be corrected would not show its picture: let the visitor decide.
   state.run &&= notes.length === 0;

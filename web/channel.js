@@ -2,7 +2,7 @@
 //
 // Messages to the worker:    {id, type: 'open' | 'load' | 'sample' | 'interpolate', ...}, {type: 'cancel'}
 // Messages from the worker:  {id, type: 'result', value}, {id, type: 'error', code, message},
-//   {id, type: 'download', loaded, total}, {id, type: 'progress', step, n_steps, nfe, seconds},
+//   {id, type: 'download', loaded, total}, {id, type: 'compile', compiled, programs}, {id, type: 'progress', step, n_steps, nfe, seconds},
 //   {id, type: 'preview', count, channels, height, width, images},
 //   {type: 'broke', code, message}  the GPU was lost or the wasm panicked: this worker is done for,
 //   {type: 'console', level, text}  what the worker printed.
@@ -47,7 +47,7 @@ export class Channel {
     };
   }
 
-  /** Sends a request; hooks are `{onDownload, onProgress, onPreview}`. */
+  /** Sends a request; hooks are `{onDownload, onCompile, onProgress, onPreview}`. */
   call(message, hooks = {}) {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
@@ -74,6 +74,7 @@ export class Channel {
     if (type === 'broke') return this.#broke(new ScorefieldError(rest.code, rest.message));
     const call = this.#calls.get(id);
     if (type === 'download') call?.hooks.onDownload?.(rest);
+    else if (type === 'compile') call?.hooks.onCompile?.(rest);
     else if (type === 'progress') call?.hooks.onProgress?.(rest);
     else if (type === 'preview') call?.hooks.onPreview?.(rest);
     else if (call) {

@@ -1,6 +1,6 @@
 // Form fields made from the engine's registry, so that a new sampler or option needs no work here.
 
-import { make } from './dom.js';
+import { find, make } from './dom.js';
 
 let serial = 0;
 
@@ -10,18 +10,21 @@ export function fillSelect(select, entries, value) {
   select.value = value;
 }
 
-/** The option that stands in the open rather than under "More": the number of steps, where there is one. */
-export function mainOption(sampler) {
-  return sampler.options.find(({ name }) => name === 'n_steps') ?? sampler.options[0];
+/** Keeps the state's `key` in step with a number field. */
+export function bindNumber(input, key, app) {
+  input.addEventListener('input', () => input.checkValidity() && app.update({ [key]: input.valueAsNumber }, false));
 }
 
-/** The probability-flow sampler, whose options also steer encoding and interpolation. */
-export function flowSampler(samplers) {
-  return samplers.find(({ name }) => name === 'ode') ?? { name: 'ode', options: [] };
+/** Keeps the state in step with the field for the model. Another model has other classes. */
+export function bindModel(select, app) {
+  select.addEventListener('change', () => app.update({ model: select.value, class: null }));
 }
 
-export function defaultsOf(sampler) {
-  return Object.fromEntries(sampler.options.map((option) => [option.name, option.default]));
+/** Whether all fields of a form hold what they may; complains to the visitor where not. */
+export function isValid(form) {
+  // A field under "More" cannot show its complaint while it is folded away.
+  if (!form.checkValidity()) find('details', form).open = true;
+  return form.reportValidity();
 }
 
 /** Whether an option allows `value`: one of its choices, or a number in its range. */
@@ -68,10 +71,9 @@ function numberInput(option, value, onInput) {
 /**
  * A slider that does the same as the number field beside it for mouse and touch; it is hidden from assistive
  * technology because the field is already there. Positions are logarithmic where the range spans
- * decades: 10 to 2000 steps, say.
+ * decades, 10 to 2000 steps, say, unless the option says otherwise.
  */
-function sliderFor({ min, max, integer }, input) {
-  const isLog = min > 0 && max / min > 30;
+function sliderFor({ min, max, integer, isLog = min > 0 && max / min > 30 }, input) {
   const toValue = (position) => (isLog ? min * (max / min) ** position : min + (max - min) * position);
   const toPosition = (value) =>
     isLog ? Math.log(value / min) / Math.log(max / min) : (value - min) / (max - min);

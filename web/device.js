@@ -41,8 +41,11 @@ export async function gpuTrouble(message) {
   return trouble || message.split('\n')[0];
 }
 
-/** Calls `onFailure(message)` when a GPU device opened in this worker is lost or a command on it is invalid. */
-export function watchGpu(onFailure) {
+/**
+ * Calls `onFailure(message)` when a GPU device opened in this worker is lost or a command on it is invalid, and
+ * `onCompiled({compiled, programs})` whenever one more of the programs that it was asked for is ready.
+ */
+export function watchGpu(onFailure, onCompiled) {
   if (!self.GPUAdapter) return;
   // wgpu opens the device inside wasm and only logs its errors, after which results are silently wrong.
   const requestDevice = GPUAdapter.prototype.requestDevice;
@@ -59,6 +62,16 @@ export function watchGpu(onFailure) {
     device.addEventListener('uncapturederror', ({ error }) => fail(error.message.split('\n')[0]));
     self.scorefieldGpu = device; // a handle for developer tools and tests: scorefieldGpu.destroy() loses it
     return device;
+  };
+  // wgpu asks for programs without waiting for them. The GPU's queue answers when those asked for so far are ready.
+  const createComputePipeline = GPUDevice.prototype.createComputePipeline;
+  const count = { compiled: 0, programs: 0 };
+  GPUDevice.prototype.createComputePipeline = function (...args) {
+    const pipeline = createComputePipeline.apply(this, args);
+    count.programs += 1;
+    const ready = () => onCompiled({ ...count, compiled: (count.compiled += 1) });
+    this.queue.onSubmittedWorkDone().then(ready, () => {}); // a lost device has told already
+    return pipeline;
   };
 }
 

@@ -1,6 +1,5 @@
-// The drawing pad: mouse, touch and pen, and the keyboard (arrows move a cursor, space puts the pen down).
+// A pad to draw on: mouse, touch and pen, and the keyboard (arrows move a cursor, space puts the pen down).
 
-import { fromImageData, withChannels } from './pixels.js';
 import { make } from './dom.js';
 
 const SIZE = 280;
@@ -8,17 +7,22 @@ const STEP = 10;
 const LINE = 24;
 const HELP = 'Arrow keys move, space puts the pen down or up, Delete clears, Ctrl+Z undoes.';
 
-/** Builds the pad in `holder`; `onChange(picture)` gets a 1-channel picture after each stroke, null when empty. */
-export function createPad(holder, onChange) {
+/**
+ * Builds the pad in `holder`. After each stroke `onChange(picture)` gets the ink as a 1-channel picture, null when there
+ * is none, and may return a picture that is shown instead.
+ *
+ * @returns {(picture) => void}  shows a 1-channel picture as ink, and forgets what could be undone
+ */
+export function createPad(holder, { label = 'Drawing pad', ink = '#fff', below = [], onChange }) {
   const canvas = make('canvas', { width: SIZE, height: SIZE, tabIndex: 0, className: 'pad' });
   const cursor = make('div', { className: 'pad-cursor', hidden: true });
   const status = make('p', { className: 'hint', textContent: HELP, role: 'status' });
   const undo = make('button', { type: 'button', textContent: 'Undo' });
   const clear = make('button', { type: 'button', textContent: 'Clear' });
   canvas.setAttribute('role', 'application');
-  canvas.setAttribute('aria-label', `Drawing pad. ${HELP}`);
+  canvas.setAttribute('aria-label', `${label}. ${HELP}`);
   holder.append(
-    make('div', { className: 'pad-holder' }, canvas, cursor),
+    make('div', { className: 'pad-holder' }, ...below, canvas, cursor),
     make('div', { className: 'row' }, undo, clear),
     status,
   );
@@ -30,12 +34,19 @@ export function createPad(holder, onChange) {
   let keyPen = false;
 
   context.lineCap = context.lineJoin = 'round';
-  context.strokeStyle = '#fff';
-  wipe();
+  context.strokeStyle = context.fillStyle = ink;
 
   function wipe() {
-    context.fillStyle = '#000';
-    context.fillRect(0, 0, SIZE, SIZE);
+    context.clearRect(0, 0, SIZE, SIZE);
+  }
+  function put({ height, width, data }) {
+    wipe();
+    const [across, down] = [SIZE / width, SIZE / height];
+    data.forEach((byte, i) => {
+      context.globalAlpha = byte / 255;
+      context.fillRect((i % width) * across, Math.floor(i / width) * down, across, down);
+    });
+    context.globalAlpha = 1;
   }
   function remember() {
     history.push(context.getImageData(0, 0, SIZE, SIZE));
@@ -49,8 +60,11 @@ export function createPad(holder, onChange) {
     context.stroke();
   }
   function report() {
-    const picture = withChannels(fromImageData(context.getImageData(0, 0, SIZE, SIZE)), 1);
-    onChange(picture.data.some((byte) => byte > 0) ? picture : null);
+    const { data: rgba } = context.getImageData(0, 0, SIZE, SIZE);
+    const data = Uint8ClampedArray.from({ length: SIZE * SIZE }, (_, i) => rgba[4 * i + 3]);
+    const isEmpty = !data.some((byte) => byte > 0);
+    const shown = onChange(isEmpty ? null : { channels: 1, height: SIZE, width: SIZE, data });
+    if (shown) put(shown);
   }
   function locate(event) {
     const { left, top, width, height } = canvas.getBoundingClientRect();
@@ -125,4 +139,9 @@ export function createPad(holder, onChange) {
   canvas.addEventListener('blur', showCursor);
   undo.addEventListener('click', stepBack);
   clear.addEventListener('click', clearAll);
+
+  return (picture) => {
+    history.length = 0;
+    put(picture);
+  };
 }

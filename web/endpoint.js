@@ -1,4 +1,4 @@
-// One end of an interpolation: a test digit, a seed, a file or a drawing.
+// A picture that the visitor gives: a test digit, a file, a drawing, or (at an end of an interpolation) a seed.
 
 import { find, findAll, make, randomSeed, stamp } from './dom.js';
 import { createPad } from './draw.js';
@@ -17,24 +17,40 @@ import {
 export class EndpointView {
   #root;
   #key;
+  #name;
   #app;
   #original = null; // the file or drawing before it was fitted, while it is known
   #result = null; // what a seed turned out to be, once it was computed
-  /** A sentence while the chosen kind has no picture yet. */
-  missing = '';
+  #missing = '';
 
-  /** `key` is 'a' or 'b'. */
-  constructor(root, key, app) {
+  /** `key` is where the state keeps it, `name` what it is called in a sentence; some tasks take no seeds. */
+  constructor(root, key, app, { name, takesSeeds = true }) {
     this.#root = root;
     this.#key = key;
+    this.#name = name;
     this.#app = app;
     root.append(...stamp('#endpoint-template'));
+    if (!takesSeeds) find('input[value=seed]', root).parentElement.hidden = true;
     for (const radio of findAll('input[type=radio]', root)) {
       radio.name = `kind-${key}`;
       radio.addEventListener('change', () => this.#choose(radio.value));
     }
-    createPad(find('[data-kind=drawing] .pad-place', root), (picture) => this.#own(picture, 'drawing'));
+    createPad(find('[data-kind=drawing] .pad-place', root), {
+      onChange: (picture) => this.#own(picture, 'drawing'),
+    });
     this.#wire();
+  }
+
+  /** A sentence while the chosen kind has no picture yet. */
+  get missing() {
+    const { engine } = this.#app; // before it has started, digits may still come
+    if (this.#missing || this.#endpoint.kind === 'seed' || this.#picture() || !engine) return this.#missing;
+    return `There are no test digits here; choose a file or draw something for ${this.#name}.`;
+  }
+
+  /** Shows again what the state holds, whatever the visitor was about to choose. */
+  forget() {
+    this.#missing = '';
   }
 
   get #endpoint() {
@@ -44,7 +60,7 @@ export class EndpointView {
   refresh() {
     const endpoint = this.#endpoint;
     const kind = endpoint.kind !== 'pixels' ? endpoint.kind : endpoint.source === 'drawing' ? 'drawing' : 'file';
-    if (!this.missing) this.#open(kind);
+    if (!this.#missing) this.#open(kind);
     find('.seed', this.#root).value = endpoint.seed ?? 0;
     find('.index', this.#root).value = endpoint.index ?? 0;
     // These redo a file's reading, so they need the file.
@@ -58,7 +74,12 @@ export class EndpointView {
   request(model) {
     const endpoint = this.#endpoint;
     if (endpoint.kind === 'seed') return { seed: endpoint.seed, index: endpoint.index };
-    return { pixels: toFloats(fitted(this.#picture(), shapeOf(model)).data) };
+    return { pixels: toFloats(this.fitted(model).data) };
+  }
+
+  /** The picture in the model's shape. */
+  fitted(model) {
+    return fitted(this.#picture(), shapeOf(model));
   }
 
   /** After a run: what a seed looks like. */
@@ -79,20 +100,18 @@ export class EndpointView {
 
   #choose(kind) {
     this.#original = null;
-    this.missing = '';
+    this.#missing = '';
     this.#open(kind);
-    const name = this.#key.toUpperCase();
     if (kind === 'digit') this.#set({ kind, digit: 0 });
     else if (kind === 'seed') this.#set({ kind, seed: randomSeed(), index: 0 });
     else {
-      this.missing =
-        kind === 'file' ? `Choose a file for picture ${name} first.` : `Draw something for picture ${name} first.`;
-      this.#thumbnail();
+      this.#missing = `${kind === 'file' ? 'Choose a file' : 'Draw something'} for ${this.#name} first.`;
+      this.#app.update({});
     }
   }
 
   #set(endpoint) {
-    this.missing = '';
+    this.#missing = '';
     this.#app.update({ [this.#key]: endpoint });
   }
 
@@ -100,8 +119,8 @@ export class EndpointView {
   #own(picture, source) {
     this.#original = picture && { picture, source };
     if (!picture) {
-      this.missing = `Draw something for picture ${this.#key.toUpperCase()} first.`;
-      return this.#thumbnail();
+      this.#missing = `Draw something for ${this.#name} first.`;
+      return this.#app.update({});
     }
     const shape = shapeOf(this.#app.model);
     const root = find(`[data-kind=${source}]`, this.#root);
@@ -162,14 +181,13 @@ export class EndpointView {
     const endpoint = this.#endpoint;
     const isKnownSeed = this.#result?.key === JSON.stringify([this.#app.state.model, endpoint]);
     const picture = endpoint.kind === 'seed' ? isKnownSeed && this.#result.picture : this.#picture();
-    const isEmpty = Boolean(this.missing) || !picture;
-    canvas.classList.toggle('empty', isEmpty);
-    if (isEmpty)
-      canvas.width = canvas.height = 28; // also clears it
-    else show(canvas, this.#app.model ? fitted(picture, shapeOf(this.#app.model)) : picture);
+    const { model } = this.#app;
+    if (this.missing || !picture) show(canvas, null);
+    else show(canvas, model ? fitted(picture, shapeOf(model)) : picture);
     const note = this.missing || this.#describe(isKnownSeed);
     find('.endpoint-note', this.#root).textContent = note;
-    canvas.setAttribute('aria-label', `Picture ${this.#key.toUpperCase()}: ${note}`);
+    const name = this.#name[0].toUpperCase() + this.#name.slice(1);
+    canvas.setAttribute('aria-label', `${name}: ${note}`);
   }
 
   #describe(isKnownSeed) {

@@ -2,9 +2,10 @@
 
 import { find, plural, save, stamp } from './dom.js';
 import { EndpointView } from './endpoint.js';
-import { flowSampler, fillSelect, mainOption, optionField } from './controls.js';
+import { bindModel, bindNumber, fillSelect, isValid } from './controls.js';
 import { Grid } from './grid.js';
 import { Runner } from './runner.js';
+import { optionFields } from './sampler-fields.js';
 import { MAX_FRAMES } from './state.js';
 import { show, toBytes } from './pixels.js';
 
@@ -26,7 +27,9 @@ export class InterpolateView {
     this.#section = section;
     this.#app = app;
     this.#form = find('form', section);
-    this.#ends = ['a', 'b'].map((key) => new EndpointView(find(`.end-${key}`, section), key, app));
+    this.#ends = ['a', 'b'].map(
+      (key) => new EndpointView(find(`.end-${key}`, section), key, app, { name: `picture ${key.toUpperCase()}` }),
+    );
     find('.run', section).append(...stamp('#run-template'));
     this.#runner = new Runner(section, () => app.engine.cancel());
     this.#row = new Grid(find('.frames', section), { tile: 96, columnsFor: evenColumns });
@@ -41,28 +44,17 @@ export class InterpolateView {
     const form = this.#form.elements;
     fillSelect(form.model, engine.models, state.model);
     form.frames.value = state.frames;
-    const sampler = flowSampler(engine.samplers);
-    const main = mainOption(sampler);
-    find('.flow-options', this.#form).replaceChildren(
-      ...sampler.options.map((option) => {
-        const onInput = (value) => this.#app.setOption(sampler.name, option.name, value);
-        return optionField(option, this.#app.optionsOf(sampler.name)[option.name], onInput, {
-          slider: option === main,
-        });
-      }),
-    );
-    find('details', this.#form).hidden = sampler.options.length === 0;
+    find('.flow-options', this.#form).replaceChildren(...optionFields(this.#app, 'interpolate'));
     this.#form.inert = false;
   }
 
   async start() {
     const app = this.#app;
-    if (!this.#form.checkValidity()) find('details', this.#form).open = true;
-    if (!this.#form.reportValidity()) return;
+    if (!isValid(this.#form)) return;
     const missing = this.#ends.find((end) => end.missing)?.missing;
     if (missing) return app.showError(missing);
     const { model, frames } = app.state;
-    const options = app.optionsOf(flowSampler(app.engine.samplers).name);
+    const options = app.optionsFor('interpolate');
     const [a, b] = this.#ends.map((end) => end.request(app.model));
     this.#stop();
     this.#row.label = 'Frames in the making';
@@ -140,14 +132,11 @@ export class InterpolateView {
       event.preventDefault();
       this.start();
     });
-    form.model.addEventListener('change', () => app.update({ model: form.model.value }));
+    bindModel(form.model, app);
     form.frames.max = MAX_FRAMES;
-    form.frames.addEventListener(
-      'input',
-      () => form.frames.checkValidity() && app.update({ frames: form.frames.valueAsNumber }, false),
-    );
+    bindNumber(form.frames, 'frames', app);
     find('.swap', this.#form).addEventListener('click', () => {
-      for (const end of this.#ends) end.missing = '';
+      for (const end of this.#ends) end.forget();
       app.update({ a: app.state.b, b: app.state.a });
     });
     const slider = find('.scrub input', this.#section);

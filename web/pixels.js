@@ -32,7 +32,13 @@ export function paint(image, { channels, height, width, data }, left = 0, top = 
   }
 }
 
+/** Shows a picture; without one the canvas is marked as empty. */
 export function show(canvas, picture) {
+  canvas.classList.toggle('empty', !picture);
+  if (!picture) {
+    canvas.width = canvas.height = 1; // another size also clears it; to the same one, Chromium shows black
+    return;
+  }
   canvas.width = picture.width;
   canvas.height = picture.height;
   const image = new ImageData(picture.width, picture.height);
@@ -60,6 +66,23 @@ export function withChannels(picture, channels) {
         : 0.299 * value[at] + 0.587 * value[at + plane] + 0.114 * value[at + 2 * plane];
   }
   return { ...picture, channels, data };
+}
+
+/** A picture in as many channels whose colours are all their mean: the brightness that colorization keeps. */
+export function grey(picture) {
+  const { channels, height, width, data } = picture;
+  const plane = height * width;
+  const mean = Uint8ClampedArray.from({ length: plane }, (_, i) => {
+    let sum = 0;
+    for (let c = 0; c < channels; c++) sum += data[c * plane + i];
+    return Math.round(sum / channels);
+  });
+  return { ...picture, data: Uint8ClampedArray.from(data, (_, i) => mean[i % plane]) };
+}
+
+/** The means of squares of `factor` x `factor` pixels, as a picture that is so much smaller. */
+export function reduced(picture, factor) {
+  return resampled(picture, picture.width / factor, picture.height / factor);
 }
 
 /** Dark ink on paper as light ink on black: the paper's tone (the median) becomes black, the darkest ink white. */

@@ -8,6 +8,7 @@ export class Runner {
   #bar;
   #text;
   #figures;
+  #preparing = [];
 
   /** `section` holds a form with a start button and the stamped template. */
   constructor(section, onCancel) {
@@ -22,6 +23,7 @@ export class Runner {
 
   start() {
     this.#busy(true);
+    this.#preparing = [];
     this.#say('Starting …', null);
     this.#show({});
     // On a phone the results are below the controls.
@@ -31,7 +33,11 @@ export class Runner {
   }
 
   download({ loaded, total }) {
-    this.#say(`Fetching weights: ${megabytes(loaded)} of ${megabytes(total)}`, total ? loaded / total : null);
+    this.#prepare(0, `Fetching weights: ${megabytes(loaded)} of ${megabytes(total)}`, total ? loaded / total : 1);
+  }
+
+  compile({ compiled, programs }) {
+    this.#prepare(1, `Preparing the GPU: ${compiled} of ${programs} programs`, compiled / programs);
   }
 
   progress({ step, n_steps, nfe, seconds }) {
@@ -65,6 +71,13 @@ export class Runner {
     this.#cancel.hidden = !isBusy;
     this.#bar.hidden = !isBusy;
     if (hadFocus) next.focus({ preventScroll: true }); // or the keyboard user's place would be lost
+  }
+
+  /** What goes on before the first step, at the same time: shows what is not done. */
+  #prepare(index, text, share) {
+    this.#preparing[index] = { text, share };
+    const open = this.#preparing.filter(({ share }) => share < 1);
+    if (open.length) this.#say(open.map(({ text }) => text).join('. '), Math.min(...open.map(({ share }) => share)));
   }
 
   #say(text, share) {

@@ -56,7 +56,26 @@ export { ScorefieldError };
  * @property {Object<string, number|string>} [options]  Left-out options take their defaults.
  * @property {number} [seed]           0
  * @property {number} [count]          16
+ * @property {number} [class]          Draw this class only: 0 to one less than `card.architecture.config.classes` of a
+ *   model that has learned classes. Left out: any.
+ * @property {number} [guidance]       How far to go in the class's direction, 0 to 100: 1 (default) is what the model
+ *   learned, more is clearer and less varied. Each step takes two network evaluations where it is neither 0 nor 1.
+ * @property {Condition} [condition]   What is known of the images.
  * @property {number} [preview_every]  Steps between previews; 0 (default) sends none.
+ *
+ * @typedef {{inpaint: {image: Float32Array, mask: Float32Array}}
+ *   | {colorize: {image: Float32Array}}
+ *   | {upscale: {image: Float32Array, factor: number}}
+ *   | {edit: {image: Float32Array, strength: number}}
+ *   | {denoise: {image: Float32Array, sigma: number}}} Condition
+ *   One of five. Images are [channels, height, width] in [0, 1].
+ *   - inpaint: the pixels of `image` where `mask` [height, width] is 1; the result has them exactly.
+ *   - colorize: the brightness of `image`, the mean of its three channels.
+ *   - upscale: `image` [channels, height / factor, width / factor] holds the means of squares of pixels.
+ *   - edit: roughly `image`. It is noised up to time `strength`, 0.01 to 1, and samples start there (SDEdit).
+ *   - denoise: `image` with noise of standard deviation `sigma`, black being 0 and white 1.
+ *   Where a part is known (the first three) `pc` with `n_corrector: 4` is a good sampler; for the others `pc` with
+ *   `n_corrector: 0`, since corrector and Langevin steps forget where they started.
  *
  * @typedef {{seed: number, index: number} | {pixels: Float32Array}} Endpoint
  *   A latent drawn from a seed, or a picture [channels, height, width] in [0, 1] that is encoded.
@@ -85,6 +104,8 @@ export { ScorefieldError };
  * @property {(p: {step: number, n_steps: number, nfe: number, seconds: number}) => void} [onProgress]
  * @property {(p: Images) => void} [onPreview]
  * @property {(p: {loaded: number, total: number}) => void} [onDownload]  While the weights are fetched.
+ * @property {(p: {compiled: number, programs: number}) => void} [onCompile]  While the GPU compiles; during the
+ *   download and, where that is over sooner, before the first step.
  * @property {AbortSignal} [signal]
  */
 
@@ -136,7 +157,7 @@ export class Engine {
    * @returns {Promise<object>} the model card
    */
   load(model, { onProgress, signal } = {}) {
-    return this.#exclusively(signal, () => this.#load(model, { onDownload: onProgress }));
+    return this.#exclusively(signal, () => this.#load(model, 16, { onDownload: onProgress }));
   }
 
   /**
@@ -146,7 +167,8 @@ export class Engine {
    * @returns {Promise<Result>}
    */
   sample(request, options = {}) {
-    return this.#run('sample', { options: {}, seed: 0, count: 16, preview_every: 0, ...request }, options);
+    const whole = { options: {}, seed: 0, count: 16, preview_every: 0, ...request };
+    return this.#run('sample', whole, whole.count, options);
   }
 
   /**
@@ -156,7 +178,7 @@ export class Engine {
    * @returns {Promise<Result>}
    */
   interpolate(request, options = {}) {
-    return this.#run('interpolate', { options: {}, ...request }, options);
+    return this.#run('interpolate', { options: {}, ...request }, request.frames, options);
   }
 
   /**
@@ -187,21 +209,22 @@ export class Engine {
     this.#close(new ScorefieldError('disposed', 'The engine was closed.'));
   }
 
-  #run(type, request, { onDownload, onProgress, onPreview, signal }) {
+  #run(type, request, count, { onDownload, onCompile, onProgress, onPreview, signal }) {
     return this.#exclusively(signal, async () => {
-      await this.#load(request.model, { onDownload });
-      return this.#channel.call({ type, request }, { onProgress, onPreview });
+      await this.#load(request.model, count, { onDownload, onCompile });
+      return this.#channel.call({ type, request }, { onCompile, onProgress, onPreview });
     });
   }
 
-  async #load(model, hooks) {
+  /** `count` images are what the GPU then is prepared for. */
+  async #load(model, count, hooks) {
     if (this.#cards.has(model)) return this.#cards.get(model);
     const entry = this.models.find(({ name }) => name === model);
     if (!entry) {
       const known = this.models.map(({ name }) => name).join(', ');
       throw new ScorefieldError('request', `There is no model “${model}”; choose one of ${known}.`);
     }
-    const card = await this.#channel.call({ type: 'load', entry }, hooks);
+    const card = await this.#channel.call({ type: 'load', entry, count }, hooks);
     this.#cards.set(model, card);
     return card;
   }

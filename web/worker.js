@@ -21,7 +21,11 @@ for (const level of ['error', 'warn']) {
   };
 }
 const broke = (code, message) => postMessage({ type: 'broke', code, message });
-watchGpu((message) => broke('device', message));
+let report = () => {}; // to whoever waits for an answer
+watchGpu(
+  (message) => broke('device', message),
+  (progress) => report({ type: 'compile', ...progress }),
+);
 // After a panic the promise of the call that panicked is never settled; only these events tell.
 self.addEventListener('error', (event) => {
   event.preventDefault();
@@ -49,10 +53,13 @@ const handlers = {
     };
   },
 
-  async load({ entry }, tell) {
+  async load({ entry, count }, tell) {
     download = new AbortController();
     const options = { signal: download.signal, onProgress: (progress) => tell({ type: 'download', ...progress }) };
-    const first = await fetchWeights(entry, base, options);
+    const fetched = fetchWeights(entry, base, options);
+    fetched.catch(() => {}); // reported below, if `prepare` does not crash before
+    session.prepare(entry, count); // the GPU compiles during the download
+    const first = await fetched;
     try {
       const card = await session.load(entry.name, first.bytes, entry.sha256);
       if (!first.cached) await keepWeights(entry, base, first.bytes);
@@ -80,6 +87,7 @@ self.onmessage = async ({ data: { id, type, ...rest } }) => {
     return;
   }
   const tell = (event) => postMessage({ id, ...event }, transferable(event));
+  report = tell;
   try {
     const value = await handlers[type](rest, tell);
     postMessage({ id, type: 'result', value }, transferable(value));

@@ -27,6 +27,11 @@ async function seconds(kind, model, count, nfe) {
   return result.seconds;
 }
 
+/** So many steps of one evaluation each. */
+async function steps(model, n_steps) {
+  return (await engine.sample({ model, sampler: 'euler', options: { n_steps }, seed: 7, count: 1 })).seconds;
+}
+
 /** The images of `native::first_estimate`. */
 async function firstEstimate(model) {
   return Array.from((await sample(model, 2, 1)).images);
@@ -79,4 +84,4 @@ async function best(least, flops, work) {
   return (flops * rounds) / fastest;
 }
 
-window.bench = { start, seconds, firstEstimate, gpuPeak, wasmPeak };
+window.bench = { start, seconds, steps, firstEstimate, gpuPeak, wasmPeak };

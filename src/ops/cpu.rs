@@ -64,13 +64,30 @@ pub fn for_each_chunk(data: &mut [f32], chunk: usize, f: impl Fn(usize, &mut [f3
     data.chunks_mut(chunk).enumerate().for_each(|(i, part)| f(i, part));
 }
 
+/// [`for_each_chunk`] over two slices of equally many chunks.
+#[cfg(not(target_family = "wasm"))]
+pub fn for_each_pair(
+    (a, a_chunk): (&mut [f32], usize),
+    (b, b_chunk): (&mut [f32], usize),
+    f: impl Fn(usize, &mut [f32], &mut [f32]) + Send + Sync,
+) {
+    use rayon::prelude::*;
+    let pairs = a.par_chunks_mut(a_chunk).zip(b.par_chunks_mut(b_chunk));
+    pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
+}
+
+/// Adds `x` to `sum`, value by value.
+#[cfg(not(target_family = "wasm"))]
+#[inline(always)]
+pub fn add(sum: &mut [f32], x: &[f32]) {
+    sum.iter_mut().zip(x).for_each(|(s, x)| *s += x);
+}
+
 /// Adds the rows of a `[n, len]` matrix, first to last.
 #[cfg(not(target_family = "wasm"))]
 pub fn sum_rows(rows: &[f32], len: usize) -> Vec<f32> {
     let mut total = vec![0.0; len];
-    for row in rows.chunks_exact(len) {
-        total.iter_mut().zip(row).for_each(|(t, r)| *t += r);
-    }
+    rows.chunks_exact(len).for_each(|row| add(&mut total, row));
     total
 }
 

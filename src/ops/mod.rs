@@ -32,3 +32,11 @@ use burn::tensor::Device;
 pub fn is_flex(device: &Device) -> bool {
     matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
 }
+
+/// Whether an op that has no kernel for its tensors takes our own code for main memory.
+///
+/// In the page always: its other device, WebGPU, has kernels for every network's convolutions and matrix
+/// products. burn's own for GPUs are then called by nothing, and a third of the program is not downloaded.
+fn uses_flex(device: &Device) -> bool {
+    cfg!(target_family = "wasm") || is_flex(device)
+}

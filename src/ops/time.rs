@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, activation::silu};
 
+use super::conv;
 use super::wgsl::{self, Kernel, Launch, params, shader};
 
 /// Weights `[inputs, outputs]` and bias `[outputs]` of a dense layer.
@@ -11,13 +12,29 @@ pub type Dense = (Tensor<2>, Tensor<1>);
 ///
 /// The hidden layers have the same number of units; the last has the channels of all blocks side by side.
 pub fn time_mlp(features: Tensor<2>, layers: [Dense; 3]) -> Tensor<2> {
-    run(&features, &layers).unwrap_or_else(|| time_mlp_plain(features, layers))
+    run(&features, &layers).unwrap_or_else(|| match super::uses_flex(&features.device()) {
+        true => mlp(features, layers, pointwise),
+        false => time_mlp_plain(features, layers),
+    })
 }
 
 /// [`time_mlp`] in burn's stock operations: the oracle of the tests.
-pub fn time_mlp_plain(features: Tensor<2>, [first, second, blocks]: [Dense; 3]) -> Tensor<2> {
-    let linear = |x: Tensor<2>, (weight, bias): Dense| x.matmul(weight) + bias.unsqueeze();
+pub fn time_mlp_plain(features: Tensor<2>, layers: [Dense; 3]) -> Tensor<2> {
+    mlp(features, layers, |x, (weight, bias)| x.matmul(weight) + bias.unsqueeze())
+}
+
+fn mlp(
+    features: Tensor<2>,
+    [first, second, blocks]: [Dense; 3],
+    linear: fn(Tensor<2>, Dense) -> Tensor<2>,
+) -> Tensor<2> {
     linear(silu(linear(silu(linear(features, first)), second)), blocks)
+}
+
+/// A dense layer as a 1x1 convolution, each row a pixel.
+fn pointwise(x: Tensor<2>, (weight, bias): Dense) -> Tensor<2> {
+    let ([rows, inputs], [_, outputs]) = (x.dims(), weight.dims());
+    conv(x.reshape([1, 1, rows, inputs]), weight, bias, 1, 1).reshape([rows, outputs])
 }
 
 params! {

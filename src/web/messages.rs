@@ -10,6 +10,7 @@ use crate::device::DeviceChoice;
 use crate::interpolate::Endpoint;
 use crate::rng::Noise;
 use crate::sampler::{OptionInfo, Sampler, SamplerInfo};
+use crate::weights::ModelCard;
 use crate::{Error, Result};
 
 /// Greatest number of images of one request: a typing mistake must not fill the device's memory.
@@ -39,6 +40,14 @@ pub struct SampleRequest {
 
 fn one() -> f64 {
     1.0
+}
+
+/// `Session.prepare`'s argument; the other fields of an entry are the page's.
+#[derive(Debug, Deserialize)]
+pub struct ModelEntry {
+    pub card: ModelCard,
+    /// Of the weight file.
+    pub bytes: usize,
 }
 
 /// `Session.interpolate`'s argument.

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use burn::tensor::Tensor;
 use js_sys::Function;
 use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
@@ -26,7 +27,7 @@ use crate::weights::{LoadedModel, ModelFile};
 use crate::{Error, Result};
 
 use condition::tensor;
-use messages::{Densities, InterpolateRequest, LikelihoodRequest, SampleRequest, failure, plain};
+use messages::{Densities, InterpolateRequest, LikelihoodRequest, ModelEntry, SampleRequest, failure, plain};
 use turn::{Turns, now};
 
 #[expect(unsafe_code, reason = "the linker's symbol for all static constructors has no safe name")]
@@ -92,6 +93,30 @@ impl Session {
     pub fn samplers(&self) -> Result<JsValue, JsValue> {
         let all: Result<Vec<_>> = Sampler::all().iter().map(messages::sampler).collect();
         plain(&all.map_err(|e| self.failure(&e))?)
+    }
+
+    /// Asks the GPU for the programs that a model needs to draw `count` images, before its weights are here.
+    ///
+    /// `entry` is the model's in `models/manifest.json`. One evaluation with random weights, whose result
+    /// nobody waits for; the CPU needs nothing. A card that is wrong is left to [`Session::load`] to report.
+    pub fn prepare(&self, entry: JsValue, count: usize) {
+        if self.opened.kind != DeviceChoice::Gpu {
+            return;
+        }
+        let prepare = || -> Result<()> {
+            let ModelEntry { card, bytes } = messages::read(entry)?;
+            card.validate(&card.name)?;
+            // Of a card that promises more than its file can hold, nothing is allocated.
+            let values: usize = card.main_weights()?.iter().map(|(_, [rows, columns])| rows * columns).sum();
+            messages::check_count("count", count, 1)?;
+            if values * size_of::<half::f16>() < bytes {
+                let [c, h, w] = [card.channels, card.height, card.width];
+                let x = Tensor::zeros([count, c, h, w], &self.opened.device);
+                card.untrained(&self.opened.device)?.denoised(x, &[1.0]);
+            }
+            Ok(())
+        };
+        prepare().ok();
     }
 
     /// Checks a weight file against its SHA-256 (in hex), puts it on the device, and returns its model card.

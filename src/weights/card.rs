@@ -1,10 +1,13 @@
 //! The model card: all that is needed to use a model's weights, and to judge them.
 
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DataRange, Preconditioning};
-use crate::network::{ClassifierConfig, UNetConfig};
+use crate::model::{DataRange, Preconditioned, Preconditioning, ScoreModel};
+use crate::network::layers::Init;
+use crate::network::{ClassifierConfig, UNet, UNetConfig};
 use crate::sde::AnySde;
+use crate::weights::LoadedModel;
 use crate::{Error, Result};
 
 /// Version of the file format that this crate writes and reads.
@@ -130,6 +133,47 @@ impl ModelCard {
     /// The diffusion in a few characters.
     pub fn diffusion(&self) -> String {
         self.sde.map_or("classifier".into(), |sde| sde.summary())
+    }
+
+    /// The model before its first training step: its sizes, without its knowledge.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if it is the card of a classifier.
+    pub fn untrained(&self, device: &Device) -> Result<ScoreModel> {
+        Ok(self.load(Ok, device)?.score_model())
+    }
+
+    /// Names and shapes of the large weights of a score model; see [`UNetConfig::main_weights`].
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if it is the card of a classifier.
+    pub fn main_weights(&self) -> Result<Vec<(String, [usize; 2])>> {
+        Ok(self.parts()?.0.main_weights())
+    }
+
+    /// The score model whose network `fill` gives its weights, on `device`.
+    pub(super) fn load(
+        &self,
+        fill: impl FnOnce(UNet) -> Result<UNet>,
+        device: &Device,
+    ) -> Result<LoadedModel> {
+        let (config, preconditioning, sde) = self.parts()?;
+        let network = fill(UNet::new(config, self.channels, self.channels, &mut Init::new(0, device)))?;
+        let denoiser = Preconditioned { network, preconditioning, sde };
+        let (range, shape, classes) = (self.range, self.shape(), self.classes());
+        Ok(LoadedModel { denoiser, range, shape, classes, device: device.clone() })
+    }
+
+    /// What a score model is made of.
+    fn parts(&self) -> Result<(&UNetConfig, Preconditioning, AnySde)> {
+        match (&self.architecture, self.sde) {
+            (Architecture::Unet { config, preconditioning }, Some(sde)) => {
+                Ok((config, *preconditioning, sde))
+            }
+            _ => {
+                Err(Error::weights(&self.name, "is a classifier, not a score model", "choose another model"))
+            }
+        }
     }
 
     /// Checks every number, so that nothing absurd reaches a device.

@@ -20,9 +20,9 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 #[cfg(not(target_family = "wasm"))]
 use sha2::{Digest, Sha256};
 
-use crate::model::{Preconditioned, ScoreModel};
+use crate::model::ScoreModel;
+use crate::network::Classifier;
 use crate::network::layers::{Init, class_features};
-use crate::network::{Classifier, UNet};
 use crate::{Error, Result};
 
 /// Name of the header entry that holds the card.
@@ -171,25 +171,9 @@ impl ModelFile {
     /// [`Error::Weights`] if the weights are not those of the card's network, or it is a classifier.
     pub fn load(self, device: &Device) -> Result<LoadedModel> {
         let card = self.card;
-        let (Architecture::Unet { config, preconditioning }, Some(sde)) = (&card.architecture, card.sde)
-        else {
-            return Err(Error::weights(
-                &card.name,
-                "is a classifier, not a score model",
-                "choose another model",
-            ));
-        };
-        params::expect(&card.name, &self.weights, &config.main_weights())?;
-        let network = UNet::new(config, card.channels, card.channels, &mut Init::new(0, device));
-        let network = params::fill(&card.name, network, self.weights)?;
-        let denoiser = Preconditioned { network, preconditioning: *preconditioning, sde };
-        Ok(LoadedModel {
-            denoiser,
-            range: card.range,
-            shape: card.shape(),
-            classes: card.classes(),
-            device: device.clone(),
-        })
+        params::expect(&card.name, &self.weights, &card.main_weights()?)?;
+        let fill = |network| params::fill(&card.name, network, self.weights);
+        card.load(fill, device)
     }
 
     /// The same weights for a network that also knows `classes` classes, if this one knows none: their influence

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     harness::Gpu,
-    visit::{GENERATE, INTERPOLATE, PATIENCE, Visit},
+    visit::{EDIT, GENERATE, INTERPOLATE, PATIENCE, Visit},
 };
 use crate::support::{figure, trials};
 
@@ -38,9 +38,9 @@ fn works_by_keyboard_alone() {
     assert!(visit.grid().contrast() > 20.0);
 
     // On to the results, and to the other task.
-    tab_to(&mut visit, "#trajectory");
+    tab_to(&mut visit, "#generate .trajectory input");
     visit.browser.press("ArrowLeft", 37);
-    let place = "[+document.querySelector('#trajectory').value, +document.querySelector('#trajectory').max]";
+    let place = "[+document.querySelector('#generate .trajectory input').value, +document.querySelector('#generate .trajectory input').max]";
     assert_eq!(visit.browser.eval(place), serde_json::json!([19, 20]));
     tab_to(&mut visit, "#generate .use-a");
     visit.browser.press("Enter", 13);
@@ -76,6 +76,13 @@ fn every_control_and_picture_has_a_name() {
     seen += named(&mut visit);
     for kind in ["file", "drawing"] {
         visit.click(&format!("#interpolate .end-a [value={kind}]"));
+        seen += named(&mut visit);
+    }
+    for mode in ["inpaint", "upscale", "denoise"] {
+        visit.follow(&format!(
+            "#task=edit&model=mnist-vp&image=digit:3&mode={mode}&results=2&n_steps=2&run=1"
+        ));
+        visit.finish(EDIT);
         seen += named(&mut visit);
     }
     visit.click("nav [data-task=about]");
@@ -152,6 +159,13 @@ fn nothing_scrolls_sideways_on_a_phone() {
         for kind in ["file", "drawing", "seed"] {
             visit.click(&format!("#interpolate .end-a [value={kind}]"));
             fits(&mut visit, width, kind);
+        }
+        for mode in ["inpaint", "upscale", "edit", "denoise"] {
+            visit.follow(&format!(
+                "#task=edit&model=mnist-vp&image=digit:3&mode={mode}&results=5&n_steps=2&run=1"
+            ));
+            visit.finish(EDIT);
+            fits(&mut visit, width, mode);
         }
         visit.click("nav [data-task=about]");
         fits(&mut visit, width, "about");

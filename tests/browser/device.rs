@@ -160,8 +160,8 @@ fn a_crash_on_the_gpu_is_told_and_the_cpu_finishes() {
 fn broken(script: &'static str) -> Visit {
     let site = Site::serve_altered(dist().expect("a built page"), move |path, bytes| match path {
         // Before the page watches the device, not after.
-        "device.js" => Some([script.as_bytes(), b"\n", &bytes].concat()),
-        _ => Some(bytes),
+        "device.js" => Some([script.as_bytes(), b"\n", &bytes?].concat()),
+        _ => bytes,
     });
     Visit::to(site, Gpu::Software)
 }

@@ -24,6 +24,7 @@ trials! {
         missing_files_are_told_and_fetched_again,
         weights_are_kept_for_the_next_visit,
         a_slow_download_can_be_cancelled,
+        gpu_is_prepared_during_the_download,
     ],
 }
 
@@ -36,7 +37,7 @@ fn site(alter: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static
     let broken = Arc::new(AtomicBool::new(true));
     let flag = broken.clone();
     let site = Site::serve_altered(dist().expect("a built page"), move |path, bytes| {
-        if flag.load(Ordering::Relaxed) { alter(path, bytes) } else { Some(bytes) }
+        if flag.load(Ordering::Relaxed) { alter(path, bytes?) } else { bytes }
     });
     (site, broken)
 }
@@ -128,7 +129,7 @@ fn weights_are_kept_for_the_next_visit() {
         if path == WEIGHTS {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        Some(bytes)
+        bytes
     });
     let mut visit = Visit::to(site, Gpu::None);
     let hash = format!("{HASH}&run=1");
@@ -187,5 +188,25 @@ fn a_slow_download_can_be_cancelled() {
     visit.start(GENERATE);
     visit.finish(GENERATE);
     assert_eq!(visit.browser.eval(&format!("[{KEPT}]")), json!([1]));
+    visit.assert_clean();
+}
+
+/// The weights come only after the GPU has compiled something, which the visitor is told of.
+fn gpu_is_prepared_during_the_download() {
+    let late = Arc::new(AtomicBool::new(true));
+    let flag = late.clone();
+    let site = Site::serve_altered(dist().expect("a built page"), move |path, bytes| {
+        while path == WEIGHTS && flag.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        bytes
+    });
+    let mut visit = Visit::to(site, Gpu::Software);
+    visit.open(&format!("{}&run=1", HASH.replace("device=cpu", "device=gpu")));
+    let text = "document.querySelector('#generate .progress-text').textContent";
+    visit.browser.wait_for(&format!("/GPU: [1-9]\\d* of \\d+ programs/.test({text})"), PATIENCE);
+    late.store(false, Ordering::Relaxed);
+    visit.finish(GENERATE);
+    assert!(visit.device().contains("WebGPU"), "{}", visit.device());
     visit.assert_clean();
 }

@@ -81,12 +81,12 @@ fn image_comes_into_being_before_the_visitors_eyes() {
     // One for each step, and the denoised image.
     assert_eq!(visit.browser.eval("frames.size"), 13);
     let end = visit.grid();
-    assert_eq!(visit.browser.eval("document.querySelector('#trajectory').max"), "12");
-    visit.set("#trajectory", 0);
+    assert_eq!(visit.browser.eval("document.querySelector('#generate .trajectory input').max"), "12");
+    visit.set("#generate .trajectory input", 0);
     let noise = visit.grid();
     assert_ne!(noise, end);
     assert!(noise.contrast() > 20.0);
-    visit.set("#trajectory", 12);
+    visit.set("#generate .trajectory input", 12);
     assert_eq!(visit.grid(), end);
     for figure in ["Network evaluations", "Per evaluation", "Images per second", "Time"] {
         let figures = visit.text("#generate .figures");
@@ -169,7 +169,7 @@ fn pictures_can_be_saved() {
     let grid = visit.grid();
     assert_eq!([grid.width, grid.height], [57, 57]);
     visit.click("#generate .save-grid");
-    visit.set("#which", 2);
+    visit.set("#generate .which", 2);
     visit.click("#generate .save-one");
     // The file's columns and rows, its scale, and where its corner is in the grid.
     for (name, size, scale, left) in

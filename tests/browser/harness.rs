@@ -28,6 +28,10 @@ use super::site::INSECURE_HOST;
 /// How long a script may take unless a test says otherwise: a software GPU is slow.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A script for the page's worker: the size of its wasm memory. The glue is loaded, and gives the same module again.
+pub const WASM_BYTES: &str = "const glue = await import(new URL('wasm/page.js', location.href));
+    (await glue.default()).memory.buffer.byteLength";
+
 /// What the browser has for a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gpu {
@@ -190,6 +194,15 @@ impl Browser {
     pub fn eval_in_worker(&mut self, script: &str) -> Value {
         let session = self.workers.lock().expect("unpoisoned").last().expect("a worker").clone();
         self.eval_in(&session, script, PATIENCE)
+    }
+
+    /// Bytes that JavaScript holds in the worker that was started last, garbage not counted.
+    #[track_caller]
+    pub fn worker_heap(&mut self) -> f64 {
+        let session = self.workers.lock().expect("unpoisoned").last().expect("a worker").clone();
+        self.call_in(&session, "HeapProfiler.collectGarbage", json!({}), PATIENCE);
+        let usage = self.call_in(&session, "Runtime.getHeapUsage", json!({}), PATIENCE);
+        usage["usedSize"].as_f64().expect("bytes")
     }
 
     #[track_caller]

@@ -41,7 +41,8 @@ fn console_tells_of_page_and_workers() {
         Promise.reject(new Error('rejected in the worker'));",
     );
 
-    let site = Site::serve_altered(folder.path(), |path, mut bytes| {
+    let site = Site::serve_altered(folder.path(), |path, bytes| {
+        let mut bytes = bytes?;
         if path == "worker.js" {
             bytes.extend(b"console.error('altered');");
         }

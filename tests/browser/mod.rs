@@ -3,12 +3,15 @@
 
 mod harness;
 mod harness_check;
+mod models;
 mod site;
 mod visit;
 
 // The built files.
 mod page;
-// Both tasks, as a visitor uses them.
+// The tasks, as a visitor uses them.
+mod classes;
+mod edit;
 mod generate;
 mod interpolate;
 // The same pictures as the native program.
@@ -33,6 +36,8 @@ pub fn trials() -> Vec<Trial> {
         harness_check::trials(),
         page::trials(),
         generate::trials(),
+        classes::trials(),
+        edit::trials(),
         interpolate::trials(),
         native::trials(),
         device::trials(),

@@ -14,7 +14,7 @@ use scorefield::{
 use serde_json::{Value, json};
 
 use super::{
-    harness::{Browser, Gpu},
+    harness::{Browser, Gpu, WASM_BYTES},
     site::{Site, dist},
     visit::PATIENCE,
 };
@@ -27,12 +27,13 @@ trials! {
         interpolation_of_the_page_is_the_native_one,
         cancel_takes_effect_within_a_step,
         mistakes_of_the_caller_are_named,
+        two_thousand_steps_leave_nothing_behind,
     ],
 }
 
 /// The largest difference of a value, relative to the largest value of the pictures (1 to 10, since few steps do
 /// not finish an image). Both compute in f32 in another order; a wrong draw or option would be off by 0.1 or more.
-const TOLERANCE: f64 = 3e-4;
+pub const TOLERANCE: f64 = 3e-4;
 
 /// The same for interpolation. Encoding starts where the noise is a hundredth of the data or less, and the score
 /// there magnifies rounding.
@@ -143,6 +144,12 @@ fn mistakes_of_the_caller_are_named() {
         ("sample", json!({"model": "mnist-vp", "sampler": "pc", "options": {"predictor": 1}}), "one of"),
         ("sample", json!({"model": "mnist-vp", "sampler": "pc", "count": 0}), "1 to"),
         ("sample", json!({"model": "mnist-vp"}), "sampler"),
+        ("sample", json!({"model": "mnist-vp", "sampler": "pc", "class": 99}), "the class = 99"),
+        (
+            "sample",
+            json!({"model": "mnist-vp", "sampler": "pc", "condition": {"edit": {"image": [1], "strength": 0.5}}}),
+            "give 1 x 28 x 28",
+        ),
         (
             "interpolate",
             json!({"model": "mnist-vp", "a": {"seed": 1}, "b": {"seed": 2}, "frames": 1}),
@@ -167,6 +174,23 @@ fn mistakes_of_the_caller_are_named() {
 }
 
 /// A page that uses the API by itself, in the global `engine`.
+/// On the CPU; `make bench` measures the same on WebGPU, where it takes minutes.
+fn two_thousand_steps_leave_nothing_behind() {
+    let mut api = Api::open("cpu", Gpu::None);
+    let mut sizes = |n_steps: usize| {
+        let request =
+            json!({"model": "mnist-vp", "sampler": "euler", "options": {"n_steps": n_steps}, "count": 1});
+        api.call("sample", &request);
+        let wasm = api.browser.eval_in_worker(WASM_BYTES).as_f64().expect("bytes");
+        [wasm, api.browser.worker_heap()]
+    };
+    let (before, after) = (sizes(200), sizes(2000));
+    figure(format_args!("worker, bytes of wasm and JavaScript: {before:?}, 2,000 steps later {after:?}"));
+    assert_eq!(before[0], after[0], "wasm memory has grown");
+    // One object of 100 bytes a step would be twice as much.
+    assert!(after[1] - before[1] < 1e5, "{} bytes of JavaScript more", after[1] - before[1]);
+}
+
 struct Api {
     browser: Browser,
     _site: Site,
@@ -227,7 +251,7 @@ fn sample(model: &str, sampler: &str, options: &Value, seed: u64, count: usize) 
 }
 
 /// One of the test digits that come with the page, as pixel values.
-fn test_digit(index: usize) -> Vec<f32> {
+pub fn test_digit(index: usize) -> Vec<f32> {
     let file = fs::read(dist().expect("a built page").join("digits.json")).expect("the test digits");
     let digits: Value = serde_json::from_slice(&file).expect("JSON");
     let pixels = BASE64_STANDARD.decode(digits["pixels"].as_str().expect("text")).expect("base64");

@@ -35,13 +35,14 @@ impl Site {
     }
 
     pub fn serve(folder: impl Into<PathBuf>) -> Self {
-        Self::serve_altered(folder, |_, bytes| Some(bytes))
+        Self::serve_altered(folder, |_, bytes| bytes)
     }
 
-    /// Serves each file as `alter(path below the folder, its bytes)` says: broken, late, or (`None`) not at all.
+    /// Serves each file as `alter(path below the folder, its bytes if it is there)` says: broken, late, in place of a
+    /// missing one, or (`None`) not at all.
     pub fn serve_altered(
         folder: impl Into<PathBuf>,
-        alter: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static,
+        alter: impl Fn(&str, Option<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
         let folder = folder.into();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on the loopback interface");
@@ -84,7 +85,7 @@ impl Drop for Site {
 fn answer(
     stream: TcpStream,
     folder: &Path,
-    alter: &impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>,
+    alter: &impl Fn(&str, Option<Vec<u8>>) -> Option<Vec<u8>>,
 ) -> std::io::Result<()> {
     let mut request = BufReader::new(&stream);
     let mut first = String::new();
@@ -102,7 +103,7 @@ fn answer(
         Some(inside) if !inside.split('/').any(|part| part == "..") => Some(inside),
         _ => None,
     };
-    let body = file.and_then(|file| alter(file, fs::read(folder.join(file)).ok()?));
+    let body = file.and_then(|file| alter(file, fs::read(folder.join(file)).ok()));
     let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
     let body = body.unwrap_or_default();
     let mime = match Path::new(path).extension().and_then(|extension| extension.to_str()) {

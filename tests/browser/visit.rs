@@ -12,8 +12,9 @@ use super::{
 /// How long a run may take: the GPU is software, and other work may keep the processor busy.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
-/// The two tasks that run something, as selectors.
+/// The tasks that run something, as selectors.
 pub const GENERATE: &str = "#generate";
+pub const EDIT: &str = "#edit";
 pub const INTERPOLATE: &str = "#interpolate";
 
 /// A browser and the site it is at.
@@ -182,6 +183,37 @@ impl Visit {
     #[track_caller]
     pub fn grid(&mut self) -> Picture {
         self.picture("#generate .grid canvas")
+    }
+
+    /// From now on remembers what the page asks its worker for, and what it gets.
+    #[track_caller]
+    pub fn listen(&mut self) {
+        self.browser.eval(
+            "globalThis.asked = null; globalThis.got = null;
+            const { prototype } = Worker;
+            const post = prototype.postMessage;
+            prototype.postMessage = function (message) {
+                if (message.type === 'sample') {
+                    asked = message.request;
+                    const hear = ({ data }) => {
+                        if (data.id !== message.id || data.type !== 'result') return;
+                        got = Array.from(data.value.images);
+                        this.removeEventListener('message', hear);
+                    };
+                    this.addEventListener('message', hear);
+                }
+                return post.apply(this, arguments);
+            };",
+        );
+    }
+
+    /// The last request for samples and the values of its answer, after [`Self::listen`].
+    #[track_caller]
+    pub fn heard(&mut self) -> (Value, Vec<f32>) {
+        let plain = "(_, value) => (value instanceof Float32Array ? Array.from(value) : value)";
+        let request = self.browser.eval(&format!("JSON.parse(JSON.stringify(asked, {plain}))"));
+        let images = serde_json::from_value(self.browser.eval("got")).expect("values");
+        (request, images)
     }
 
     #[track_caller]

@@ -3,8 +3,11 @@
 //! Each image becomes a matrix of its windows (im2col) that stays in the L2 cache between the copy and
 //! the matrix product. Channels last makes a row of a window one run of memory.
 
+mod add;
 #[cfg(not(target_family = "wasm"))]
 mod backward;
+
+pub use add::add;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;

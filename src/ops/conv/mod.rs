@@ -11,7 +11,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
 use super::Joined;
-use super::group_norm::{Norm, group_norm_silu, group_norm_silu_plain};
+use super::group_norm::{Norm, shift_norm_silu, shift_norm_silu_plain};
 
 /// Convolves `x` `[b, h, w, c_in]` with `weight` `[k·k·c_in, c_out]`, zero padding `k / 2`.
 ///
@@ -106,7 +106,8 @@ pub struct Pass {
 }
 
 type ConvFn = fn(Tensor<4>, Tensor<2>, Tensor<1>, usize, usize) -> Tensor<4>;
-type NormFn = fn(Joined, &Norm) -> Tensor<4>;
+type NormFn = fn(Tensor<4>, Tensor<2>, &Norm) -> Tensor<4>;
+type AddFn = fn(Tensor<4>, Tensor<4>, f64) -> Tensor<4>;
 
 impl Pass {
     /// The result, `[b, h', w', c_out]`.
@@ -114,24 +115,25 @@ impl Pass {
         if let Some(y) = wgsl::run(&self) {
             return y;
         }
-        let conv = if super::is_flex(&self.filter.weight.device()) { flex::conv } else { conv_plain };
-        self.compose(conv, group_norm_silu)
+        match super::uses_flex(&self.filter.weight.device()) {
+            true => self.compose(flex::conv, shift_norm_silu, flex::add),
+            false => self.compose(conv_plain, shift_norm_silu, add_plain),
+        }
     }
 
     /// [`Self::run`] in burn's stock operations: its oracle.
     pub fn run_plain(self) -> Tensor<4> {
-        self.compose(conv_plain, group_norm_silu_plain)
+        self.compose(conv_plain, shift_norm_silu_plain, add_plain)
     }
 
-    fn compose(self, conv: ConvFn, norm_silu: NormFn) -> Tensor<4> {
+    fn compose(self, conv: ConvFn, norm_silu: NormFn, add: AddFn) -> Tensor<4> {
         let x = self.x.cat();
         let y = self.filter.apply(if self.upsample { upsample(x) } else { x }, conv);
         match self.then {
             Then::Nothing => y,
             Then::ShiftNormSilu { shift, first, norm } => {
-                let ([n, _], [_, _, _, c]) = (shift.dims(), y.dims());
-                let shift = shift.narrow(1, first, c);
-                norm_silu((y + shift.reshape([n, 1, 1, c])).into(), &norm)
+                let [_, _, _, c] = y.dims();
+                norm_silu(y, shift.narrow(1, first, c), &norm)
             }
             Then::Add { x, projection, scale } => {
                 let x = x.cat();
@@ -139,8 +141,13 @@ impl Pass {
                     Some(projection) => projection.apply(x, conv),
                     None => x,
                 };
-                (x + y) * scale
+                add(x, y, scale)
             }
         }
     }
+}
+
+/// `scale·(x + y)`
+fn add_plain(x: Tensor<4>, y: Tensor<4>, scale: f64) -> Tensor<4> {
+    (x + y) * scale
 }

@@ -23,6 +23,7 @@ params! {
         shift_stride: u32,
         tiles: u32,
         quads: u32,
+        groups: u32,
         scale: f32,
     }
 }
@@ -194,6 +195,7 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         shift_stride: 0,
         tiles: plan.tiles as u32,
         quads: plan.quads as u32,
+        groups: plan.groups as u32,
         scale: 1.0,
     };
     let mut launch = Launch::new(&device, shape.kernel(&plan), plan.threads())?;
@@ -221,7 +223,7 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
             }
         }
     }
-    let y = launch.run("out", [batch, height, width, c_out], &params, wgsl::row(plan.groups)?);
+    let y = launch.run("out", [batch, height, width, c_out], &params, wgsl::rows(plan.groups));
     Some(match then {
         Then::ShiftNormSilu { norm, .. } if !shape.norm => group_norm_silu(y.into(), norm),
         _ => y,

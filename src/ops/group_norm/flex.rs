@@ -12,10 +12,11 @@ use burn::tensor::Tensor;
 use super::{EPSILON, Norm};
 use crate::ops::cpu;
 
-/// [`super::group_norm_silu`] of a tensor in main memory.
-pub fn group_norm_silu(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::group_norm_silu_nhwc(
+/// [`super::shift_norm_silu`] of a tensor in main memory.
+pub fn shift_norm_silu(x: Tensor<4>, shift: Tensor<2>, norm: &Norm) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::shift_norm_silu_nhwc(
         x.into_dispatch(),
+        shift.into_dispatch(),
         norm.gamma.clone().into_dispatch(),
         norm.beta.clone().into_dispatch(),
         norm.groups,
@@ -25,8 +26,9 @@ pub fn group_norm_silu(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
 #[cfg_attr(not(target_family = "wasm"), backend_extension(Flex, Autodiff))]
 #[cfg_attr(target_family = "wasm", backend_extension(Flex))]
 trait GroupNormOps: Backend {
-    fn group_norm_silu_nhwc(
+    fn shift_norm_silu_nhwc(
         x: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         groups: usize,
@@ -34,21 +36,33 @@ trait GroupNormOps: Backend {
 }
 
 impl GroupNormOps for Flex {
-    fn group_norm_silu_nhwc(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, groups: usize) -> FlexTensor {
-        forward(&x.to_contiguous(), &gamma.to_contiguous(), &beta.to_contiguous(), groups)
+    fn shift_norm_silu_nhwc(
+        x: FlexTensor,
+        shift: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        groups: usize,
+    ) -> FlexTensor {
+        forward(&[x, shift, gamma, beta].map(|tensor| tensor.to_contiguous()), groups)
     }
 }
 
-/// Mean and inverse standard deviation of every channel's group, for one image.
+/// What to subtract from every channel of an image, and the inverse standard deviation of its group.
+///
+/// All values of a channel get its `shift` first. Subtracting `mean - shift` does both in one.
 #[inline(always)]
-fn statistics(image: &[f32], channels: usize, groups: usize, mean: &mut [f32], inverse_std: &mut [f32]) {
+fn statistics(image: &[f32], shift: &[f32], groups: usize, mean: &mut [f32], inverse_std: &mut [f32]) {
+    let channels = shift.len();
     let per_group = channels / groups;
     let count = (image.len() / groups) as f32;
+    let pixels = (image.len() / channels) as f32;
     mean.fill(0.0);
     for pixel in image.chunks_exact(channels) {
         mean.iter_mut().zip(pixel).for_each(|(m, v)| *m += v);
     }
+    mean.iter_mut().zip(shift).for_each(|(m, s)| *m += pixels * s);
     share_in_group(mean, per_group, |sum| sum / count);
+    mean.iter_mut().zip(shift).for_each(|(m, s)| *m -= s);
     inverse_std.fill(0.0);
     for pixel in image.chunks_exact(channels) {
         for ((s, v), m) in inverse_std.iter_mut().zip(pixel).zip(&*mean) {
@@ -67,10 +81,15 @@ fn share_in_group(channels: &mut [f32], per_group: usize, f: impl Fn(f32) -> f32
     }
 }
 
-fn forward(x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, groups: usize) -> FlexTensor {
+/// The row of `shift` `[n or 1, c]` that belongs to image `i`.
+fn shift_of(shift: &[f32], i: usize, c: usize) -> &[f32] {
+    &shift[i * c % shift.len()..][..c]
+}
+
+fn forward([x, shift, gamma, beta]: &[FlexTensor; 4], groups: usize) -> FlexTensor {
     let shape = x.shape();
     let [_, h, w, c] = shape.dims();
-    let (x, gamma, beta) = (x.storage::<f32>(), gamma.storage::<f32>(), beta.storage::<f32>());
+    let [x, shift, gamma, beta] = [x, shift, gamma, beta].map(|tensor| tensor.storage::<f32>());
     let mut y = vec![0.0; x.len()];
     cpu::for_each_chunk(&mut y, h * w * c, |i, y| {
         let image = &x[i * h * w * c..][..h * w * c];
@@ -78,7 +97,7 @@ fn forward(x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, groups: usize)
         cpu::vectorised(
             #[inline(always)]
             || {
-                statistics(image, c, groups, &mut mean, &mut scale);
+                statistics(image, shift_of(shift, i, c), groups, &mut mean, &mut scale);
                 scale.iter_mut().zip(gamma).for_each(|(s, g)| *s *= g);
                 for (y, x) in y.chunks_exact_mut(c).zip(image.chunks_exact(c)) {
                     // The mean goes first: a nearly constant image would lose its digits to a·x + b.

@@ -30,9 +30,32 @@ pub fn group_norm_silu(x: Joined, norm: &Norm) -> Tensor<4> {
         return y;
     }
     match super::is_flex(&norm.gamma.device()) {
-        true => flex::group_norm_silu(x.cat(), norm),
+        true => {
+            let x = x.cat();
+            let [_, _, _, c] = x.dims();
+            let none = Tensor::zeros([1, c], &norm.gamma.device());
+            flex::shift_norm_silu(x, none, norm)
+        }
         false => group_norm_silu_plain(x, norm),
     }
+}
+
+/// `silu(norm(x + shift))`; `shift` is `[b or 1, c]`, one number for all pixels of a channel.
+pub fn shift_norm_silu(x: Tensor<4>, shift: Tensor<2>, norm: &Norm) -> Tensor<4> {
+    match super::is_flex(&norm.gamma.device()) {
+        true => flex::shift_norm_silu(x, shift, norm),
+        false => group_norm_silu(shifted(x, shift).into(), norm),
+    }
+}
+
+/// [`shift_norm_silu`] in burn's stock operations.
+pub fn shift_norm_silu_plain(x: Tensor<4>, shift: Tensor<2>, norm: &Norm) -> Tensor<4> {
+    group_norm_silu_plain(shifted(x, shift).into(), norm)
+}
+
+fn shifted(x: Tensor<4>, shift: Tensor<2>) -> Tensor<4> {
+    let [n, c] = shift.dims();
+    x + shift.reshape([n, 1, 1, c])
 }
 
 /// [`group_norm_silu`] in burn's stock operations: the oracle of the tests.

@@ -6,7 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Flex, TensorMetadata};
+use burn::backend::{Autodiff, Flex};
 
 use super::{ConvOps, Windows, forward};
 use crate::ops::cpu;
@@ -48,11 +48,13 @@ impl Backward<Flex, 3> for ConvBackward {
         if let Some(node) = node_x {
             grads.register::<Flex>(node.id, input_gradient(&windows, &weight, &dy));
         }
-        if let Some(node) = node_weight {
-            grads.register::<Flex>(node.id, weight_gradient(&windows, &x, &dy));
-        }
-        if let Some(node) = node_bias {
-            grads.register::<Flex>(node.id, bias_gradient(&dy));
+        if node_weight.is_some() || node_bias.is_some() {
+            let (dw, db) = weight_gradients(&windows, &x, &dy);
+            for (node, gradient) in [(node_weight, dw), (node_bias, db)] {
+                if let Some(node) = node {
+                    grads.register::<Flex>(node.id, gradient);
+                }
+            }
         }
     }
 }
@@ -94,25 +96,29 @@ fn input_gradient(windows: &Windows, weight: &FlexTensor, dy: &FlexTensor) -> Fl
 /// additions does not depend on the machine.
 const GRADIENT_BLOCK: usize = 8;
 
-fn weight_gradient(windows: &Windows, x: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
+/// Gradients of the weight and of the bias, whose share is read while its part of `dy` is in the cache.
+fn weight_gradients(windows: &Windows, x: &FlexTensor, dy: &FlexTensor) -> (FlexTensor, FlexTensor) {
     let (x, dy) = (x.storage::<f32>(), dy.storage::<f32>());
     let (rows, columns) = (windows.rows(), windows.columns());
     let c_out = dy.len() / (windows.batch * rows);
     let size = columns * c_out;
-    let mut partial = vec![0.0; windows.batch.div_ceil(GRADIENT_BLOCK) * size];
-    cpu::for_each_chunk(&mut partial, size, |block, dw| {
+    let row = size + c_out;
+    let mut partial = vec![0.0; windows.batch.div_ceil(GRADIENT_BLOCK) * row];
+    cpu::for_each_chunk(&mut partial, row, |block, partial| {
+        let (dw, db) = partial.split_at_mut(size);
         let images = block * GRADIENT_BLOCK..windows.batch.min((block + 1) * GRADIENT_BLOCK);
         for i in images {
             let dy = &dy[i * rows * c_out..][..rows * c_out];
             windows.with_columns(&x[i * windows.pixels_in()..][..windows.pixels_in()], |a| {
                 cpu::gemm([columns, c_out, rows], (a, 1, columns), (dy, c_out, 1), dw, true);
             });
+            cpu::vectorised(
+                #[inline(always)]
+                || dy.chunks_exact(c_out).for_each(|pixel| cpu::add(db, pixel)),
+            );
         }
     });
-    cpu::tensor(cpu::sum_rows(&partial, size), [columns, c_out])
-}
-
-fn bias_gradient(dy: &FlexTensor) -> FlexTensor {
-    let [_, _, _, c_out] = dy.shape().dims();
-    cpu::tensor(cpu::sum_rows(dy.storage::<f32>(), c_out), [c_out])
+    let mut dw = cpu::sum_rows(&partial, row);
+    let db = dw.split_off(size);
+    (cpu::tensor(dw, [columns, c_out]), cpu::tensor(db, [c_out]))
 }

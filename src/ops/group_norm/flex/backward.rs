@@ -8,26 +8,23 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex, TensorMetadata};
 
-use super::{GroupNormOps, forward, share_in_group, statistics};
+use super::{GroupNormOps, forward, share_in_group, shift_of, statistics};
 use crate::ops::cpu;
 
 impl<C: CheckpointStrategy> GroupNormOps for Autodiff<Flex, C> {
-    fn group_norm_silu_nhwc(
+    fn shift_norm_silu_nhwc(
         x: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         groups: usize,
     ) -> FloatTensor<Self> {
-        let preparation =
-            GroupNormBackward.prepare::<C>([x.node(), gamma.node(), beta.node()]).compute_bound().stateful();
-        let (x, gamma, beta) = (
-            x.primitive().to_contiguous(),
-            gamma.primitive().to_contiguous(),
-            beta.primitive().to_contiguous(),
-        );
-        let y = forward(&x, &gamma, &beta, groups);
+        let nodes = [x.node(), shift.node(), gamma.node(), beta.node()];
+        let preparation = GroupNormBackward.prepare::<C>(nodes).compute_bound().stateful();
+        let inputs = [x, shift, gamma, beta].map(|tensor| tensor.primitive().to_contiguous());
+        let y = forward(&inputs, groups);
         match preparation {
-            OpsKind::Tracked(tracked) => tracked.finish((x, gamma, beta, groups), y),
+            OpsKind::Tracked(tracked) => tracked.finish((inputs, groups), y),
             OpsKind::UnTracked(untracked) => untracked.finish(y),
         }
     }
@@ -36,15 +33,13 @@ impl<C: CheckpointStrategy> GroupNormOps for Autodiff<Flex, C> {
 #[derive(Debug)]
 struct GroupNormBackward;
 
-impl Backward<Flex, 3> for GroupNormBackward {
-    type State = (FlexTensor, FlexTensor, FlexTensor, usize);
+impl Backward<Flex, 4> for GroupNormBackward {
+    type State = ([FlexTensor; 4], usize);
 
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [node_x, node_gamma, node_beta] = ops.parents;
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let (x, gamma, beta, groups) = ops.state;
-        let (dx, dgamma, dbeta) = backward(&x, &gamma, &beta, groups, &dy);
-        for (node, gradient) in [(node_x, dx), (node_gamma, dgamma), (node_beta, dbeta)] {
+        let (inputs, groups) = ops.state;
+        for (node, gradient) in ops.parents.into_iter().zip(backward(&inputs, groups, &dy)) {
             if let Some(node) = node {
                 grads.register::<Flex>(node.id, gradient);
             }
@@ -52,36 +47,28 @@ impl Backward<Flex, 3> for GroupNormBackward {
     }
 }
 
-/// Gradients of [`forward`] for `x`, `gamma` and `beta`.
+/// Gradients of [`forward`] for its inputs `x`, `shift`, `gamma` and `beta`.
 ///
 /// With `n` the normalised input, `h = gamma·n + beta` and `dh = dy·silu'(h)`:
 /// `dbeta = sum dh`, `dgamma = sum dh·n`, and per group of `N` values
-/// `dx = inverse_std·(gamma·dh - mean(gamma·dh) - n·mean(gamma·dh·n))`.
-fn backward(
-    x: &FlexTensor,
-    gamma: &FlexTensor,
-    beta: &FlexTensor,
-    groups: usize,
-    dy: &FlexTensor,
-) -> (FlexTensor, FlexTensor, FlexTensor) {
-    let shape = x.shape();
+/// `dx = inverse_std·(gamma·dh - mean(gamma·dh) - n·mean(gamma·dh·n))`; `dshift` is the sum of `dx` over pixels.
+fn backward([x, shift, gamma, beta]: &[FlexTensor; 4], groups: usize, dy: &FlexTensor) -> [FlexTensor; 4] {
+    let (shape, shift_shape) = (x.shape(), shift.shape());
     let [b, h, w, c] = shape.dims();
     let size = h * w * c;
-    let (x, dy) = (x.storage::<f32>(), dy.storage::<f32>());
-    let (gamma, beta) = (gamma.storage::<f32>(), beta.storage::<f32>());
+    let [x, shift, gamma, beta, dy] = [x, shift, gamma, beta, dy].map(|tensor| tensor.storage::<f32>());
 
-    // One row per image: its dx, then its dgamma and dbeta, so that the parallel loop has one output.
-    let row = size + 2 * c;
-    let mut out = vec![0.0; b * row];
-    cpu::for_each_chunk(&mut out, row, |i, out| {
+    // One row per image: its dgamma, dbeta and dshift.
+    let (mut dx, mut sums) = (vec![0.0; b * size], vec![0.0; b * 3 * c]);
+    cpu::for_each_pair((&mut dx, size), (&mut sums, 3 * c), |i, dx, sums| {
         let (image, dy) = (&x[i * size..][..size], &dy[i * size..][..size]);
-        let (dx, sums) = out.split_at_mut(size);
-        let (dgamma, dbeta) = sums.split_at_mut(c);
+        let (dgamma, sums) = sums.split_at_mut(c);
+        let (dbeta, dshift) = sums.split_at_mut(c);
         let (mut mean, mut inverse_std) = (vec![0.0; c], vec![0.0; c]);
         cpu::vectorised(
             #[inline(always)]
             || {
-                statistics(image, c, groups, &mut mean, &mut inverse_std);
+                statistics(image, shift_of(shift, i, c), groups, &mut mean, &mut inverse_std);
                 // dx holds dh between the two loops.
                 for ((dx, dy), x) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)).zip(image.chunks_exact(c))
                 {
@@ -104,18 +91,23 @@ fn backward(
                     for j in 0..c {
                         let n = (x[j] - mean[j]) * inverse_std[j];
                         dx[j] = inverse_std[j] * (gamma[j] * dx[j] - mean_dh[j] - n * mean_dh_n[j]);
+                        dshift[j] += dx[j];
                     }
                 }
             },
         );
     });
 
-    let mut dx = Vec::with_capacity(b * size);
-    let mut sums = Vec::with_capacity(b * 2 * c);
-    for row in out.chunks_exact(row) {
-        dx.extend_from_slice(&row[..size]);
-        sums.extend_from_slice(&row[size..]);
-    }
-    let sums = cpu::sum_rows(&sums, 2 * c);
-    (cpu::tensor(dx, shape), cpu::tensor(sums[..c].to_vec(), [c]), cpu::tensor(sums[c..].to_vec(), [c]))
+    let total = cpu::sum_rows(&sums, 3 * c);
+    let dshift = match shift_shape[0] {
+        1 => total[2 * c..].to_vec(),
+        _ => sums.chunks_exact(3 * c).flat_map(|row| &row[2 * c..]).copied().collect(),
+    };
+    let (dgamma, dbeta) = (total[..c].to_vec(), total[c..2 * c].to_vec());
+    [
+        cpu::tensor(dx, shape),
+        cpu::tensor(dshift, shift_shape),
+        cpu::tensor(dgamma, [c]),
+        cpu::tensor(dbeta, [c]),
+    ]
 }

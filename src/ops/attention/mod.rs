@@ -1,14 +1,20 @@
 //! Softmax attention of every pixel to all pixels.
 
+mod flex;
+
 use burn::tensor::{Tensor, activation::softmax};
 
 use super::wgsl::{self, Kernel, Launch, params, shader};
 
 /// `softmax(q·kᵀ/sqrt c)·v` for `qkv` `[b, n, 3c]`, whose rows hold query, key and value of one pixel.
 ///
-/// Returns `[b, n, c]`. Time grows with `n²`; memory too, except where a kernel works by blocks.
+/// Returns `[b, n, c]`. Time grows with `n²`; memory too while training, elsewhere it works by blocks.
 pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
-    run(&qkv).unwrap_or_else(|| attention_plain(qkv))
+    let device = qkv.device();
+    run(&qkv).unwrap_or_else(|| match super::uses_flex(&device) && !device.is_autodiff() {
+        true => flex::attention(qkv),
+        false => attention_plain(qkv),
+    })
 }
 
 /// [`attention`] in burn's stock operations: the oracle of the tests.
@@ -25,6 +31,7 @@ params! {
         n: u32,
         c: u32,
         blocks: u32,
+        groups: u32,
         scale: f32,
     }
 }
@@ -48,16 +55,21 @@ fn kernel(c: usize) -> Kernel {
 }
 
 fn run(qkv: &Tensor<3>) -> Option<Tensor<3>> {
-    const MOST_CHANNELS: usize = 512;
     let [b, n, c] = qkv.dims();
     let c = c / 3;
-    if !c.is_multiple_of(4) || c > MOST_CHANNELS {
+    if !c.is_multiple_of(4) {
         return None;
     }
     let blocks = n.div_ceil(QUERIES * THREADS / lanes(c));
-    let params = Params { n: n as u32, c: c as u32, blocks: blocks as u32, scale: (c as f32).sqrt().recip() };
+    let params = Params {
+        n: n as u32,
+        c: c as u32,
+        blocks: blocks as u32,
+        groups: (b * blocks) as u32,
+        scale: (c as f32).sqrt().recip(),
+    };
     let launch = Launch::new(&qkv.device(), kernel(c), THREADS)?.input("qkv", qkv.clone());
-    Some(launch.run("out", [b, n, c], &params, wgsl::row(b * blocks)?))
+    Some(launch.run("out", [b, n, c], &params, wgsl::rows(b * blocks)))
 }
 
 #[cfg(test)]
@@ -66,7 +78,7 @@ mod tests {
 
     #[test]
     fn kernels_are_valid() {
-        for c in [4, 12, 64, 256, 512] {
+        for c in [4, 12, 64, 256, 1024] {
             wgsl::check::<Params>(kernel(c), THREADS);
         }
     }

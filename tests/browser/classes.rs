@@ -1,0 +1,103 @@
+//! Images of one class, in the task "Generate".
+
+use pollster::block_on;
+use scorefield::{
+    rng::Noise,
+    sampler::{Run, Sampler},
+};
+use serde_json::json;
+
+use super::{
+    harness::Gpu,
+    models::{self, DIGITS, KINDS, PLAIN},
+    native::TOLERANCE,
+    visit::{GENERATE, Visit},
+};
+use crate::support::{figure, relative_error, trials, values};
+
+trials! {
+    cpu: [
+        a_class_can_be_chosen_where_the_model_has_learned_classes,
+        a_class_is_drawn_as_natively_and_is_part_of_the_link,
+        a_link_to_a_class_that_is_not_there_is_told,
+    ],
+}
+
+const STEPS: &str = "device=cpu&sampler=pc&seed=5&count=3&n_steps=4";
+
+fn a_class_can_be_chosen_where_the_model_has_learned_classes() {
+    let mut visit = Visit::to(models::site_with(&[PLAIN, DIGITS, KINDS]), Gpu::None);
+    visit.open(&format!("#task=generate&model={PLAIN}&{STEPS}"));
+    let fields = "['class', 'guidance'].map((name) => {
+        const field = document.querySelector(`#generate [name=${name}]`);
+        return field?.checkVisibility() ? field.closest('.field').querySelector('label').textContent : null;
+    })";
+    let choices =
+        "Array.from(document.querySelector('#generate [name=class]').options, (o) => o.text).join()";
+    assert_eq!(visit.browser.eval(fields), json!([null, null]));
+    visit.set("#generate-model", DIGITS);
+    assert_eq!(visit.browser.eval(fields), json!(["Digit", null]));
+    assert_eq!(visit.browser.eval(choices), "Any,0,1,2,3,4,5,6,7,8,9");
+    visit.set("#generate [name=class]", "9");
+    assert_eq!(visit.browser.eval(fields), json!(["Digit", "Guidance"]));
+    // Another model has other classes.
+    visit.set("#generate-model", KINDS);
+    assert_eq!(visit.browser.eval(fields), json!(["Class", null]));
+    assert_eq!(visit.browser.eval(choices), "Any,0,1,2");
+    visit.set("#generate [name=class]", "2");
+    visit.set("#generate [name=class]", "");
+    assert_eq!(visit.browser.eval(fields), json!(["Class", null]));
+    visit.set("#generate-model", PLAIN);
+    assert_eq!(visit.browser.eval(fields), json!([null, null]));
+    visit.assert_clean();
+}
+
+fn a_class_is_drawn_as_natively_and_is_part_of_the_link() {
+    let mut visit = Visit::to(models::site_with(&[DIGITS]), Gpu::None);
+    let sampler = Sampler::with_options("pc", json!({"n_steps": 4}).as_object().expect("options"));
+    let sampler = sampler.expect("a sampler");
+    let loaded = models::native(DIGITS);
+    visit.open(&format!("#task=generate&model={DIGITS}&{STEPS}"));
+    visit.listen();
+    for (class, guidance, evaluations) in [(None, 1.0, 9), (Some(3), 1.0, 9), (Some(3), 2.5, 18)] {
+        visit.set("#generate [name=class]", class.map_or(String::new(), |class| class.to_string()));
+        if class.is_some() {
+            visit.set("#generate [name=guidance]", guidance);
+        }
+        visit.start(GENERATE);
+        visit.finish(GENERATE);
+        let model = match class {
+            Some(class) => loaded.class_model(class, guidance).expect("a class"),
+            None => loaded.score_model(),
+        };
+        let native =
+            block_on(sampler.sample(&model, &Noise::new(5), 3, &mut Run::default())).expect("images");
+        let error = relative_error(&visit.heard().1, &values(native.images));
+        figure(format_args!("class {class:?}, guidance {guidance}: {error:.1e}"));
+        assert!(error < TOLERANCE, "class {class:?}, guidance {guidance}: {error:.1e}");
+        assert_eq!((visit.nfe(GENERATE), native.nfe), (evaluations, evaluations));
+        assert_eq!(visit.hash().contains("&class=3&guidance="), class.is_some(), "{}", visit.hash());
+    }
+
+    let guided = visit.grid();
+    assert!(visit.hash().contains("&class=3&guidance=2.5&"), "{}", visit.hash());
+    visit.browser.reopen();
+    visit.ready();
+    visit.finish(GENERATE);
+    assert_eq!(visit.grid(), guided, "the link shows other images");
+    visit.set("#generate [name=class]", "4");
+    visit.start(GENERATE);
+    visit.finish(GENERATE);
+    assert_ne!(visit.grid(), guided, "another class is the same picture");
+    visit.assert_clean();
+}
+
+fn a_link_to_a_class_that_is_not_there_is_told() {
+    let mut visit = Visit::to(models::site_with(&[PLAIN, KINDS]), Gpu::None);
+    for (model, words) in [(PLAIN, "has learned no classes"), (KINDS, "has the classes 0 to 2")] {
+        visit.open(&format!("#task=generate&model={model}&class=3&{STEPS}&run=1"));
+        assert!(visit.alert().contains(words), "{}", visit.alert());
+        assert!(!visit.hash().contains("run=1") && !visit.hash().contains("class="), "{}", visit.hash());
+    }
+    visit.browser.assert_console_clean();
+}

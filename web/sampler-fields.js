@@ -1,0 +1,26 @@
+// The fields for a sampler and its options, made from the engine's registry.
+
+import { fillSelect, optionField } from './controls.js';
+import { find } from './dom.js';
+
+/** Puts the sampler for a purpose into a form that has a field for it, and returns fields for its options. */
+export function showSampler(form, app, purpose) {
+  const sampler = app.sampler(purpose);
+  fillSelect(form.elements.sampler, app.engine.samplers, sampler.name);
+  find('.sampler-help', form).textContent = sampler.help;
+  return optionFields(app, purpose);
+}
+
+/** A field for each option; first the one that matters most, with a slider: the number of steps, where there is one. */
+export function optionFields(app, purpose) {
+  const { options } = app.sampler(purpose);
+  const main = options.find(({ name }) => name === 'n_steps') ?? options[0];
+  const values = app.optionsFor(purpose);
+  return options
+    .toSorted((a, b) => (b === main) - (a === main))
+    .map((option) =>
+      optionField(option, values[option.name], (value) => app.setOption(purpose, option.name, value), {
+        slider: option === main,
+      }),
+    );
+}
