@@ -22,8 +22,8 @@ pub struct Args {
     /// Fetch the data set first if it is not there (checksummed).
     #[arg(long)]
     download: bool,
-    /// Starting point of the configuration: mnist-ve, mnist-vp, fashion-mnist-vp, emoji-vp,
-    /// cifar10-vp, celeba-ve; or mnist-classifier, which trains the judge of digits.
+    /// Starting point of the configuration: mnist-class-vp, mnist-ve, mnist-vp, fashion-mnist-vp,
+    /// emoji-vp, cifar10-vp, celeba-ve; or mnist-classifier, which trains the judge of digits.
     #[arg(long)]
     preset: Option<String>,
     /// Configuration file; every field is explained in its documentation, `--dry-run` prints one.

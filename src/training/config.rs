@@ -117,8 +117,8 @@ impl Default for TrainConfig {
 }
 
 /// Names of the presets, in the order of the help text.
-pub const PRESETS: [&str; 6] =
-    ["mnist-ve", "mnist-vp", "fashion-mnist-vp", "emoji-vp", "cifar10-vp", "celeba-ve"];
+pub const PRESETS: [&str; 7] =
+    ["mnist-class-vp", "mnist-ve", "mnist-vp", "fashion-mnist-vp", "emoji-vp", "cifar10-vp", "celeba-ve"];
 
 impl TrainConfig {
     /// The preset of that name.
@@ -129,7 +129,8 @@ impl TrainConfig {
         let base = Self { name: name.into(), ..Self::default() };
         let ve = SdeChoice::Ve { sigma_min: 0.01, sigma_max: 0.0 };
         match name {
-            "mnist-vp" => Ok(Self {
+            "mnist-vp" => Ok(base),
+            "mnist-class-vp" => Ok(Self {
                 label_dropout: 0.2,
                 network: UNetConfig { classes: 10, ..base.network.clone() },
                 ..base
