@@ -227,9 +227,9 @@ fn a_mask_is_painted_by_keyboard_and_by_pointer() {
     visit.browser.eval(
         "const pad = document.querySelector('#edit .mask .pad');
         pad.setPointerCapture = () => {};
-        const { left, top, width, height } = pad.getBoundingClientRect();
+        const box = pad.getBoundingClientRect();
         const at = (type, x, y) => pad.dispatchEvent(new PointerEvent(type,
-            { button: 0, clientX: left + x * width, clientY: top + y * height }));
+            { button: 0, clientX: box.left + x * box.width, clientY: box.top + y * box.height }));
         at('pointerdown', 0.2, 0.2); at('pointermove', 0.2, 0.8); at('pointerup', 0.2, 0.8);",
     );
     let both = holes(&mut visit);
