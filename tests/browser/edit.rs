@@ -217,7 +217,7 @@ fn a_mask_is_painted_by_keyboard_and_by_pointer() {
     visit.start(EDIT);
     assert_eq!(visit.alert(), "Paint over the part that is to be drawn anew first.");
 
-    visit.browser.eval("document.querySelector('#edit .pad').focus()");
+    visit.browser.eval("document.querySelector('#edit .mask .pad').focus()");
     visit.browser.press(" ", 32);
     for _ in 0..6 {
         visit.browser.press("ArrowDown", 40);
@@ -225,11 +225,11 @@ fn a_mask_is_painted_by_keyboard_and_by_pointer() {
     let by_keyboard = holes(&mut visit);
     assert!((10..80).contains(&by_keyboard), "{by_keyboard} pixels");
     visit.browser.eval(
-        "const pad = document.querySelector('#edit .pad');
+        "const pad = document.querySelector('#edit .mask .pad');
         pad.setPointerCapture = () => {};
-        const { left, top, width, height } = pad.getBoundingClientRect();
+        const box = pad.getBoundingClientRect();
         const at = (type, x, y) => pad.dispatchEvent(new PointerEvent(type,
-            { button: 0, clientX: left + x * width, clientY: top + y * height }));
+            { button: 0, clientX: box.left + x * box.width, clientY: box.top + y * box.height }));
         at('pointerdown', 0.2, 0.2); at('pointermove', 0.2, 0.8); at('pointerup', 0.2, 0.8);",
     );
     let both = holes(&mut visit);
