@@ -43,6 +43,7 @@ pub fn manifest() -> Result<Vec<Entry>> {
 const SHIPPED: &[(&str, &[u8])] = &[
     ("mnist-vp", include_bytes!("../../web/models/mnist-vp.safetensors")),
     ("mnist-ve", include_bytes!("../../web/models/mnist-ve.safetensors")),
+    ("mnist-class-vp", include_bytes!("../../web/models/mnist-class-vp.safetensors")),
     ("emoji-vp", include_bytes!("../../web/models/emoji-vp.safetensors")),
     ("mnist-classifier", include_bytes!("../../web/models/mnist-classifier.safetensors")),
 ];
