@@ -188,7 +188,7 @@ export class Engine {
    * @returns {Promise<Densities>}
    */
   likelihood(request, options = {}) {
-    return this.#run('likelihood', { seed: 0, tolerance: 1e-3, ...request }, options);
+    return this.#run('likelihood', { seed: 0, tolerance: 1e-3, ...request }, 1, options);
   }
 
   /** Stops what is running within one step; its promise rejects with code `cancelled`. */

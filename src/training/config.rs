@@ -128,6 +128,26 @@ impl TrainConfig {
     pub fn preset(name: &str) -> Result<Self> {
         let base = Self { name: name.into(), ..Self::default() };
         let ve = SdeChoice::Ve { sigma_min: 0.01, sigma_max: 0.0 };
+        // Size and pace of Score-SDE's DDPM++.
+        let photographs = |dataset, attention_level| Self {
+            data: DataSource::new(dataset),
+            network: UNetConfig {
+                channels: 128,
+                multipliers: vec![1, 2, 2, 2],
+                blocks: 4,
+                attention_levels: vec![attention_level],
+                patch: 1,
+                ..UNetConfig::default()
+            },
+            steps: 1_300_000,
+            batch: 128,
+            learning_rate: 2e-4,
+            final_rate: 1.0,
+            warmup: 5000,
+            dropout: 0.1,
+            flip: true,
+            ..base.clone()
+        };
         match name {
             "mnist-vp" => Ok(base),
             "mnist-class-vp" => Ok(Self {
@@ -150,46 +170,8 @@ impl TrainConfig {
                 network: UNetConfig { multipliers: vec![1, 2, 2], ..base.network.clone() },
                 ..base
             }),
-            "cifar10-vp" => Ok(Self {
-                data: DataSource::new(Dataset::Cifar10),
-                network: UNetConfig {
-                    channels: 128,
-                    multipliers: vec![1, 2, 2, 2],
-                    blocks: 4,
-                    attention_levels: vec![1],
-                    patch: 1,
-                    ..UNetConfig::default()
-                },
-                steps: 1_300_000,
-                batch: 128,
-                learning_rate: 2e-4,
-                final_rate: 1.0,
-                warmup: 5000,
-                ema: 0.9999,
-                dropout: 0.1,
-                flip: true,
-                ..base
-            }),
-            "celeba-ve" => Ok(Self {
-                data: DataSource::new(Dataset::Celeba),
-                sde: ve,
-                network: UNetConfig {
-                    channels: 128,
-                    multipliers: vec![1, 2, 2, 2],
-                    blocks: 4,
-                    attention_levels: vec![2],
-                    patch: 1,
-                    ..UNetConfig::default()
-                },
-                steps: 1_300_000,
-                batch: 128,
-                learning_rate: 2e-4,
-                final_rate: 1.0,
-                warmup: 5000,
-                dropout: 0.1,
-                flip: true,
-                ..base
-            }),
+            "cifar10-vp" => Ok(Self { ema: 0.9999, ..photographs(Dataset::Cifar10, 1) }),
+            "celeba-ve" => Ok(Self { sde: ve, ..photographs(Dataset::Celeba, 2) }),
             _ => {
                 let fix = format!("use one of {}", PRESETS.join(", "));
                 Err(Error::config("preset", format!("`{name}` is not known"), fix))

@@ -6,10 +6,11 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use pollster::block_on;
 use scorefield::{
     interpolate::{Endpoint, interpolate},
+    likelihood::{Likelihood, Product, bits_per_dim, dequantised},
     model::ScoreModel,
     rng::Noise,
     sampler::{Run, Sampler, Solution, Tolerance},
-    weights::ModelFile,
+    weights::{ModelFile, shipped},
 };
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ use super::{
     site::{Site, dist},
     visit::PATIENCE,
 };
-use crate::support::{cpu, figure, relative_error, trials, values};
+use crate::support::{cpu, digits, figure, relative_error, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -26,6 +27,7 @@ trials! {
         webgpu_draws_the_native_picture,
         interpolation_of_the_page_is_the_native_one,
         cancel_takes_effect_within_a_step,
+        densities_are_the_native_ones,
         mistakes_of_the_caller_are_named,
         two_thousand_steps_leave_nothing_behind,
     ],
@@ -134,6 +136,28 @@ fn cancel_takes_effect_within_a_step() {
     api.browser.assert_console_clean();
 }
 
+fn densities_are_the_native_ones() {
+    let pixels = dequantised(&digits()[..784], 784, &Noise::new(3));
+    let mut api = Api::open("cpu", Gpu::None);
+    let found = api.browser.eval(&format!(
+        "await engine.likelihood({{ model: 'mnist-vp', images: new Float32Array({}), tolerance: 0.01 }})",
+        json!(pixels)
+    ));
+    let model = shipped::open("mnist-vp").unwrap().score_model(&cpu()).unwrap();
+    let likelihood = Likelihood {
+        product: Product::Difference,
+        tolerance: Tolerance { rtol: 0.01, atol: 0.01, ..Tolerance::default() },
+        ..Likelihood::default()
+    };
+    let images = tensor(&pixels, [1, 1, 28, 28], &cpu());
+    let native = block_on(likelihood.measure(&model, images, &Noise::new(0), &mut Run::default())).unwrap();
+    let bits = bits_per_dim(native.nats[0], 784, model.range);
+    let error = (found["bits_per_dim"][0].as_f64().expect("a number") - bits).abs();
+    figure(format_args!("density of a digit: {bits:.4} bits/dim, the page differs by {error:.1e}"));
+    assert!(error < 1e-3, "{found}, natively {bits}");
+    assert_eq!(found["nfe"], native.nfe);
+}
+
 fn mistakes_of_the_caller_are_named() {
     let mut api = Api::open("cpu", Gpu::None);
     for (method, request, words) in [
@@ -148,7 +172,7 @@ fn mistakes_of_the_caller_are_named() {
         (
             "sample",
             json!({"model": "mnist-vp", "sampler": "pc", "condition": {"edit": {"image": [1], "strength": 0.5}}}),
-            "give 1 x 28 x 28",
+            "1 x 28 x 28",
         ),
         (
             "interpolate",
