@@ -96,11 +96,11 @@ export class GenerateView {
     const uses = {
       '.use-a': { key: 'a', place: 'A of the interpolation' },
       '.use-b': { key: 'b', place: 'B of the interpolation' },
-      '.use-image': { key: 'image', place: 'the picture to edit' },
+      '.use-image': { key: 'image', place: 'the picture to edit', task: 'edit' },
     };
-    for (const [selector, { key, place }] of Object.entries(uses)) {
+    for (const [selector, { key, place, task = 'generate' }] of Object.entries(uses)) {
       find(selector, this.#section).addEventListener('click', () => {
-        app.update({ [key]: { kind: 'pixels', source: 'sample', picture: this.#gallery.picture } });
+        app.update({ task, [key]: { kind: 'pixels', source: 'sample', picture: this.#gallery.picture } });
         app.tell(`Image ${this.#gallery.selected + 1} is now ${place}.`);
       });
     }

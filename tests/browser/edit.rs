@@ -279,6 +279,7 @@ fn a_generated_image_can_be_edited_and_edited_again() {
     visit.finish("#generate");
     let image = visit.grid();
     visit.click("#generate .use-image");
+    assert_eq!(visit.browser.eval("document.querySelector('#edit').hidden"), json!(false));
     visit.follow("#task=edit&mode=edit&strength=0.2&results=1&n_steps=4");
     assert_eq!(visit.picture(INPUT), image);
     visit.start(EDIT);
