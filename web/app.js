@@ -11,6 +11,7 @@ import { open } from './scorefield.js';
 import { TASKS, initialState, isState, readHash, writeHash } from './state.js';
 
 let urlTimer = 0;
+let written = location.hash; // what the address had when this page last wrote or read it
 
 const app = {
   state: initialState(),
@@ -46,7 +47,8 @@ const app = {
   update(patch, redraw = true) {
     Object.assign(this.state, { run: false }, patch);
     clearTimeout(urlTimer);
-    urlTimer = setTimeout(writeUrl, 150); // a slider changes it faster than Safari allows
+    // A slider changes it faster than Safari allows. A link that was followed meanwhile must not be written over.
+    urlTimer = setTimeout(() => location.hash === written && writeUrl(), 150);
     if (redraw) refresh();
   },
 
@@ -138,6 +140,7 @@ function writeUrl() {
   clearTimeout(urlTimer);
   if (!app.engine) return; // before the registry is known the link would lose its options
   history.replaceState(null, '', writeHash(app.state, app.optionsFor(purposeOf(app.state))));
+  written = location.hash;
 }
 
 function refresh() {
