@@ -141,6 +141,11 @@ fn images_are_drawn_under_conditions() {
         }
         assert!(drawn[..784] != drawn[784..], "{command}: both images are the same");
     }
+    for (command, count) in [("edit --image seven.png", 4), ("sample", 64)] {
+        let said = good(at, &format!("{command} --device cpu --steps 2 --out out.npy --json"));
+        let summary: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(summary["shape"][0], count, "{command} without --count");
+    }
     let said = good(at, "denoise --image seven.png --sigma 0.5 --device cpu --out mean.png --json");
     assert_eq!(serde_json::from_str::<serde_json::Value>(&said).unwrap()["nfe"], 1);
 

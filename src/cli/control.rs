@@ -14,11 +14,11 @@ use crate::{Error, Result};
 
 /// The sampler where a part of the image is given: its corrector lets the rest settle with that part, which an
 /// ODE never does (docs/CONTROL.md).
-const TOWARDS_EQUILIBRIUM: Usual = ("pc", &[("n_corrector", 4)]);
+const TOWARDS_EQUILIBRIUM: Usual = Usual { sampler: "pc", options: &[("n_corrector", 4)], count: 4 };
 
 /// The sampler where samples start in an image with noise: the reverse diffusion alone, since corrector steps
 /// would forget the image.
-const FROM_THE_START: Usual = ("pc", &[("n_corrector", 0)]);
+const FROM_THE_START: Usual = Usual { sampler: "pc", options: &[("n_corrector", 0)], count: 4 };
 
 /// `inpaint`
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub struct InpaintArgs {
     #[arg(long)]
     mask: PathBuf,
     #[command(flatten)]
-    drawing: Drawing<4>,
+    drawing: Drawing,
 }
 
 impl InpaintArgs {
@@ -68,7 +68,7 @@ pub struct ColorizeArgs {
     #[arg(long)]
     image: PathBuf,
     #[command(flatten)]
-    drawing: Drawing<4>,
+    drawing: Drawing,
 }
 
 impl ColorizeArgs {
@@ -93,7 +93,7 @@ pub struct UpscaleArgs {
     #[arg(long, default_value_t = 2)]
     factor: usize,
     #[command(flatten)]
-    drawing: Drawing<4>,
+    drawing: Drawing,
 }
 
 impl UpscaleArgs {
@@ -120,7 +120,7 @@ pub struct EditArgs {
     #[arg(long, default_value_t = 0.5)]
     strength: f64,
     #[command(flatten)]
-    drawing: Drawing<4>,
+    drawing: Drawing,
 }
 
 impl EditArgs {
@@ -148,7 +148,7 @@ pub struct DenoiseArgs {
     #[arg(long)]
     draw: bool,
     #[command(flatten)]
-    drawing: Drawing<1>,
+    drawing: Drawing,
 }
 
 impl DenoiseArgs {

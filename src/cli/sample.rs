@@ -1,4 +1,4 @@
-use super::shared::{Drawing, ModelArgs};
+use super::shared::{Drawing, ModelArgs, Usual};
 use crate::cancel::CancelToken;
 use crate::control::class_guided;
 use crate::device;
@@ -21,13 +21,13 @@ pub struct Args {
     #[arg(long, requires = "class")]
     classifier: Option<String>,
     #[command(flatten)]
-    drawing: Drawing<64>,
+    drawing: Drawing,
 }
 
 impl Args {
     /// Draws the images and writes them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check(("heun", &[]))?;
+        let job = self.drawing.check(Usual { sampler: "heun", options: &[], count: 64 })?;
         let opened = device::open(self.model.device).await?;
         let Some(class) = self.class else { return job.draw(&self.model.open_on(&opened)?, cancel).await };
         let file = self.model.file(&opened)?;

@@ -16,17 +16,17 @@ use crate::sampler::{Event, Run, Sampler, Tolerance, read};
 use crate::weights::{ModelFile, shipped};
 use crate::{Error, Result};
 
-/// What to draw, how, and where to write it; `COUNT` images if nothing else is said.
+/// What to draw, how, and where to write it.
 #[derive(Debug, clap::Args)]
-pub struct Drawing<const COUNT: usize> {
+pub struct Drawing {
     #[command(flatten)]
     sampler: SamplerArgs,
     /// Seed: the same one gives the same images on any device, natively and in the browser.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Number of images.
-    #[arg(long, default_value_t = COUNT)]
-    count: usize,
+    /// Number of images [default: 64, or 4 under a condition].
+    #[arg(long)]
+    count: Option<usize>,
     /// Index of the first image: image K of a seed does not depend on how many are drawn.
     #[arg(long, default_value_t = 0)]
     first: u32,
@@ -41,26 +41,29 @@ pub struct Drawing<const COUNT: usize> {
     pub json: bool,
 }
 
-impl<const COUNT: usize> Drawing<COUNT> {
-    /// Checks everything that needs no model. `usual` is the sampler if the user named none.
-    pub fn check(&self, usual: Usual) -> Result<Job<'_, COUNT>> {
-        check_count("--count", self.count)?;
+impl Drawing {
+    /// Checks everything that needs no model. `usual` is what the user left open.
+    pub fn check(&self, usual: Usual) -> Result<Job<'_>> {
+        let count = self.count.unwrap_or(usual.count);
+        check_count("--count", count)?;
         check_count("--batch", self.batch)?;
-        Ok(Job { sampler: self.sampler.build(usual)?, output: Output::new(&self.out)?, drawing: self })
+        Ok(Job { sampler: self.sampler.build(usual)?, count, output: Output::new(&self.out)?, drawing: self })
     }
 }
 
 /// A [`Drawing`] that has been checked.
-pub struct Job<'a, const COUNT: usize> {
+pub struct Job<'a> {
     sampler: Sampler,
+    count: usize,
     output: Output,
-    drawing: &'a Drawing<COUNT>,
+    drawing: &'a Drawing,
 }
 
-impl<const COUNT: usize> Job<'_, COUNT> {
+impl Job<'_> {
     /// Draws the images of `model`, writes them and sums up.
     pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
-        let Drawing { seed, count, first, batch, json, .. } = *self.drawing;
+        let Drawing { seed, first, batch, json, .. } = *self.drawing;
+        let count = self.count;
         let (mut images, mut nfe) = (Vec::new(), 0);
         let bar = bar();
         for from in (0..count).step_by(batch) {
@@ -106,8 +109,16 @@ impl ModelArgs {
     }
 }
 
-/// A sampler's name and the options in which it differs from its defaults.
-pub type Usual = (&'static str, &'static [(&'static str, usize)]);
+/// What a command does if the user says nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct Usual {
+    /// Name of the sampler.
+    pub sampler: &'static str,
+    /// The options in which it differs from its defaults.
+    pub options: &'static [(&'static str, usize)],
+    /// Number of images.
+    pub count: usize,
+}
 
 /// Which sampler to use, and how.
 #[derive(Debug, clap::Args)]
@@ -129,7 +140,7 @@ impl SamplerArgs {
     pub fn build(&self, usual: Usual) -> Result<Sampler> {
         let (name, preset) = match &self.sampler {
             Some(name) => (name.as_str(), &[][..]),
-            None => usual,
+            None => (usual.sampler, usual.options),
         };
         let mut options: Map<String, Value> =
             preset.iter().map(|(option, value)| (option.to_string(), Value::from(*value))).collect();
