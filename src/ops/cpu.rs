@@ -132,13 +132,15 @@ pub fn vectorised<R>(body: impl FnOnce() -> R) -> R {
 pub fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5·2^23: adding it rounds to the nearest integer
     let x = x.clamp(-87.0, 87.0);
-    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
     let r = (x - n * 0.693_359_4) - n * -2.121_944_4e-4;
     let mut p = 1.388_888_9e-3_f32;
     for c in [8.333_333e-3, 4.166_666_8e-2, 1.666_666_7e-1, 0.5, 1.0, 1.0] {
         p = p * r + c;
     }
-    p * f32::from_bits((((n as i32) + 127) << 23) as u32)
+    // The lowest bits of `shifted` are the integer n; in the place of the exponent it is 2^n.
+    p * f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()))
 }
 
 /// `1/(1 + e^-x)`.
