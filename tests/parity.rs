@@ -34,6 +34,7 @@ trials! {
     gpu: [
         convolution_on_the_gpu_equals_the_cpu,
         normalisation_on_the_gpu_equals_the_cpu,
+        passes_of_a_block_and_their_gradients_on_the_gpu,
         the_network_on_the_gpu_equals_the_cpu,
     ],
 }
@@ -286,11 +287,20 @@ fn normalisation_equals_its_plain_twin() {
     figure(format_args!("group norm and SiLU, fused against plain: {}", brief(&worst)));
 }
 
-/// What follows a convolution in a residual block: the shift with its normalisation, and the scaled sum.
 fn passes_of_a_block_and_their_gradients_equal_the_plain_twin() {
+    check_passes("the CPU", &cpu(), BOUND);
+}
+
+fn passes_of_a_block_and_their_gradients_on_the_gpu() {
+    check_passes("the GPU", &gpu(), BOUND_GPU);
+}
+
+/// What follows a convolution in a residual block: the shift with its normalisation, and the scaled sum. The
+/// plain twin runs on the CPU.
+fn check_passes(name: &str, device: &Device, bound: f64) {
     let dims @ [b, h, w, c] = [3, 5, 6, 12];
-    let device = cpu().autodiff();
-    let run = |shifts: usize, pass: fn(Pass) -> Tensor<4>| {
+    let run = |shifts: usize, device: &Device, pass: fn(Pass) -> Tensor<4>| {
+        let device = device.clone().autodiff();
         let leaf = |seed, len: usize| tensor(&normal(seed, len), [len], &device).require_grad();
         let leaves =
             [leaf(1, dims.iter().product()), leaf(2, 9 * c * c), leaf(3, c), leaf(4, shifts * 2 * c)];
@@ -316,14 +326,14 @@ fn passes_of_a_block_and_their_gradients_equal_the_plain_twin() {
     let mut worst = 0.0_f64;
     for shifts in [1, b] {
         let parts = ["y", "dx", "dweight", "dbias", "dshift", "dgamma", "dbeta"];
-        for ((part, own), plain) in parts.iter().zip(run(shifts, Pass::run)).zip(run(shifts, Pass::run_plain))
-        {
+        let (own, plain) = (run(shifts, device, Pass::run), run(shifts, &cpu(), Pass::run_plain));
+        for ((part, own), plain) in parts.iter().zip(own).zip(plain) {
             let error = relative_error(&own, &plain);
-            assert!(error < BOUND, "{part} with {shifts} shifts is off by {error:e}");
+            assert!(error < bound, "{part} with {shifts} shifts is off by {error:e}");
             worst = worst.max(error);
         }
     }
-    figure(format_args!("passes of a block and their gradients, fused against plain: {worst:.1e}"));
+    figure(format_args!("passes of a block and their gradients on {name}, fused against plain: {worst:.1e}"));
 }
 
 /// A constant image has variance zero, a bright one loses digits, a large scale saturates the SiLU: all stay
@@ -587,6 +597,9 @@ fn convolution_on_the_gpu_equals_the_cpu() {
         (3, [8, 8], [16, 32], 3, 1),
         (3, [8, 8], [16, 8], 1, 1),
         (1, [27, 31], [4, 6], 3, 2),
+        (2, [6, 4], [8, 12], 1, 2),
+        (40, [9, 1], [64, 96], 3, 1),
+        (1, [4, 5], [6, 8], 5, 1),
     ] {
         let case = Case { batch, size, channels, kernel, stride };
         let (on_cpu, on_gpu) = (case.run(&cpu(), conv), case.run(&gpu(), conv));
@@ -601,7 +614,9 @@ fn convolution_on_the_gpu_equals_the_cpu() {
 
 fn normalisation_on_the_gpu_equals_the_cpu() {
     let mut worst = [0.0_f64; 4];
-    for (dims, groups) in [([2, 3, 5, 4], 1), ([2, 3, 5, 4], 4), ([3, 8, 8, 32], 8), ([1, 27, 31, 8], 2)] {
+    for (dims, groups) in
+        [([2, 3, 5, 4], 1), ([2, 3, 5, 4], 4), ([3, 8, 8, 32], 8), ([1, 27, 31, 8], 2), ([2, 3, 3, 24], 2)]
+    {
         let on_cpu = run_norm(dims, groups, &cpu(), group_norm_silu);
         let on_gpu = run_norm(dims, groups, &gpu(), group_norm_silu);
         for (i, part) in PARTS.iter().enumerate() {

@@ -76,7 +76,7 @@ fn launch(terms: &[(Tensor<4>, &[f64])]) -> Option<Tensor<4>> {
             *a = factors[0] as f32;
         }
     }
-    Some(launch.run("y", shape, &params, wgsl::rows((rows * c * h * w).div_ceil(THREADS))))
+    Some(launch.run_for("y", shape, &params, wgsl::rows((rows * c * h * w).div_ceil(THREADS))))
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 
 use std::cell::RefCell;
 
-use burn::backend::flex::{FlexTensor, Layout};
-use burn::backend::{DType, Shape};
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{Shape, Tensor, TensorData};
 
 /// `c = a·b`, or `c += a·b` when `accumulate`.
 ///
@@ -65,26 +66,28 @@ pub fn for_each_chunk(data: &mut [f32], chunk: usize, f: impl Fn(usize, &mut [f3
 }
 
 /// [`for_each_chunk`] over two slices of equally many chunks.
-#[cfg(not(target_family = "wasm"))]
 pub fn for_each_pair(
     (a, a_chunk): (&mut [f32], usize),
     (b, b_chunk): (&mut [f32], usize),
     f: impl Fn(usize, &mut [f32], &mut [f32]) + Send + Sync,
 ) {
-    use rayon::prelude::*;
-    let pairs = a.par_chunks_mut(a_chunk).zip(b.par_chunks_mut(b_chunk));
-    pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
+    #[cfg(not(target_family = "wasm"))]
+    {
+        use rayon::prelude::*;
+        let pairs = a.par_chunks_mut(a_chunk).zip(b.par_chunks_mut(b_chunk));
+        pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
+    }
+    #[cfg(target_family = "wasm")]
+    a.chunks_mut(a_chunk).zip(b.chunks_mut(b_chunk)).enumerate().for_each(|(i, (a, b))| f(i, a, b));
 }
 
 /// Adds `x` to `sum`, value by value.
-#[cfg(not(target_family = "wasm"))]
 #[inline(always)]
 pub fn add(sum: &mut [f32], x: &[f32]) {
     sum.iter_mut().zip(x).for_each(|(s, x)| *s += x);
 }
 
 /// Adds the rows of a `[n, len]` matrix, first to last.
-#[cfg(not(target_family = "wasm"))]
 pub fn sum_rows(rows: &[f32], len: usize) -> Vec<f32> {
     let mut total = vec![0.0; len];
     rows.chunks_exact(len).for_each(|row| add(&mut total, row));
@@ -104,10 +107,15 @@ pub fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     result
 }
 
-/// A contiguous `f32` tensor that owns `values`.
-pub fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
-    let layout = Layout::contiguous(shape.into());
-    FlexTensor::new(burn::backend::Bytes::from_elems(values), layout, DType::F32)
+/// The values of a tensor in main memory, without autodiff, in order: `storage` borrows them.
+pub fn values<const D: usize>(tensor: &Tensor<D>) -> FlexTensor {
+    let tensor = tensor.clone().try_into_primitive::<Flex>();
+    tensor.expect("a tensor in main memory, without autodiff").to_contiguous()
+}
+
+/// A tensor in main memory that owns `values`.
+pub fn tensor<const D: usize>(values: Vec<f32>, shape: impl Into<Shape>) -> Tensor<D> {
+    Tensor::from_primitive::<Flex>(FlexTensor::from_data(TensorData::new(values, shape)))
 }
 
 /// Runs a loop with the widest vector instructions of this processor.

@@ -7,6 +7,7 @@ mod attention;
 mod combine;
 mod conv;
 mod cpu;
+mod gradient;
 mod group_norm;
 mod joined;
 pub mod noise;

@@ -42,7 +42,7 @@ fn fill(noise: &Noise, draw: u32, [n, len]: [usize; 2], device: &Device, kind: D
         && let Some(launch) = Launch::new(&device, shader!("noise"), THREADS)
     {
         let groups = wgsl::rows((n * len.div_ceil(4)).div_ceil(THREADS));
-        return launch.run("values", [n, len], &Params::new(noise, draw, [n, len], kind), groups);
+        return launch.run_for("values", [n, len], &Params::new(noise, draw, [n, len], kind), groups);
     }
     let values = match kind {
         Distribution::Normal => noise.normal(draw, n, len),

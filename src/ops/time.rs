@@ -70,13 +70,13 @@ fn run(features: &Tensor<2>, [first, second, blocks]: &[Dense; 3]) -> Option<Ten
         .input("bias1", first.1.clone())
         .input("weight2", second.0.clone())
         .input("bias2", second.1.clone())
-        .run("embedding", [rows, hidden], &params(inputs, hidden), wgsl::row(rows)?);
+        .run_for("embedding", [rows, hidden], &params(inputs, hidden), wgsl::row(rows)?);
     let groups = wgsl::row((rows * channels / 4).div_ceil(THREADS))?;
     let launch = Launch::new(&device, kernel(false), THREADS)?
         .input("weight", blocks.0.clone())
         .input("bias", blocks.1.clone())
         .input("embedding", embedding);
-    Some(launch.run("shifts", [rows, channels], &params(hidden, channels), groups))
+    Some(launch.run_for("shifts", [rows, channels], &params(hidden, channels), groups))
 }
 
 #[cfg(test)]

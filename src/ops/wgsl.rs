@@ -6,9 +6,7 @@
 use std::cell::Cell;
 
 use burn::backend::wgpu::{CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
-use burn::backend::{
-    BackendTensor, CubeDevice, DispatchAutodiffContext, DispatchDevice, DispatchTensor, DispatchTensorKind,
-};
+use burn::backend::{Cube, CubeDevice, DispatchDevice};
 use burn::cubecl::client::Client;
 use burn::cubecl::prelude::{CubeCount, CubeDim, KernelId};
 use burn::cubecl::server::{Handle, KernelArguments, MetadataBindingInfo};
@@ -129,10 +127,18 @@ impl Launch {
 
     /// Binds a tensor, contiguous.
     pub fn input<const D: usize>(mut self, name: &'static str, tensor: Tensor<D>) -> Self {
-        if let DispatchTensorKind::Cube(tensor) = tensor.into_dispatch().kind {
-            self.bind(name, into_contiguous(tensor.float()).handle);
-        }
+        let tensor = tensor.try_into_primitive::<Cube>().expect("a tensor of this device, without autodiff");
+        self.bind(name, into_contiguous(tensor).handle);
         self
+    }
+
+    /// Binds a new tensor, which the kernel sets, and returns it.
+    pub fn output<const D: usize>(mut self, name: &'static str, shape: [usize; D]) -> (Self, Tensor<D>) {
+        let handle = self.client.empty(shape.iter().product::<usize>() * size_of::<f32>());
+        self.bind(name, handle.clone());
+        let (client, cube) = (self.client.clone(), self.cube.clone());
+        let tensor = CubeTensor::new_contiguous(client, cube, Shape::from(shape), handle, DType::F32);
+        (self, Tensor::from_primitive::<Cube>(tensor))
     }
 
     fn bind(&mut self, name: &'static str, handle: Handle) {
@@ -140,16 +146,8 @@ impl Launch {
         self.buffers.push(handle);
     }
 
-    /// Binds a new tensor `output` of `shape`, runs the kernel in `groups` workgroups, and returns it.
-    pub fn run<const D: usize>(
-        mut self,
-        output: &'static str,
-        shape: [usize; D],
-        params: &impl Params,
-        groups: [usize; 3],
-    ) -> Tensor<D> {
-        let handle = self.client.empty(shape.iter().product::<usize>() * size_of::<f32>());
-        self.bind(output, handle.clone());
+    /// Runs the kernel in `groups` workgroups.
+    pub fn run(mut self, params: &impl Params, groups: [usize; 3]) {
         self.kernel.values.push(("params", self.buffers.len() as u32));
         let buffers = self.buffers.into_iter().map(Handle::binding);
         let [x, y, z] = groups.map(|n| n as u32);
@@ -162,12 +160,19 @@ impl Launch {
                 .with_info(MetadataBindingInfo::custom(words(bytemuck::bytes_of(params)))),
         );
         LAUNCHES.set(LAUNCHES.get() + 1);
-        let tensor =
-            CubeTensor::new_contiguous(self.client, self.cube, Shape::from(shape), handle, DType::F32);
-        Tensor::from_dispatch(DispatchTensor {
-            kind: DispatchTensorKind::Cube(BackendTensor::Float(tensor)),
-            autodiff: DispatchAutodiffContext::Disabled,
-        })
+    }
+
+    /// [`Self::run`] with one output.
+    pub fn run_for<const D: usize>(
+        self,
+        output: &'static str,
+        shape: [usize; D],
+        params: &impl Params,
+        groups: [usize; 3],
+    ) -> Tensor<D> {
+        let (launch, tensor) = self.output(output, shape);
+        launch.run(params, groups);
+        tensor
     }
 }
 

@@ -1,47 +1,33 @@
 //! Attention on the CPU, by blocks of queries whose weights stay in the L2 cache.
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
 use crate::ops::cpu;
 
-/// [`super::attention`] of a tensor in main memory, without gradients.
-pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
-    Tensor::from_dispatch(Dispatch::attention_qkv(qkv.into_dispatch()))
-}
-
-#[backend_extension(Flex)]
-trait AttentionOps: Backend {
-    fn attention_qkv(qkv: FloatTensor<Self>) -> FloatTensor<Self>;
-}
-
 /// Queries of a block.
 const QUERIES: usize = 64;
 
-impl AttentionOps for Flex {
-    fn attention_qkv(qkv: FlexTensor) -> FlexTensor {
-        let qkv = qkv.to_contiguous();
-        let [b, n, pitch] = qkv.shape().dims();
-        let c = pitch / 3;
-        let qkv = qkv.storage::<f32>();
-        let scale = (c as f32).sqrt().recip();
-        let mut y = vec![0.0; b * n * c];
-        cpu::for_each_chunk(&mut y, n * c, |i, y| {
-            let image = &qkv[i * n * pitch..][..n * pitch];
-            let (keys, values) = (&image[c..], &image[2 * c..]);
-            for (queries, y) in image.chunks(QUERIES * pitch).zip(y.chunks_mut(QUERIES * c)) {
-                let m = queries.len() / pitch;
-                cpu::with_scratch(m * n, |weights| {
-                    cpu::gemm([m, n, c], (queries, pitch, 1), (keys, 1, pitch), weights, false);
-                    softmax(weights, n, scale);
-                    cpu::gemm([m, c, n], (weights, n, 1), (values, pitch, 1), y, false);
-                });
-            }
-        });
-        cpu::tensor(y, [b, n, c])
-    }
+/// [`super::attention`] of a tensor in main memory, without gradients.
+pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
+    let [b, n, pitch] = qkv.dims();
+    let qkv = cpu::values(&qkv);
+    let c = pitch / 3;
+    let qkv = qkv.storage::<f32>();
+    let scale = (c as f32).sqrt().recip();
+    let mut y = vec![0.0; b * n * c];
+    cpu::for_each_chunk(&mut y, n * c, |i, y| {
+        let image = &qkv[i * n * pitch..][..n * pitch];
+        let (keys, values) = (&image[c..], &image[2 * c..]);
+        for (queries, y) in image.chunks(QUERIES * pitch).zip(y.chunks_mut(QUERIES * c)) {
+            let m = queries.len() / pitch;
+            cpu::with_scratch(m * n, |weights| {
+                cpu::gemm([m, n, c], (queries, pitch, 1), (keys, 1, pitch), weights, false);
+                softmax(weights, n, scale);
+                cpu::gemm([m, c, n], (weights, n, 1), (values, pitch, 1), y, false);
+            });
+        }
+    });
+    cpu::tensor(y, [b, n, c])
 }
 
 /// Replaces each row of `n` scores by `softmax(scale·row)`.

@@ -11,7 +11,7 @@ use super::wgsl::{self, Kernel, Launch, params, shader};
 /// Returns `[b, n, c]`. Time grows with `n²`; memory too while training, elsewhere it works by blocks.
 pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
     let device = qkv.device();
-    run(&qkv).unwrap_or_else(|| match super::uses_flex(&device) && !device.is_autodiff() {
+    run(&qkv).unwrap_or_else(|| match super::uses_flex(&device) && !qkv.is_autodiff() {
         true => flex::attention(qkv),
         false => attention_plain(qkv),
     })
@@ -69,7 +69,7 @@ fn run(qkv: &Tensor<3>) -> Option<Tensor<3>> {
         scale: (c as f32).sqrt().recip(),
     };
     let launch = Launch::new(&qkv.device(), kernel(c), THREADS)?.input("qkv", qkv.clone());
-    Some(launch.run("out", [b, n, c], &params, wgsl::rows(b * blocks)))
+    Some(launch.run_for("out", [b, n, c], &params, wgsl::rows(b * blocks)))
 }
 
 #[cfg(test)]

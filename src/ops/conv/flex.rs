@@ -3,54 +3,11 @@
 //! Each image becomes a matrix of its windows (im2col) that stays in the L2 cache between the copy and
 //! the matrix product. Channels last makes a row of a window one run of memory.
 
-mod add;
-#[cfg(not(target_family = "wasm"))]
-mod backward;
-
-pub use add::add;
-
-use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::DispatchTensor;
 use burn::tensor::Tensor;
 
+use super::Filter;
 use crate::ops::cpu;
-
-/// [`super::conv`] of tensors in main memory.
-pub fn conv(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize, stride: usize) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::conv_nhwc(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        kernel,
-        stride,
-    ))
-}
-
-#[cfg_attr(not(target_family = "wasm"), backend_extension(Flex, Autodiff))]
-#[cfg_attr(target_family = "wasm", backend_extension(Flex))]
-trait ConvOps: Backend {
-    fn conv_nhwc(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        kernel: usize,
-        stride: usize,
-    ) -> FloatTensor<Self>;
-}
-
-impl ConvOps for Flex {
-    fn conv_nhwc(
-        x: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        kernel: usize,
-        stride: usize,
-    ) -> FlexTensor {
-        let windows = Windows::new(&x, kernel, stride);
-        forward(&windows, &x.to_contiguous(), &weight.to_contiguous(), &bias.to_contiguous())
-    }
-}
 
 /// The geometry of one convolution: which pixels each output pixel sees.
 #[derive(Debug, Clone, Copy)]
@@ -66,14 +23,15 @@ struct Windows {
 }
 
 impl Windows {
-    fn new(x: &FlexTensor, kernel: usize, stride: usize) -> Self {
-        let [batch, height, width, c_in] = x.shape().dims();
+    fn new(x: &Tensor<4>, kernel: usize, stride: usize) -> Self {
+        let [batch, height, width, c_in] = x.dims();
         let out = |size: usize| (size + 2 * (kernel / 2) - kernel) / stride + 1;
         let (out_height, out_width) = (out(height), out(width));
         Self { batch, height, width, c_in, kernel, stride, out_height, out_width }
     }
 
-    fn pixels_in(&self) -> usize {
+    /// Values of an input image.
+    fn image(&self) -> usize {
         self.height * self.width * self.c_in
     }
 
@@ -85,49 +43,33 @@ impl Windows {
         self.kernel * self.kernel * self.c_in
     }
 
-    /// A 1x1 convolution reads its image as the matrix of windows that it already is.
-    fn is_pointwise(&self) -> bool {
-        self.kernel == 1 && self.stride == 1
-    }
-
-    /// Calls `f(window offset, pixel offset, length)` for every run of memory that a window row
-    /// shares with the image; the pixel offset is `None` where the run is padding.
-    #[inline(always)]
-    fn for_each_run(&self, mut f: impl FnMut(usize, Option<usize>, usize)) {
+    /// Copies each window of `image` into a row of `columns` `[rows, k·k·c_in]`.
+    fn im2col(&self, image: &[f32], columns: &mut [f32]) {
         let (k, c, pad) = (self.kernel, self.c_in, self.kernel / 2);
-        let mut at = 0;
+        let mut lines = columns.chunks_exact_mut(k * c);
         for oy in 0..self.out_height {
             for ox in 0..self.out_width {
                 let x0 = ox * self.stride;
                 let left = pad.saturating_sub(x0);
                 let right = k.min(self.width + pad - x0);
-                for ky in 0..k {
+                for (ky, line) in (0..k).zip(&mut lines) {
                     let y = oy * self.stride + ky;
                     if y < pad || y >= self.height + pad {
-                        f(at, None, k * c);
-                    } else {
-                        let pixel = (y - pad) * self.width + x0 + left - pad;
-                        f(at, None, left * c);
-                        f(at + left * c, Some(pixel * c), (right - left) * c);
-                        f(at + right * c, None, (k - right) * c);
+                        line.fill(0.0);
+                        continue;
                     }
-                    at += k * c;
+                    let pixel = (y - pad) * self.width + x0 + left - pad;
+                    line[..left * c].fill(0.0);
+                    line[left * c..right * c].copy_from_slice(&image[pixel * c..][..(right - left) * c]);
+                    line[right * c..].fill(0.0);
                 }
             }
         }
     }
 
-    /// Copies each window of `image` into a row of `columns` `[rows, k·k·c_in]`.
-    fn im2col(&self, image: &[f32], columns: &mut [f32]) {
-        self.for_each_run(|at, from, len| match from {
-            Some(from) => columns[at..at + len].copy_from_slice(&image[from..from + len]),
-            None => columns[at..at + len].fill(0.0),
-        });
-    }
-
-    /// Lends the window matrix of one image.
+    /// Lends the window matrix of one image. A 1x1 convolution's is the image.
     fn with_columns<R>(&self, image: &[f32], f: impl FnOnce(&[f32]) -> R) -> R {
-        if self.is_pointwise() {
+        if self.kernel == 1 && self.stride == 1 {
             return f(image);
         }
         cpu::with_scratch(self.rows() * self.columns(), |columns| {
@@ -137,15 +79,95 @@ impl Windows {
     }
 }
 
-fn forward(windows: &Windows, x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
+/// The convolution of a tensor in main memory.
+pub fn forward(x: &Tensor<4>, filter: &Filter) -> Tensor<4> {
+    let windows = Windows::new(x, filter.kernel, filter.stride);
+    let (x, weight, bias) = (cpu::values(x), cpu::values(&filter.weight), cpu::values(&filter.bias));
     let (x, weight, bias) = (x.storage::<f32>(), weight.storage::<f32>(), bias.storage::<f32>());
     let (rows, columns, c_out) = (windows.rows(), windows.columns(), bias.len());
     let mut y = vec![0.0; windows.batch * rows * c_out];
     cpu::for_each_chunk(&mut y, rows * c_out, |i, y| {
         y.chunks_exact_mut(c_out).for_each(|pixel| pixel.copy_from_slice(bias));
-        windows.with_columns(&x[i * windows.pixels_in()..][..windows.pixels_in()], |a| {
+        windows.with_columns(&x[i * windows.image()..][..windows.image()], |a| {
             cpu::gemm([rows, c_out, columns], (a, columns, 1), (weight, c_out, 1), y, true);
         });
     });
     cpu::tensor(y, [windows.batch, windows.out_height, windows.out_width, c_out])
+}
+
+/// Images whose weight gradients are summed in one block: a constant, so that the order of the
+/// additions does not depend on the machine.
+const BLOCK: usize = 4;
+
+/// Gradients of `x` (if it is wanted), weight and bias for `dy` spread to the size of `x`.
+///
+/// Both large ones are products with the windows of `dy`, which are copied once.
+pub fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>, wants_dx: bool) -> [DispatchTensor; 3] {
+    let windows = Windows::new(&dy, filter.kernel, 1);
+    let shape = x.shape();
+    let [_, _, _, c_in] = x.dims();
+    let Windows { batch, c_in: c_out, kernel, .. } = windows;
+    let area = kernel * kernel;
+    let (x, dy, weight) = (cpu::values(x), cpu::values(&dy), cpu::values(&filter.weight));
+    let (x, dy) = (x.storage::<f32>(), dy.storage::<f32>());
+    let mirrored = mirror(weight.storage::<f32>(), area, c_in, c_out);
+    let (rows, columns) = (windows.rows(), windows.columns());
+    let (image, row) = (rows * c_in, columns * c_in + c_out);
+
+    let mut dx = vec![0.0; if wants_dx { batch * image } else { batch }];
+    let mut partial = vec![0.0; batch.div_ceil(BLOCK) * row];
+    let dx_image = dx.len() / batch;
+    cpu::for_each_pair((&mut dx, BLOCK * dx_image), (&mut partial, row), |block, dx, partial| {
+        let (dw, db) = partial.split_at_mut(columns * c_in);
+        for (i, dx) in dx.chunks_exact_mut(dx_image).enumerate() {
+            let i = block * BLOCK + i;
+            let (x, dy) = (&x[i * image..][..image], &dy[i * windows.image()..][..windows.image()]);
+            windows.with_columns(dy, |a| {
+                if wants_dx {
+                    cpu::gemm([rows, c_in, columns], (a, columns, 1), (&mirrored, c_in, 1), dx, false);
+                }
+                cpu::gemm([c_in, columns, rows], (x, 1, c_in), (a, columns, 1), dw, true);
+            });
+            cpu::vectorised(
+                #[inline(always)]
+                || dy.chunks_exact(c_out).for_each(|pixel| cpu::add(db, pixel)),
+            );
+        }
+    });
+    let total = cpu::sum_rows(&partial, row);
+    let (dw, db) = total.split_at(columns * c_in);
+    // As a filter from `dy` to `x`, dw is [c_in, k·k·c_out]: the same exchange leads back.
+    let dw = unmirror(dw, area, c_in, c_out);
+    [
+        if wants_dx {
+            cpu::tensor::<4>(dx, shape).into_dispatch()
+        } else {
+            filter.bias.clone().into_dispatch()
+        },
+        cpu::tensor::<2>(dw, [area * c_in, c_out]).into_dispatch(),
+        cpu::tensor::<1>(db.to_vec(), [c_out]).into_dispatch(),
+    ]
+}
+
+/// `[k·k, c_in, c_out]` to `[k·k, c_out, c_in]`, the taps in the opposite order.
+fn mirror(weight: &[f32], area: usize, c_in: usize, c_out: usize) -> Vec<f32> {
+    let mut mirrored = vec![0.0; weight.len()];
+    for (tap, weight) in weight.chunks_exact(c_in * c_out).enumerate() {
+        let tap = &mut mirrored[(area - 1 - tap) * c_in * c_out..][..c_in * c_out];
+        for (i, weight) in weight.chunks_exact(c_out).enumerate() {
+            weight.iter().enumerate().for_each(|(o, w)| tap[o * c_in + i] = *w);
+        }
+    }
+    mirrored
+}
+
+/// `[c_in, k·k, c_out]` to `[k·k, c_in, c_out]`, the taps in the opposite order.
+fn unmirror(gradient: &[f32], area: usize, c_in: usize, c_out: usize) -> Vec<f32> {
+    let mut weight = Vec::with_capacity(gradient.len());
+    for tap in (0..area).rev() {
+        for i in 0..c_in {
+            weight.extend_from_slice(&gradient[(i * area + tap) * c_out..][..c_out]);
+        }
+    }
+    weight
 }

@@ -3,12 +3,18 @@
 //! Channels last, because that is how GPU kernels want images (a permuted view reaches burn's own
 //! without a copy) and because on the CPU a row of a window is then one run of memory.
 
+mod add;
 mod flex;
+mod gradient;
 mod wgsl;
+mod wgsl_gradient;
 
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
+
+use add::{add, add_plain};
+use gradient::convolve;
 
 use super::Joined;
 use super::group_norm::{Norm, shift_norm_silu, shift_norm_silu_plain};
@@ -112,13 +118,9 @@ type AddFn = fn(Tensor<4>, Tensor<4>, f64) -> Tensor<4>;
 impl Pass {
     /// The result, `[b, h', w', c_out]`.
     pub fn run(self) -> Tensor<4> {
-        if let Some(y) = wgsl::run(&self) {
-            return y;
-        }
-        match super::uses_flex(&self.filter.weight.device()) {
-            true => self.compose(flex::conv, shift_norm_silu, flex::add),
-            false => self.compose(conv_plain, shift_norm_silu, add_plain),
-        }
+        let has_autodiff = self.x.x.is_autodiff() || self.filter.weight.is_autodiff();
+        let fused = if has_autodiff { None } else { wgsl::run(&self) };
+        fused.unwrap_or_else(|| self.compose(convolve, shift_norm_silu, add))
     }
 
     /// [`Self::run`] in burn's stock operations: its oracle.
@@ -145,9 +147,4 @@ impl Pass {
             }
         }
     }
-}
-
-/// `scale·(x + y)`
-fn add_plain(x: Tensor<4>, y: Tensor<4>, scale: f64) -> Tensor<4> {
-    (x + y) * scale
 }

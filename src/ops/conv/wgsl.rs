@@ -223,7 +223,7 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
             }
         }
     }
-    let y = launch.run("out", [batch, height, width, c_out], &params, wgsl::rows(plan.groups));
+    let y = launch.run_for("out", [batch, height, width, c_out], &params, wgsl::rows(plan.groups));
     Some(match then {
         Then::ShiftNormSilu { norm, .. } if !shape.norm => group_norm_silu(y.into(), norm),
         _ => y,

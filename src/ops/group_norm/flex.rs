@@ -1,51 +1,14 @@
 //! Group normalisation and SiLU on the CPU, where the pair costs as much as a convolution when burn runs
 //! them as a dozen separate loops.
 
-#[cfg(not(target_family = "wasm"))]
 mod backward;
 
-use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+pub use backward::backward;
+
 use burn::tensor::Tensor;
 
 use super::{EPSILON, Norm};
 use crate::ops::cpu;
-
-/// [`super::shift_norm_silu`] of a tensor in main memory.
-pub fn shift_norm_silu(x: Tensor<4>, shift: Tensor<2>, norm: &Norm) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::shift_norm_silu_nhwc(
-        x.into_dispatch(),
-        shift.into_dispatch(),
-        norm.gamma.clone().into_dispatch(),
-        norm.beta.clone().into_dispatch(),
-        norm.groups,
-    ))
-}
-
-#[cfg_attr(not(target_family = "wasm"), backend_extension(Flex, Autodiff))]
-#[cfg_attr(target_family = "wasm", backend_extension(Flex))]
-trait GroupNormOps: Backend {
-    fn shift_norm_silu_nhwc(
-        x: FloatTensor<Self>,
-        shift: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        groups: usize,
-    ) -> FloatTensor<Self>;
-}
-
-impl GroupNormOps for Flex {
-    fn shift_norm_silu_nhwc(
-        x: FlexTensor,
-        shift: FlexTensor,
-        gamma: FlexTensor,
-        beta: FlexTensor,
-        groups: usize,
-    ) -> FlexTensor {
-        forward(&[x, shift, gamma, beta].map(|tensor| tensor.to_contiguous()), groups)
-    }
-}
 
 /// What to subtract from every channel of an image, and the inverse standard deviation of its group.
 ///
@@ -86,10 +49,13 @@ fn shift_of(shift: &[f32], i: usize, c: usize) -> &[f32] {
     &shift[i * c % shift.len()..][..c]
 }
 
-fn forward([x, shift, gamma, beta]: &[FlexTensor; 4], groups: usize) -> FlexTensor {
+/// [`super::shift_norm_silu`] of a tensor in main memory.
+pub fn forward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm) -> Tensor<4> {
     let shape = x.shape();
-    let [_, h, w, c] = shape.dims();
-    let [x, shift, gamma, beta] = [x, shift, gamma, beta].map(|tensor| tensor.storage::<f32>());
+    let ([_, h, w, c], groups) = (x.dims(), norm.groups);
+    let (x, shift) = (cpu::values(x), cpu::values(shift));
+    let (gamma, beta) = (cpu::values(&norm.gamma), cpu::values(&norm.beta));
+    let [x, shift, gamma, beta] = [&x, &shift, &gamma, &beta].map(|tensor| tensor.storage::<f32>());
     let mut y = vec![0.0; x.len()];
     cpu::for_each_chunk(&mut y, h * w * c, |i, y| {
         let image = &x[i * h * w * c..][..h * w * c];

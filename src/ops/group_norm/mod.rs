@@ -7,6 +7,7 @@ mod wgsl;
 use burn::tensor::{Tensor, activation::silu};
 
 use super::Joined;
+use super::gradient::record;
 
 /// Added to the variance before the square root (Score-SDE's choice; PyTorch's default is 1e-5).
 pub const EPSILON: f32 = 1e-6;
@@ -22,29 +23,56 @@ pub struct Norm {
     pub groups: usize,
 }
 
+impl Norm {
+    fn without_autodiff(&self) -> Self {
+        let [gamma, beta] = [&self.gamma, &self.beta].map(|weight| weight.clone().without_autodiff());
+        Self { gamma, beta, groups: self.groups }
+    }
+}
+
 /// Returns `silu(gamma·(x - mean)/sqrt(var + 1e-6) + beta)`, `[b, h, w, c]`.
 ///
 /// Differentiable in `x`, `gamma` and `beta`.
 pub fn group_norm_silu(x: Joined, norm: &Norm) -> Tensor<4> {
-    if let Some(y) = wgsl::run(&x, norm, true) {
-        return y;
-    }
-    match super::is_flex(&norm.gamma.device()) {
-        true => {
-            let x = x.cat();
-            let [_, _, _, c] = x.dims();
-            let none = Tensor::zeros([1, c], &norm.gamma.device());
-            flex::shift_norm_silu(x, none, norm)
-        }
-        false => group_norm_silu_plain(x, norm),
-    }
+    let has_autodiff = x.x.is_autodiff() || norm.gamma.is_autodiff();
+    let fused = if has_autodiff { None } else { wgsl::run(&x, norm, true) };
+    fused.unwrap_or_else(|| norm_silu(x.cat(), None, norm))
 }
 
 /// `silu(norm(x + shift))`; `shift` is `[b or 1, c]`, one number for all pixels of a channel.
 pub fn shift_norm_silu(x: Tensor<4>, shift: Tensor<2>, norm: &Norm) -> Tensor<4> {
-    match super::is_flex(&norm.gamma.device()) {
-        true => flex::shift_norm_silu(x, shift, norm),
-        false => group_norm_silu(shifted(x, shift).into(), norm),
+    norm_silu(x, Some(shift), norm)
+}
+
+/// The op with its gradient, by our own code where the device has it.
+fn norm_silu(x: Tensor<4>, shift: Option<Tensor<2>>, norm: &Norm) -> Tensor<4> {
+    let [_, _, _, c] = x.dims();
+    let plain = x.clone().without_autodiff();
+    let row = match &shift {
+        Some(shift) => shift.clone(),
+        None => Tensor::zeros([1, c], &plain.device()),
+    };
+    let inputs = [
+        x.clone().into_dispatch(),
+        row.clone().into_dispatch(),
+        norm.gamma.clone().into_dispatch(),
+        norm.beta.clone().into_dispatch(),
+    ];
+    let (row, weights) = (row.without_autodiff(), norm.without_autodiff());
+    if super::is_flex(&plain.device()) {
+        let y = flex::forward(&plain, &row, &weights);
+        return record(inputs, y, move |dy, _| flex::backward(&plain, &row, &weights, &dy));
+    }
+    let shifted_plain = match &shift {
+        Some(_) => shifted(plain.clone(), row.clone()),
+        None => plain.clone(),
+    };
+    match wgsl::run(&shifted_plain.into(), &weights, true) {
+        Some(y) => record(inputs, y, move |dy, _| wgsl::backward(&plain, &row, &weights, dy)),
+        None => match shift {
+            Some(shift) => shift_norm_silu_plain(x, shift, norm),
+            None => group_norm_silu_plain(x.into(), norm),
+        },
     }
 }
 
@@ -65,8 +93,9 @@ pub fn group_norm_silu_plain(x: Joined, norm: &Norm) -> Tensor<4> {
 
 /// Group normalisation without the activation, as attention wants it.
 pub fn group_norm(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
-    let x = x.into();
-    wgsl::run(&x, norm, false).unwrap_or_else(|| group_norm_plain(x.cat(), norm))
+    let has_autodiff = x.is_autodiff() || norm.gamma.is_autodiff();
+    let fused = if has_autodiff { None } else { wgsl::run(&x.clone().into(), norm, false) };
+    fused.unwrap_or_else(|| group_norm_plain(x, norm))
 }
 
 /// [`group_norm`] in burn's stock operations.

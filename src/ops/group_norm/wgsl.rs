@@ -1,5 +1,6 @@
 //! Group normalisation on a GPU: how `shaders/group_norm.wgsl` is specialised and launched.
 
+use burn::backend::DispatchTensor;
 use burn::tensor::Tensor;
 
 use super::Norm;
@@ -71,7 +72,60 @@ pub fn run(x: &Joined, norm: &Norm, silu: bool) -> Option<Tensor<4>> {
     };
     let shape = [batch, height, width, c_x + c_skip];
     launch = launch.input("gamma", norm.gamma.clone()).input("beta", norm.beta.clone());
-    Some(launch.run("out", shape, &params, wgsl::row(batch * norm.groups)?))
+    Some(launch.run_for("out", shape, &params, wgsl::row(batch * norm.groups)?))
+}
+
+params! {
+    struct GradientParams {
+        pixels: u32,
+        channels: u32,
+        groups: u32,
+        shift_stride: u32,
+    }
+}
+
+/// Workgroup memory that every WebGPU device has.
+const MOST_BYTES: usize = 16_384;
+
+/// Threads of a group's gradient: as many as have room for their sums.
+fn gradient_threads(lanes: usize, width: usize) -> usize {
+    let bytes = size_of::<f32>() * (2 + 3 * width * lanes);
+    [64, 32, 16, 8, 4, 2].into_iter().find(|threads| threads * bytes <= MOST_BYTES).unwrap_or(1)
+}
+
+fn gradient_kernel(lanes: usize, width: usize) -> Kernel {
+    let kernel = shader!("group_norm_gradient").value("lanes", lanes).value("width", width);
+    kernel.switch("SCALAR", lanes == 1)
+}
+
+/// Gradients of [`super::shift_norm_silu`] for `x`, `shift`, `gamma` and `beta`, where [`run`] gave its value.
+pub fn backward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, dy: Tensor<4>) -> [DispatchTensor; 4] {
+    let [b, h, w, c] = x.dims();
+    let [shift_rows, _] = shift.dims();
+    let per_group = c / norm.groups;
+    let lanes = if per_group.is_multiple_of(4) { 4 } else { 1 };
+    let params = GradientParams {
+        pixels: (h * w) as u32,
+        channels: (c / lanes) as u32,
+        groups: norm.groups as u32,
+        shift_stride: if shift_rows > 1 { (c / lanes) as u32 } else { 0 },
+    };
+    let width = per_group / lanes;
+    let launch = Launch::new(&x.device(), gradient_kernel(lanes, width), gradient_threads(lanes, width));
+    let launch = launch.expect("a device for kernels");
+    let launch = launch.input("x", x.clone()).input("shift", shift.clone());
+    let launch = launch.input("gamma", norm.gamma.clone()).input("beta", norm.beta.clone()).input("dy", dy);
+    let (launch, dx) = launch.output::<4>("dx", [b, h, w, c]);
+    let (launch, sums) = launch.output::<3>("sums", [b, 3, c]);
+    launch.run(&params, [b * norm.groups, 1, 1]);
+
+    let total = sums.clone().sum_dim(0);
+    let vector = |i: usize| total.clone().narrow(1, i, 1).reshape([c]).into_dispatch();
+    let dshift = match shift_rows {
+        1 => total.clone().narrow(1, 2, 1).reshape([1, c]),
+        _ => sums.narrow(1, 2, 1).reshape([b, c]),
+    };
+    [dx.into_dispatch(), dshift.into_dispatch(), vector(0), vector(1)]
 }
 
 #[cfg(test)]
@@ -87,6 +141,12 @@ mod tests {
                 let plan = Plan::new(pixels, channels, groups).expect("a plan");
                 wgsl::check::<Params>(plan.kernel(channels[1] > 0, silu), plan.threads);
             }
+        }
+    }
+    #[test]
+    fn gradient_kernels_are_valid() {
+        for (lanes, width) in [(4, 1), (4, 3), (1, 1), (1, 5), (4, 64)] {
+            wgsl::check::<GradientParams>(gradient_kernel(lanes, width), gradient_threads(lanes, width));
         }
     }
 }

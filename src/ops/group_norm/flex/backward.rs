@@ -1,93 +1,23 @@
-//! Gradients of group normalisation and SiLU on the CPU. The page has no use for them.
+//! Gradients of group normalisation and SiLU on the CPU.
 
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Flex, TensorMetadata};
+use burn::backend::DispatchTensor;
+use burn::tensor::Tensor;
 
-use super::{GroupNormOps, forward, share_in_group, shift_of, statistics};
+use super::{Norm, share_in_group, shift_of, statistics};
 use crate::ops::cpu;
 
-impl<C: CheckpointStrategy> GroupNormOps for Autodiff<Flex, C> {
-    fn shift_norm_silu_nhwc(
-        x: FloatTensor<Self>,
-        shift: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        groups: usize,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), shift.node(), gamma.node(), beta.node()];
-        let preparation = GroupNormBackward.prepare::<C>(nodes).compute_bound().stateful();
-        let inputs = [x, shift, gamma, beta].map(|tensor| tensor.primitive().to_contiguous());
-        let y = forward(&inputs, groups);
-        match preparation {
-            OpsKind::Tracked(tracked) => tracked.finish((inputs, groups), y),
-            OpsKind::UnTracked(untracked) => untracked.finish(y),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct GroupNormBackward;
-
-impl Backward<Flex, 4> for GroupNormBackward {
-    type State = ([FlexTensor; 4], usize);
-
-    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let dy = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let (inputs, groups) = ops.state;
-        for (node, gradient) in ops.parents.into_iter().zip(backward(&inputs, groups, &dy)) {
-            if let Some(node) = node {
-                grads.register::<Flex>(node.id, gradient);
-            }
-        }
-    }
-}
-
-/// `dh` of one pixel, and its share of `dgamma` and `dbeta`.
-///
-/// Slices of one length that do not overlap, which the compiler learns here, are what it vectorises.
-#[inline(always)]
-fn activation_gradient(inputs: [&[f32]; 6], dh: &mut [f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
-    let c = dh.len();
-    let [x, mean, inverse_std, gamma, beta, dy] = inputs.map(|input| &input[..c]);
-    let (dgamma, dbeta) = (&mut dgamma[..c], &mut dbeta[..c]);
-    for j in 0..c {
-        let n = (x[j] - mean[j]) * inverse_std[j];
-        let h = gamma[j] * n + beta[j];
-        let s = cpu::sigmoid(h);
-        dh[j] = dy[j] * (s + h * s * (1.0 - s));
-        dgamma[j] += dh[j] * n;
-        dbeta[j] += dh[j];
-    }
-}
-
-/// Turns `dh` of one pixel into `dx`, and adds it to `dshift`.
-#[inline(always)]
-fn input_gradient(inputs: [&[f32]; 6], dx: &mut [f32], dshift: &mut [f32]) {
-    let c = dx.len();
-    let [x, mean, inverse_std, gamma, mean_dh, mean_dh_n] = inputs.map(|input| &input[..c]);
-    let dshift = &mut dshift[..c];
-    for j in 0..c {
-        let n = (x[j] - mean[j]) * inverse_std[j];
-        dx[j] = inverse_std[j] * (gamma[j] * dx[j] - mean_dh[j] - n * mean_dh_n[j]);
-        dshift[j] += dx[j];
-    }
-}
-
-/// Gradients of [`forward`] for its inputs `x`, `shift`, `gamma` and `beta`.
+/// Gradients of [`super::forward`] for `x`, `shift`, `gamma` and `beta`.
 ///
 /// With `n` the normalised input, `h = gamma·n + beta` and `dh = dy·silu'(h)`:
 /// `dbeta = sum dh`, `dgamma = sum dh·n`, and per group of `N` values
 /// `dx = inverse_std·(gamma·dh - mean(gamma·dh) - n·mean(gamma·dh·n))`; `dshift` is the sum of `dx` over pixels.
-fn backward([x, shift, gamma, beta]: &[FlexTensor; 4], groups: usize, dy: &FlexTensor) -> [FlexTensor; 4] {
-    let (shape, shift_shape) = (x.shape(), shift.shape());
-    let [b, h, w, c] = shape.dims();
+pub fn backward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, dy: &Tensor<4>) -> [DispatchTensor; 4] {
+    let (shape, shift_shape, groups) = (x.shape(), shift.dims(), norm.groups);
+    let [b, h, w, c] = x.dims();
     let size = h * w * c;
-    let [x, shift, gamma, beta, dy] = [x, shift, gamma, beta, dy].map(|tensor| tensor.storage::<f32>());
+    let (x, shift, dy) = (cpu::values(x), cpu::values(shift), cpu::values(dy));
+    let (gamma, beta) = (cpu::values(&norm.gamma), cpu::values(&norm.beta));
+    let [x, shift, gamma, beta, dy] = [&x, &shift, &gamma, &beta, &dy].map(|tensor| tensor.storage::<f32>());
 
     // One row per image: its dgamma, dbeta and dshift.
     let (mut dx, mut sums) = (vec![0.0; b * size], vec![0.0; b * 3 * c]);
@@ -124,9 +54,40 @@ fn backward([x, shift, gamma, beta]: &[FlexTensor; 4], groups: usize, dy: &FlexT
     };
     let (dgamma, dbeta) = (total[..c].to_vec(), total[c..2 * c].to_vec());
     [
-        cpu::tensor(dx, shape),
-        cpu::tensor(dshift, shift_shape),
-        cpu::tensor(dgamma, [c]),
-        cpu::tensor(dbeta, [c]),
+        cpu::tensor::<4>(dx, shape).into_dispatch(),
+        cpu::tensor::<2>(dshift, shift_shape).into_dispatch(),
+        cpu::tensor::<1>(dgamma, [c]).into_dispatch(),
+        cpu::tensor::<1>(dbeta, [c]).into_dispatch(),
     ]
+}
+
+/// `dh` of one pixel, and its share of `dgamma` and `dbeta`.
+///
+/// Slices of one length that do not overlap, which the compiler learns here, are what it vectorises.
+#[inline(always)]
+fn activation_gradient(inputs: [&[f32]; 6], dh: &mut [f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
+    let c = dh.len();
+    let [x, mean, inverse_std, gamma, beta, dy] = inputs.map(|input| &input[..c]);
+    let (dgamma, dbeta) = (&mut dgamma[..c], &mut dbeta[..c]);
+    for j in 0..c {
+        let n = (x[j] - mean[j]) * inverse_std[j];
+        let h = gamma[j] * n + beta[j];
+        let s = cpu::sigmoid(h);
+        dh[j] = dy[j] * (s + h * s * (1.0 - s));
+        dgamma[j] += dh[j] * n;
+        dbeta[j] += dh[j];
+    }
+}
+
+/// Turns `dh` of one pixel into `dx`, and adds it to `dshift`.
+#[inline(always)]
+fn input_gradient(inputs: [&[f32]; 6], dx: &mut [f32], dshift: &mut [f32]) {
+    let c = dx.len();
+    let [x, mean, inverse_std, gamma, mean_dh, mean_dh_n] = inputs.map(|input| &input[..c]);
+    let dshift = &mut dshift[..c];
+    for j in 0..c {
+        let n = (x[j] - mean[j]) * inverse_std[j];
+        dx[j] = inverse_std[j] * (gamma[j] * dx[j] - mean_dh[j] - n * mean_dh_n[j]);
+        dshift[j] += dx[j];
+    }
 }

@@ -1,0 +1,78 @@
+//! The convolution as an op with a gradient.
+//!
+//! Both gradients read `dy` as the convolution reads `x`. The one of `x` is the convolution of `dy` with the
+//! mirrored filter; a stride spreads `dy` with zeros first:
+//! `dx[p] = sum over taps t of dy[p + t - pad]·w[k - 1 - t]ᵀ`, `dw[t] = sum over pixels p of x[p + t - pad]ᵀ·dy[p]`.
+
+use burn::backend::DispatchTensor;
+use burn::tensor::Tensor;
+
+use super::wgsl_gradient::weight_gradients;
+use super::{Filter, Pass, Then, conv_plain, flex, wgsl};
+use crate::ops::gradient::record;
+use crate::ops::uses_flex;
+
+/// [`super::conv`], by our own code where the device has it, with or without autodiff.
+pub fn convolve(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize, stride: usize) -> Tensor<4> {
+    let inputs = [x.clone().into_dispatch(), weight.clone().into_dispatch(), bias.clone().into_dispatch()];
+    let plain = x.clone().without_autodiff();
+    let filter = Filter {
+        weight: weight.clone().without_autodiff(),
+        bias: bias.clone().without_autodiff(),
+        kernel,
+        stride,
+    };
+    let pass = Pass { x: plain.clone().into(), upsample: false, filter: filter.clone(), then: Then::Nothing };
+    if let Some(y) = wgsl::run(&pass) {
+        return record(inputs, y, move |dy, [wants_dx, ..]| gradients(&plain, &filter, dy, wants_dx));
+    }
+    if !uses_flex(&plain.device()) {
+        return conv_plain(x, weight, bias, kernel, stride);
+    }
+    let y = flex::forward(&plain, &filter);
+    record(inputs, y, move |dy, [wants_dx, ..]| {
+        flex::gradients(&plain, &filter, spread(dy, stride, &plain), wants_dx)
+    })
+}
+
+/// Gradients of `x` (if it is wanted), weight and bias by kernels.
+fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>, wants_dx: bool) -> [DispatchTensor; 3] {
+    let (dw, db) = weight_gradients(x, filter, &dy);
+    let dx = match wants_dx {
+        true => {
+            let [_, _, _, c_in] = x.dims();
+            let weight = mirrored(filter);
+            let bias = Tensor::zeros([c_in], &x.device());
+            let mirror = Filter { weight, bias, kernel: filter.kernel, stride: 1 };
+            let x = spread(dy, filter.stride, x).into();
+            Pass { x, upsample: false, filter: mirror, then: Then::Nothing }.run()
+        }
+        false => dy,
+    };
+    [dx.into_dispatch(), dw.into_dispatch(), db.into_dispatch()]
+}
+
+/// The filter `[k·k·c_out, c_in]` that leads back from the output to the input: taps in the opposite order,
+/// channels exchanged.
+fn mirrored(filter: &Filter) -> Tensor<2> {
+    let area = filter.kernel * filter.kernel;
+    let [rows, c_out] = filter.weight.dims();
+    let c_in = rows / area;
+    let taps = filter.weight.clone().reshape([area, c_in, c_out]);
+    taps.flip([0]).swap_dims(1, 2).reshape([area * c_out, c_in])
+}
+
+/// `dy` with the pixels in between that a stride has skipped, zero there, as large as `x`.
+fn spread(dy: Tensor<4>, stride: usize, x: &Tensor<4>) -> Tensor<4> {
+    if stride == 1 {
+        return dy;
+    }
+    let [_, height, width, _] = x.dims();
+    let [b, h, w, c] = dy.dims();
+    let device = dy.device();
+    let zeros = Tensor::zeros([b * h * w, stride - 1, c], &device);
+    let rows = Tensor::cat(vec![dy.reshape([b * h * w, 1, c]), zeros], 1);
+    let zeros = Tensor::zeros([b * h, stride - 1, w * stride * c], &device);
+    let all = Tensor::cat(vec![rows.reshape([b * h, 1, w * stride * c]), zeros], 1);
+    all.reshape([b, h * stride, w * stride, c]).slice([0..b, 0..height, 0..width, 0..c])
+}
