@@ -5,7 +5,10 @@ use burn::tensor::{Device, Tensor};
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
 use scorefield::network::layers::{Embedding, depth_to_space, space_to_depth};
 use scorefield::network::{Context, UNetConfig};
-use scorefield::ops::{self, Filter, GROUP_NORM_EPSILON, Norm, Pass, Then, conv, conv_plain, upsample};
+use scorefield::ops::{
+    self, Filter, GROUP_NORM_EPSILON, Joined, Norm, Pass, Then, attention, attention_plain, conv, conv_plain,
+    upsample,
+};
 use scorefield::rng::{Domain, Noise};
 use scorefield::sde::{AnySde, VeSde, VpSde};
 
@@ -21,6 +24,7 @@ trials! {
         normalisation_equals_its_plain_twin,
         normalisation_survives_extreme_input,
         passes_of_a_block_and_their_gradients_equal_the_plain_twin,
+        joined_images_and_attention_have_the_gradients_of_their_twins,
         gradients_of_the_normalisation_are_its_differences,
         gradients_flow_only_where_they_are_asked_for,
         operations_do_not_depend_on_the_number_of_threads,
@@ -35,6 +39,7 @@ trials! {
         convolution_on_the_gpu_equals_the_cpu,
         normalisation_on_the_gpu_equals_the_cpu,
         passes_of_a_block_and_their_gradients_on_the_gpu,
+        joined_images_and_attention_on_the_gpu,
         the_network_on_the_gpu_equals_the_cpu,
     ],
 }
@@ -316,9 +321,11 @@ fn check_passes(name: &str, device: &Device, bound: f64) {
         let shift = shift.reshape([shifts, 2 * c]);
         let then = Then::ShiftNormSilu { shift, first: 4, norm: Norm { gamma, beta, groups: 3 } };
         let y = pass(Pass { x: x.clone().into(), upsample: false, filter: filter(), then });
-        let then = Then::Add { x: x.into(), projection: None, scale: 0.7 };
-        let y = pass(Pass { x: y.into(), upsample: false, filter: filter(), then });
-        let probe = tensor(&normal(8, b * h * w * c), dims, &device);
+        // The sum has the size of the doubled image, so its other half is doubled as well.
+        let larger = pass(Pass { x: x.into(), upsample: true, filter: filter(), then: Then::Nothing });
+        let then = Then::Add { x: larger.into(), projection: None, scale: 0.7 };
+        let y = pass(Pass { x: y.into(), upsample: true, filter: filter(), then });
+        let probe = tensor(&normal(8, 4 * b * h * w * c), [b, 2 * h, 2 * w, c], &device);
         let gradients = (y.clone() * probe).sum().backward();
         let found = leaves.iter().chain(&norm).map(|leaf| values(leaf.grad(&gradients).unwrap()));
         [values(y.inner())].into_iter().chain(found).collect::<Vec<_>>()
@@ -334,6 +341,40 @@ fn check_passes(name: &str, device: &Device, bound: f64) {
         }
     }
     figure(format_args!("passes of a block and their gradients on {name}, fused against plain: {worst:.1e}"));
+}
+
+fn joined_images_and_attention_have_the_gradients_of_their_twins() {
+    check_attention("the CPU", &cpu(), BOUND);
+}
+
+fn joined_images_and_attention_on_the_gpu() {
+    check_attention("the GPU", &gpu(), BOUND_GPU);
+}
+
+/// Attention over an image of two parts: its value and the gradients of both parts.
+fn check_attention(name: &str, device: &Device, bound: f64) {
+    let run = |[b, n, c]: [usize; 3], device: &Device, own: bool| {
+        let device = device.clone().autodiff();
+        let part = |seed, c| tensor(&normal(seed, b * n * c), [b, n, 1, c], &device).require_grad();
+        let (x, skip) = (part(1, c), part(2, 2 * c));
+        let y = match own {
+            true => attention(Joined::new(x.clone(), skip.clone()).cat().reshape([b, n, 3 * c])),
+            false => attention_plain(Tensor::cat(vec![x.clone(), skip.clone()], 3).reshape([b, n, 3 * c])),
+        };
+        let gradients = (y.clone() * tensor(&normal(3, b * n * c), [b, n, c], &device)).sum().backward();
+        [values(y.inner()), values(x.grad(&gradients).unwrap()), values(skip.grad(&gradients).unwrap())]
+    };
+    let mut worst = 0.0_f64;
+    for dims in [[1, 1, 4], [2, 7, 4], [3, 49, 64], [1, 130, 12]] {
+        let (own, plain) = (run(dims, device, true), run(dims, &cpu(), false));
+        for ((part, own), plain) in ["y", "gradient of q", "gradient of k and v"].iter().zip(own).zip(plain) {
+            // Of a single pixel the query and the key have no effect at all.
+            let error = norm_error(&own, &plain);
+            assert!(error < bound, "{dims:?}: {part} is off by {error:e}");
+            worst = worst.max(error);
+        }
+    }
+    figure(format_args!("attention and its gradient on {name}, own against plain: {worst:.1e}"));
 }
 
 /// A constant image has variance zero, a bright one loses digits, a large scale saturates the SiLU: all stay

@@ -89,8 +89,14 @@ pub fn add(sum: &mut [f32], x: &[f32]) {
 
 /// Adds the rows of a `[n, len]` matrix, first to last.
 pub fn sum_rows(rows: &[f32], len: usize) -> Vec<f32> {
+    const CHUNK: usize = 1 << 12;
     let mut total = vec![0.0; len];
-    rows.chunks_exact(len).for_each(|row| add(&mut total, row));
+    for_each_chunk(&mut total, CHUNK, |i, total| {
+        vectorised(
+            #[inline(always)]
+            || rows.chunks_exact(len).for_each(|row| add(total, &row[i * CHUNK..])),
+        );
+    });
     total
 }
 

@@ -7,10 +7,10 @@ use crate::ops::cpu;
 /// Queries of a block.
 const QUERIES: usize = 64;
 
-/// [`super::attention`] of a tensor in main memory, without gradients.
-pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
+/// [`super::attention`] of a tensor in main memory.
+pub fn attention(qkv: &Tensor<3>) -> Tensor<3> {
     let [b, n, pitch] = qkv.dims();
-    let qkv = cpu::values(&qkv);
+    let qkv = cpu::values(qkv);
     let c = pitch / 3;
     let qkv = qkv.storage::<f32>();
     let scale = (c as f32).sqrt().recip();
@@ -28,6 +28,55 @@ pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
         }
     });
     cpu::tensor(y, [b, n, c])
+}
+
+/// The gradient of [`attention`] for `qkv`.
+///
+/// With `P` the weights, `y = P·v` and `S = P∘(dy·vᵀ - rowsum(P∘(dy·vᵀ)))/sqrt c`:
+/// `dq = S·k`, `dk = Sᵀ·q`, `dv = Pᵀ·dy`.
+pub fn backward(qkv: &Tensor<3>, dy: &Tensor<3>) -> Tensor<3> {
+    let [b, n, pitch] = qkv.dims();
+    let c = pitch / 3;
+    let (qkv, dy) = (cpu::values(qkv), cpu::values(dy));
+    let (qkv, dy) = (qkv.storage::<f32>(), dy.storage::<f32>());
+    let scale = (c as f32).sqrt().recip();
+    let mut dqkv = vec![0.0; qkv.len()];
+    cpu::for_each_chunk(&mut dqkv, n * pitch, |i, dqkv| {
+        let (image, dy) = (&qkv[i * n * pitch..][..n * pitch], &dy[i * n * c..][..n * c]);
+        let (keys, values) = (&image[c..], &image[2 * c..]);
+        cpu::with_scratch(2 * n * n + n * c, |scratch| {
+            let (weights, scratch) = scratch.split_at_mut(n * n);
+            let (slopes, part) = scratch.split_at_mut(n * n);
+            cpu::gemm([n, n, c], (image, pitch, 1), (keys, 1, pitch), weights, false);
+            softmax(weights, n, scale);
+            cpu::gemm([n, n, c], (dy, c, 1), (values, 1, pitch), slopes, false);
+            softmax_gradient(weights, slopes, n, scale);
+            let mut put = |which: usize, part: &[f32]| {
+                let rows = dqkv.chunks_exact_mut(pitch).zip(part.chunks_exact(c));
+                rows.for_each(|(row, part)| row[which * c..][..c].copy_from_slice(part));
+            };
+            cpu::gemm([n, c, n], (slopes, n, 1), (keys, pitch, 1), part, false);
+            put(0, part);
+            cpu::gemm([n, c, n], (slopes, 1, n), (image, pitch, 1), part, false);
+            put(1, part);
+            cpu::gemm([n, c, n], (weights, 1, n), (dy, c, 1), part, false);
+            put(2, part);
+        });
+    });
+    cpu::tensor(dqkv, [b, n, pitch])
+}
+
+/// Turns the gradients of `n` weights in each row of `slopes` into those of the scores they were made of.
+fn softmax_gradient(weights: &[f32], slopes: &mut [f32], n: usize, scale: f32) {
+    cpu::vectorised(
+        #[inline(always)]
+        || {
+            for (weights, slopes) in weights.chunks_exact(n).zip(slopes.chunks_exact_mut(n)) {
+                let mean: f32 = weights.iter().zip(&*slopes).map(|(w, s)| w * s).sum();
+                slopes.iter_mut().zip(weights).for_each(|(s, w)| *s = scale * w * (*s - mean));
+            }
+        },
+    );
 }
 
 /// Replaces each row of `n` scores by `softmax(scale·row)`.

@@ -4,17 +4,40 @@ mod flex;
 
 use burn::tensor::{Tensor, activation::softmax};
 
+use super::gradient::record;
 use super::wgsl::{self, Kernel, Launch, params, shader};
 
 /// `softmax(q·kᵀ/sqrt c)·v` for `qkv` `[b, n, 3c]`, whose rows hold query, key and value of one pixel.
 ///
-/// Returns `[b, n, c]`. Time grows with `n²`; memory too while training, elsewhere it works by blocks.
+/// Returns `[b, n, c]`. Time grows with `n²`; the memory of its gradient too, elsewhere it works by blocks.
 pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
-    let device = qkv.device();
-    run(&qkv).unwrap_or_else(|| match super::uses_flex(&device) && !qkv.is_autodiff() {
-        true => flex::attention(qkv),
+    let inputs = [qkv.clone().into_dispatch()];
+    let plain = qkv.clone().without_autodiff();
+    if let Some(y) = run(&plain) {
+        return record(inputs, y, move |dy, _| [attention_gradient(&plain, dy).into_dispatch()]);
+    }
+    match super::uses_flex(&plain.device()) {
+        true => {
+            let y = flex::attention(&plain);
+            record(inputs, y, move |dy, _| [flex::backward(&plain, &dy).into_dispatch()])
+        }
         false => attention_plain(qkv),
-    })
+    }
+}
+
+/// The gradient of [`attention`] for `qkv` in burn's operations; see [`flex::backward`].
+fn attention_gradient(qkv: &Tensor<3>, dy: Tensor<3>) -> Tensor<3> {
+    let [_, _, pitch] = qkv.dims();
+    let c = pitch / 3;
+    let [q, k, v] = [0, 1, 2].map(|i| qkv.clone().narrow(2, i * c, c));
+    let scale = (c as f64).sqrt().recip();
+    let weights = softmax(q.clone().matmul(k.clone().swap_dims(1, 2)) * scale, 2);
+    let slopes = dy.clone().matmul(v.swap_dims(1, 2));
+    let mean = (weights.clone() * slopes.clone()).sum_dim(2);
+    let slopes = weights.clone() * (slopes - mean) * scale;
+    let dq = slopes.clone().matmul(k);
+    let dk = slopes.swap_dims(1, 2).matmul(q);
+    Tensor::cat(vec![dq, dk, weights.swap_dims(1, 2).matmul(dy)], 2)
 }
 
 /// [`attention`] in burn's stock operations: the oracle of the tests.

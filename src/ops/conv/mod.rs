@@ -6,6 +6,7 @@
 mod add;
 mod flex;
 mod gradient;
+mod upsample;
 mod wgsl;
 mod wgsl_gradient;
 
@@ -15,6 +16,8 @@ use burn::tensor::ops::ConvOptions;
 
 use add::{add, add_plain};
 use gradient::convolve;
+pub use upsample::upsample;
+use upsample::upsample_plain;
 
 use super::Joined;
 use super::group_norm::{Norm, shift_norm_silu, shift_norm_silu_plain};
@@ -45,13 +48,6 @@ pub fn conv_plain(
     conv2d(x.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
 }
 
-/// Doubles height and width, each pixel repeated (nearest neighbour).
-pub fn upsample(x: Tensor<4>) -> Tensor<4> {
-    let [b, h, w, c] = x.dims();
-    let rows = x.reshape([b * h * w, 1, c]).repeat_dim(1, 2).reshape([b * h, 1, 2 * w * c]);
-    rows.repeat_dim(1, 2).reshape([b, 2 * h, 2 * w, c])
-}
-
 /// The weights of a convolution and their geometry; see [`conv`].
 #[derive(Debug, Clone)]
 pub struct Filter {
@@ -63,12 +59,6 @@ pub struct Filter {
     pub kernel: usize,
     /// 1, or 2 to halve the image.
     pub stride: usize,
-}
-
-impl Filter {
-    fn apply(self, x: Tensor<4>, conv: ConvFn) -> Tensor<4> {
-        conv(x, self.weight, self.bias, self.kernel, self.stride)
-    }
 }
 
 /// What follows a convolution.
@@ -111,26 +101,36 @@ pub struct Pass {
     pub then: Then,
 }
 
-type ConvFn = fn(Tensor<4>, Tensor<2>, Tensor<1>, usize, usize) -> Tensor<4>;
-type NormFn = fn(Tensor<4>, Tensor<2>, &Norm) -> Tensor<4>;
-type AddFn = fn(Tensor<4>, Tensor<4>, f64) -> Tensor<4>;
+/// What a pass is made of where no kernel does all of it.
+struct Parts {
+    upsample: fn(Tensor<4>) -> Tensor<4>,
+    conv: fn(Tensor<4>, Tensor<2>, Tensor<1>, usize, usize) -> Tensor<4>,
+    norm_silu: fn(Tensor<4>, Tensor<2>, &Norm) -> Tensor<4>,
+    add: fn(Tensor<4>, Tensor<4>, f64) -> Tensor<4>,
+}
+
+/// Our own code, with its gradients.
+const OWN: Parts = Parts { upsample, conv: convolve, norm_silu: shift_norm_silu, add };
+const PLAIN: Parts =
+    Parts { upsample: upsample_plain, conv: conv_plain, norm_silu: shift_norm_silu_plain, add: add_plain };
 
 impl Pass {
     /// The result, `[b, h', w', c_out]`.
     pub fn run(self) -> Tensor<4> {
         let has_autodiff = self.x.x.is_autodiff() || self.filter.weight.is_autodiff();
         let fused = if has_autodiff { None } else { wgsl::run(&self) };
-        fused.unwrap_or_else(|| self.compose(convolve, shift_norm_silu, add))
+        fused.unwrap_or_else(|| self.compose(OWN))
     }
 
     /// [`Self::run`] in burn's stock operations: its oracle.
     pub fn run_plain(self) -> Tensor<4> {
-        self.compose(conv_plain, shift_norm_silu_plain, add_plain)
+        self.compose(PLAIN)
     }
 
-    fn compose(self, conv: ConvFn, norm_silu: NormFn, add: AddFn) -> Tensor<4> {
+    fn compose(self, Parts { upsample, conv, norm_silu, add }: Parts) -> Tensor<4> {
+        let apply = |filter: Filter, x| conv(x, filter.weight, filter.bias, filter.kernel, filter.stride);
         let x = self.x.cat();
-        let y = self.filter.apply(if self.upsample { upsample(x) } else { x }, conv);
+        let y = apply(self.filter, if self.upsample { upsample(x) } else { x });
         match self.then {
             Then::Nothing => y,
             Then::ShiftNormSilu { shift, first, norm } => {
@@ -140,7 +140,7 @@ impl Pass {
             Then::Add { x, projection, scale } => {
                 let x = x.cat();
                 let x = match projection {
-                    Some(projection) => projection.apply(x, conv),
+                    Some(projection) => apply(projection, x),
                     None => x,
                 };
                 add(x, y, scale)
