@@ -74,23 +74,26 @@ pub fn main() -> u8 {
     if let Err(problem) = handler {
         eprintln!("warning: Ctrl-C will not save anything ({problem})");
     }
-    let result = pollster::block_on(async {
-        match cli.command {
-            Command::Train(args) => args.run(&cancel).await,
-            Command::Sample(args) => args.run(&cancel).await,
-            Command::Interpolate(args) => args.run(&cancel).await,
-            Command::Evaluate(args) => args.run(&cancel).await,
-            Command::Likelihood(args) => args.run(&cancel).await,
-            Command::Encode(args) => args.run(&cancel).await,
-            Command::Decode(args) => args.run(&cancel).await,
-            Command::Inpaint(args) => args.run(&cancel).await,
-            Command::Colorize(args) => args.run(&cancel).await,
-            Command::Upscale(args) => args.run(&cancel).await,
-            Command::Edit(args) => args.run(&cancel).await,
-            Command::Denoise(args) => args.run(&cancel).await,
-            Command::Figures(args) => args.run(&cancel).await,
-            Command::Models(args) => args.run(),
-        }
+    // Work of the CPU path starts without a hand-over when the command itself runs on one of its threads.
+    let result = rayon::scope(|_| {
+        pollster::block_on(async {
+            match cli.command {
+                Command::Train(args) => args.run(&cancel).await,
+                Command::Sample(args) => args.run(&cancel).await,
+                Command::Interpolate(args) => args.run(&cancel).await,
+                Command::Evaluate(args) => args.run(&cancel).await,
+                Command::Likelihood(args) => args.run(&cancel).await,
+                Command::Encode(args) => args.run(&cancel).await,
+                Command::Decode(args) => args.run(&cancel).await,
+                Command::Inpaint(args) => args.run(&cancel).await,
+                Command::Colorize(args) => args.run(&cancel).await,
+                Command::Upscale(args) => args.run(&cancel).await,
+                Command::Edit(args) => args.run(&cancel).await,
+                Command::Denoise(args) => args.run(&cancel).await,
+                Command::Figures(args) => args.run(&cancel).await,
+                Command::Models(args) => args.run(),
+            }
+        })
     });
     match result {
         Ok(()) => 0,
