@@ -40,7 +40,8 @@ fn main() {
 
     let mut report = Report::begin();
     if wanted("native") {
-        native::run(&networks, &mut report);
+        // As the program does: see `cli::main`.
+        rayon::scope(|_| native::run(&networks, &mut report));
     }
     if let Some(peers) = peers.as_ref().filter(|_| wanted("pytorch")) {
         peers::run(peers, stage, &networks, &mut report);

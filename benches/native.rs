@@ -25,7 +25,7 @@ pub fn run(networks: &[Network], report: &mut Report) {
     report.engine(Engine::NATIVE_CPU, &opened.name, peaks::cpu());
     for network in networks {
         forward(network, &opened.device, Engine::NATIVE_CPU, report);
-        train(network, report);
+        train(network, &opened.device, Engine::NATIVE_CPU, report);
     }
     convolutions(&opened.device, Engine::NATIVE_CPU, report);
     training_memory(report);
@@ -37,6 +37,7 @@ pub fn run(networks: &[Network], report: &mut Report) {
         let found = first_estimate(network, &opened.device);
         report.same(Engine::NATIVE_GPU, network, &found, &first_estimate(network, &cpu()));
         forward(network, &opened.device, Engine::NATIVE_GPU, report);
+        train(network, &opened.device, Engine::NATIVE_GPU, report);
     }
     convolutions(&opened.device, Engine::NATIVE_GPU, report);
 }
@@ -126,11 +127,11 @@ fn noise_images([channels, height, width]: [usize; 3], n: usize) -> ImageSet {
     }
 }
 
-fn train(network: &Network, report: &mut Report) {
+fn train(network: &Network, device: &Device, engine: Engine, report: &mut Report) {
     let images = noise_images(network.shape, 2 * network.training_batch);
     let batch = network.training_batch;
     let config = TrainConfig { batch, network: network.config.clone(), ..TrainConfig::default() };
-    let mut trainer = Trainer::new(&config, Problem::measure(&config, &images), &cpu());
+    let mut trainer = Trainer::new(&config, Problem::measure(&config, &images), device);
     let mut batches = Batches::new(&images, 0, batch, false);
     let timing = time(|steps| {
         let begun = Instant::now();
@@ -139,5 +140,5 @@ fn train(network: &Network, report: &mut Report) {
         }
         begun.elapsed().as_secs_f64()
     });
-    report.training(Engine::NATIVE_CPU, network, timing);
+    report.training(engine, network, timing);
 }
