@@ -1,5 +1,5 @@
 // The gradients of y = silu(h), h = gamma n + beta, n = (x + shift - mean) / sqrt(variance + 1e-6), where mean
-// and variance are those of a group of channels of one image:
+// and variance are those of a group of channels of one image; without SILU, y = h:
 //
 //   dh     = dy silu'(h)
 //   dbeta  = sum of dh over pixels, dgamma = sum of dh n
@@ -44,9 +44,14 @@ var<workgroup> of_dbeta{{ c }}: array<Value, threads>;
 var<workgroup> of_n{{ c }}: array<Value, threads>;
 //#end
 
-fn activation_gradient(h: Value) -> Value {
+fn slope(h: Value) -> Value {
+//#if SILU
     let s = 1.0 / (1.0 + exp(-h));
     return s + h * s * (1.0 - s);
+//#end
+//#if !SILU
+    return Value() + 1.0;
+//#end
 }
 
 @compute @workgroup_size({{ threads }})
@@ -100,7 +105,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     for (var at = mine; at < last; at += step) {
 //#for c width
         let n{{ c }} = (x[at + {{ c }}] + shift{{ c }} - mean) * inverse_std;
-        let dh{{ c }} = dy[at + {{ c }}] * activation_gradient(fma(n{{ c }}, gamma{{ c }}, beta{{ c }}));
+        let dh{{ c }} = dy[at + {{ c }}] * slope(fma(n{{ c }}, gamma{{ c }}, beta{{ c }}));
         dgamma{{ c }} += dh{{ c }} * n{{ c }};
         dbeta{{ c }} += dh{{ c }};
         n_sum{{ c }} += n{{ c }};
@@ -130,7 +135,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     for (var at = mine; at < last; at += step) {
 //#for c width
         let n{{ c }} = (x[at + {{ c }}] + shift{{ c }} - mean) * inverse_std;
-        let dh{{ c }} = dy[at + {{ c }}] * activation_gradient(fma(n{{ c }}, gamma{{ c }}, beta{{ c }}));
+        let dh{{ c }} = dy[at + {{ c }}] * slope(fma(n{{ c }}, gamma{{ c }}, beta{{ c }}));
         dx[at + {{ c }}] = (gamma{{ c }} * dh{{ c }} - mean_dh - n{{ c }} * mean_dh_n) * inverse_std;
 //#end
     }

@@ -5,8 +5,9 @@ use burn::tensor::Tensor;
 use scorefield::network::layers::Init;
 use scorefield::network::{Context, UNet, UNetConfig};
 use scorefield::ops::{
-    Dense, Filter, Joined, Norm, Pass, Then, attention, attention_plain, combine, combine_plain, group_norm,
-    group_norm_plain, group_norm_silu, group_norm_silu_plain, launches, time_mlp, time_mlp_plain,
+    AdamStep, Dense, Filter, Joined, Norm, Pass, Then, adam, adam_plain, add_squares, attention,
+    attention_plain, combine, combine_plain, group_norm, group_norm_plain, group_norm_silu,
+    group_norm_silu_plain, launches, time_mlp, time_mlp_plain,
 };
 use scorefield::rng::{Domain, Noise};
 
@@ -21,6 +22,7 @@ trials! {
         more_workgroups_than_a_row_holds,
         sums_equal_their_twin,
         time_equals_its_twin,
+        the_optimiser_equals_its_twin,
         a_residual_block_is_three_dispatches,
     ],
 }
@@ -278,4 +280,36 @@ fn a_residual_block_is_three_dispatches() {
     // Time, stem, down, up, last normalisation and head, 8 blocks, and attention 4 times.
     assert_eq!(counts[0], 2 + 1 + 1 + 1 + 2 + 8 * 3 + 4 * 4, "{counts:?}");
     figure(format_args!("dispatches of a forward: {} with 8 blocks, {} with 12", counts[0], counts[1]));
+}
+
+/// Three steps of Adam, the first with a gradient that has to be clipped.
+fn the_optimiser_equals_its_twin() {
+    let run = |device: &burn::tensor::Device, own: bool| {
+        let len = 1001;
+        let mut draw = Draw { device: device.clone(), seed: 40 };
+        let mut weight = draw.tensor([len]);
+        let mut moments = [Tensor::zeros([len], device), Tensor::zeros([len], device)];
+        let mut found = vec![];
+        for (i, clip) in [0.5, 100.0, 3.0].into_iter().enumerate() {
+            let gradient = draw.tensor([len]);
+            let step = AdamStep { rate: 0.1, step: i + 1, clip };
+            let before = Tensor::<1>::from_floats([2.0], device);
+            let norm_sq = match own {
+                true => add_squares(before, gradient.clone()),
+                false => before + (gradient.clone() * gradient.clone()).sum(),
+            };
+            let adam = if own { adam } else { adam_plain };
+            let [new_weight, new_moments @ ..] = adam(weight, gradient, moments, &norm_sq, step);
+            (weight, moments) = (new_weight, new_moments);
+            found.extend([norm_sq, weight.clone(), moments[0].clone(), moments[1].clone()].map(values));
+        }
+        found
+    };
+    let plain = run(&cpu(), false);
+    for (name, found) in [("CPU", run(&cpu(), true)), ("GPU", run(&gpu(), true))] {
+        let errors = found.iter().zip(&plain).map(|(found, plain)| relative_error(found, plain));
+        let worst = errors.fold(0.0, f64::max);
+        assert!(worst < 1e-6, "{name}: off by {worst:e}");
+        figure(format_args!("Adam against its twin, {name}: {worst:.1e}"));
+    }
 }

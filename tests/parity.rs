@@ -229,6 +229,18 @@ fn plain_norm_silu(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usiz
     ops::group_norm_silu_plain(x.into(), &Norm { gamma, beta, groups })
 }
 
+fn group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
+    ops::group_norm(x, &Norm { gamma, beta, groups })
+}
+
+fn plain_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
+    ops::group_norm_plain(x, &Norm { gamma, beta, groups })
+}
+
+/// With and without the SiLU: our own and its twin.
+const NORMALISATIONS: [(Normalisation, Normalisation); 2] =
+    [(group_norm_silu, plain_norm_silu), (group_norm, plain_norm)];
+
 /// `[b, h, w, c]` and the number of groups.
 fn norm_cases() -> Vec<([usize; 4], usize)> {
     vec![
@@ -277,9 +289,10 @@ fn norm_error(found: &[f32], expected: &[f32]) -> f64 {
 
 fn normalisation_equals_its_plain_twin() {
     let mut worst = [0.0_f64; 4];
-    for (dims, groups) in norm_cases() {
-        let fused = run_norm(dims, groups, &cpu(), group_norm_silu);
-        let plain = run_norm(dims, groups, &cpu(), plain_norm_silu);
+    let cases = norm_cases().into_iter().flat_map(|case| NORMALISATIONS.map(|twins| (case, twins)));
+    for ((dims, groups), (own, plain)) in cases {
+        let fused = run_norm(dims, groups, &cpu(), own);
+        let plain = run_norm(dims, groups, &cpu(), plain);
         for (i, part) in PARTS.iter().enumerate() {
             let error = norm_error(&fused[i], &plain[i]);
             assert!(
@@ -658,15 +671,16 @@ fn normalisation_on_the_gpu_equals_the_cpu() {
     for (dims, groups) in
         [([2, 3, 5, 4], 1), ([2, 3, 5, 4], 4), ([3, 8, 8, 32], 8), ([1, 27, 31, 8], 2), ([2, 3, 3, 24], 2)]
     {
-        let on_cpu = run_norm(dims, groups, &cpu(), group_norm_silu);
-        let on_gpu = run_norm(dims, groups, &gpu(), group_norm_silu);
-        for (i, part) in PARTS.iter().enumerate() {
-            let error = norm_error(&on_gpu[i], &on_cpu[i]);
-            assert!(
-                error < BOUND_GPU,
-                "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}"
-            );
-            worst[i] = worst[i].max(error);
+        for (own, _) in NORMALISATIONS {
+            let (on_cpu, on_gpu) = (run_norm(dims, groups, &cpu(), own), run_norm(dims, groups, &gpu(), own));
+            for (i, part) in PARTS.iter().enumerate() {
+                let error = norm_error(&on_gpu[i], &on_cpu[i]);
+                assert!(
+                    error < BOUND_GPU,
+                    "{dims:?}, {groups} groups: {part} (of x, gamma, beta) is off by {error:e}"
+                );
+                worst[i] = worst[i].max(error);
+            }
         }
     }
     figure(format_args!("group norm and SiLU, GPU against CPU: {}", brief(&worst)));

@@ -65,20 +65,22 @@ pub fn for_each_chunk(data: &mut [f32], chunk: usize, f: impl Fn(usize, &mut [f3
     data.chunks_mut(chunk).enumerate().for_each(|(i, part)| f(i, part));
 }
 
-/// [`for_each_chunk`] over two slices of equally many chunks.
-pub fn for_each_pair(
-    (a, a_chunk): (&mut [f32], usize),
-    (b, b_chunk): (&mut [f32], usize),
-    f: impl Fn(usize, &mut [f32], &mut [f32]) + Send + Sync,
+/// [`for_each_chunk`] over several slices, each with its size of chunks and all of equally many.
+pub fn for_each_parts<const N: usize>(
+    parts: [(&mut [f32], usize); N],
+    f: impl Fn(usize, [&mut [f32]; N]) + Send + Sync,
 ) {
+    let mut parts = parts.map(|(part, chunk)| part.chunks_mut(chunk));
+    let n = parts[0].len();
+    let next = |_| parts.each_mut().map(|chunks| chunks.next().expect("equally many chunks"));
+    let jobs: Vec<[&mut [f32]; N]> = (0..n).map(next).collect();
     #[cfg(not(target_family = "wasm"))]
     {
         use rayon::prelude::*;
-        let pairs = a.par_chunks_mut(a_chunk).zip(b.par_chunks_mut(b_chunk));
-        pairs.enumerate().for_each(|(i, (a, b))| f(i, a, b));
+        jobs.into_par_iter().enumerate().for_each(|(i, chunks)| f(i, chunks));
     }
     #[cfg(target_family = "wasm")]
-    a.chunks_mut(a_chunk).zip(b.chunks_mut(b_chunk)).enumerate().for_each(|(i, (a, b))| f(i, a, b));
+    jobs.into_iter().enumerate().for_each(|(i, chunks)| f(i, chunks));
 }
 
 /// Adds `x` to `sum`, value by value.

@@ -70,7 +70,7 @@ fn cat(x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
         let dy = cpu::values(&dy);
         let dy = dy.storage::<f32>();
         let (mut dx, mut dskip) = (vec![0.0; b * h * w * c_x], vec![0.0; b * h * w * c_skip]);
-        cpu::for_each_pair((&mut dx, h * w * c_x), (&mut dskip, h * w * c_skip), |i, dx, dskip| {
+        cpu::for_each_parts([(&mut dx, h * w * c_x), (&mut dskip, h * w * c_skip)], |i, [dx, dskip]| {
             let pixels = dx.chunks_exact_mut(c_x).zip(dskip.chunks_exact_mut(c_skip));
             for ((dx, dskip), dy) in pixels.zip(dy[i * h * w * c..].chunks_exact(c)) {
                 dx.copy_from_slice(&dy[..c_x]);

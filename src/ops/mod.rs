@@ -3,6 +3,7 @@
 //! The twin is the oracle of the tests and the path of every device without a kernel of its own.
 //! To add one: a file here, its WGSL of the same stem in `shaders/` if it has one, and a parity test.
 
+mod adam;
 mod attention;
 mod combine;
 mod conv;
@@ -15,6 +16,7 @@ mod template;
 mod time;
 mod wgsl;
 
+pub use adam::{AdamStep, adam, adam_plain, add_squares};
 pub use attention::{attention, attention_plain};
 pub use combine::{combine, combine_plain, per_sample, scale};
 pub use conv::{Filter, Pass, Then, conv, conv_plain, upsample};

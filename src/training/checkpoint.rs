@@ -15,7 +15,7 @@ use crate::{Error, Result, files};
 /// Name of the checkpoint inside a run's folder.
 pub const FILE: &str = "checkpoint.safetensors";
 
-const PARTS: [&str; 3] = ["raw", "average", "optimiser"];
+const PARTS: [&str; 4] = ["raw", "average", "first_moment", "second_moment"];
 const STATE_KEY: &str = "scorefield-training";
 const SUM_KEY: &str = "sha256";
 
@@ -52,7 +52,7 @@ pub fn save(path: &Path, state: &State, trainer: &Trainer) -> Result<()> {
 }
 
 /// SHA-256 of everything in the file. The parts are burn's own records, whose readers trust them.
-fn checksum(state: &str, parts: &[Vec<u8>; 3]) -> String {
+fn checksum(state: &str, parts: &[Vec<u8>; 4]) -> String {
     let mut hasher = Sha256::new();
     for part in [state.as_bytes()].into_iter().chain(parts.iter().map(Vec::as_slice)) {
         hasher.update((part.len() as u64).to_le_bytes());
@@ -66,7 +66,7 @@ fn checksum(state: &str, parts: &[Vec<u8>; 3]) -> String {
 pub struct Checkpoint {
     /// Where the run stands.
     pub state: State,
-    parts: [Vec<u8>; 3],
+    parts: [Vec<u8>; 4],
 }
 
 impl Checkpoint {
@@ -87,7 +87,7 @@ impl Checkpoint {
             return Err(damaged("is not a checkpoint of a training run".into()));
         };
         let tensors = SafeTensors::deserialize(&bytes).map_err(whole)?;
-        let mut parts = [const { Vec::new() }; 3];
+        let mut parts = [const { Vec::new() }; 4];
         for (name, part) in PARTS.iter().zip(&mut parts) {
             *part = tensors.tensor(name).map_err(whole)?.data().to_vec();
         }

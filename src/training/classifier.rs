@@ -10,7 +10,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Batches, NOISE, TIMES};
-use super::{optimiser, run};
+use super::optimiser::Adam;
+use super::run;
 use crate::cancel::CancelToken;
 use crate::data::{DataSource, Dataset, ImageSet};
 use crate::device::Opened;
@@ -18,6 +19,7 @@ use crate::model::DataRange;
 use crate::network::layers::Init;
 use crate::network::{Classifier, ClassifierConfig};
 use crate::objective::Recognition;
+use crate::ops::AdamStep;
 use crate::rng::{Domain, Noise, Philox};
 use crate::sampler::read;
 use crate::weights::{self, Accuracy, Architecture, FORMAT, ModelCard, Precision};
@@ -205,7 +207,7 @@ async fn fit(
     let autodiff = device.clone().autodiff();
     let upload = |values: Vec<f32>| Tensor::<1>::from_floats(values.as_slice(), &autodiff);
     let mut model = Classifier::new(&config.network, c, &mut Init::new(config.seed, &autodiff));
-    let mut optimiser = optimiser::adam();
+    let mut adam = Adam::new(&model);
     let mut batches = Batches::new(images, config.seed, b, false);
     let bar = run::progress_bar(config.steps, 0);
     let mut average = None;
@@ -225,9 +227,9 @@ async fn fit(
         let x0 = upload(pixels).reshape([b, c, h, w]);
         let z = upload(noise.normal(NOISE, 1, b * c * h * w)).reshape([b, c, h, w]);
         let loss = config.objective.loss(&model, x0, z, upload(one_hot).reshape([b, classes]), &sigma).mean();
-        let mut grads = GradientsParams::from_grads(loss.backward(), &model);
-        let norm_sq = optimiser::clip_by_global_norm(&model, &mut grads, config.clip);
-        model = optimiser.step(config.learning_rate_at(step), model, grads);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        let rate = config.learning_rate_at(step);
+        let norm_sq = adam.step(&mut model, gradients, AdamStep { rate, step: step + 1, clip: config.clip });
 
         let numbers = read(Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0)).await?;
         if !numbers.iter().all(|v| v.is_finite()) {

@@ -1,52 +1,111 @@
 //! Adam with gradient clipping by global norm, and the moving average of the weights.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::container::TensorContainer;
 
-/// Adam with the papers' constants (betas 0.9 and 0.999, epsilon 1e-8).
-pub fn adam() -> ModuleOptimizer {
-    AdamConfig::new().with_epsilon(1e-8).init()
+use crate::ops::{self, AdamStep};
+
+/// Adam's state: both moments of every weight's gradient, each in a module of its own.
+#[derive(Debug, Clone)]
+pub struct Adam<M> {
+    /// Moving averages of the gradients and of their squares.
+    pub moments: [M; 2],
 }
 
-/// Scales all gradients by `min(1, limit/norm)` and returns `norm²`, their global squared norm
-/// before that, still on the device.
-pub fn clip_by_global_norm<M: Module>(module: &M, grads: &mut GradientsParams, limit: f64) -> Tensor<1> {
-    let mut sum = SquaredSum { grads, total: None };
-    module.visit(&mut sum);
-    let total = sum.total.unwrap_or_else(|| Tensor::zeros([1], &Default::default()));
-    let factor = (total.clone().sqrt() / limit).clamp_min(1.0).recip();
-    module.visit(&mut Scale { grads, factor });
-    total
+impl<M: Module> Adam<M> {
+    /// The state before the first step of training `module`.
+    pub fn new(module: &M) -> Self {
+        let zeros = module.valid().map(&mut Zero);
+        Self { moments: [zeros.clone(), zeros] }
+    }
+
+    /// Does one step on `module` and returns the squared global norm of the gradient before clipping, `[1]`, still
+    /// on the device.
+    pub fn step(&mut self, module: &mut M, gradients: GradientsParams, step: AdamStep) -> Tensor<1> {
+        let mut squares = Squares { gradients: &gradients, total: None };
+        module.visit(&mut squares);
+        let norm_sq = squares.total.unwrap_or_else(|| Tensor::zeros([1], &Default::default()));
+        let moments = self.moments.each_ref().map(collect);
+        let new_moments = [TensorContainer::new(), TensorContainer::new()];
+        let mut update = Update { gradients, moments, new_moments, norm_sq: &norm_sq, step };
+        take(module, |module| module.map(&mut update));
+        for (moment, new) in self.moments.iter_mut().zip(update.new_moments) {
+            take(moment, |moment| moment.map(&mut Replace(new)));
+        }
+        norm_sq
+    }
 }
 
-struct SquaredSum<'a> {
-    grads: &'a GradientsParams,
+/// Replaces `*value` by `f` of it, for functions that take and return ownership.
+fn take<M: Module>(value: &mut M, f: impl FnOnce(M) -> M) {
+    *value = f(value.clone());
+}
+
+struct Zero;
+
+impl ModuleMapper for Zero {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|weight| weight.zeros_like())
+    }
+}
+
+struct Squares<'a> {
+    gradients: &'a GradientsParams,
     total: Option<Tensor<1>>,
 }
 
-impl ModuleVisitor for SquaredSum<'_> {
+impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.get::<D>(param.id) {
-            let sum = (grad.clone() * grad).sum();
-            self.total = Some(match self.total.take() {
-                Some(total) => total + sum,
-                None => sum,
-            });
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            let total = self.total.take().unwrap_or_else(|| Tensor::zeros([1], &gradient.device()));
+            self.total = Some(ops::add_squares(total, flat(gradient)));
         }
     }
 }
 
-struct Scale<'a> {
-    grads: &'a mut GradientsParams,
-    factor: Tensor<1>,
+/// All values in one row.
+fn flat<const D: usize>(x: Tensor<D>) -> Tensor<1> {
+    let len: usize = x.dims().iter().product();
+    x.reshape([len])
 }
 
-impl ModuleVisitor for Scale<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.remove::<D>(param.id) {
-            self.grads.register(param.id, grad * self.factor.clone().reshape([1; D]));
+struct Update<'a> {
+    gradients: GradientsParams,
+    moments: [TensorContainer<ParamId>; 2],
+    new_moments: [TensorContainer<ParamId>; 2],
+    norm_sq: &'a Tensor<1>,
+    step: AdamStep,
+}
+
+impl ModuleMapper for Update<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let id = param.id;
+        let moments = self.moments.each_mut().map(|moments| moments.remove::<Tensor<D>>(&id));
+        let (Some(gradient), [Some(first), Some(second)]) = (self.gradients.remove::<D>(id), moments) else {
+            return param;
+        };
+        param.map(|weight| {
+            let dims = weight.dims();
+            let moments = [flat(first), flat(second)];
+            let [weight, new @ ..] =
+                ops::adam(flat(weight.inner()), flat(gradient), moments, self.norm_sq, self.step);
+            for (moments, new) in self.new_moments.iter_mut().zip(new) {
+                moments.register::<Tensor<D>>(id, new.reshape(dims));
+            }
+            Tensor::from_inner(weight.reshape(dims)).require_grad()
+        })
+    }
+}
+
+struct Replace(TensorContainer<ParamId>);
+
+impl ModuleMapper for Replace {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.0.remove::<Tensor<D>>(&param.id) {
+            Some(new) => param.map(|_| new),
+            None => param,
         }
     }
 }
@@ -54,10 +113,16 @@ impl ModuleVisitor for Scale<'_> {
 /// Moves `average` towards `module`: `rate·average + (1 - rate)·module`, weight by weight.
 ///
 /// `average` is a clone of `module` off the tape, so that both hold the same parameter ids.
-pub fn update_average<M: Module>(average: M, module: &M, rate: f64) -> M {
+pub fn update_average<M: Module>(average: &mut M, module: &M, rate: f64) {
+    let mut blend = Blend { current: collect(module), rate };
+    take(average, |average| average.map(&mut blend));
+}
+
+/// The weights of a module, off the tape.
+fn collect<M: Module>(module: &M) -> TensorContainer<ParamId> {
     let mut collect = Collect(TensorContainer::new());
     module.visit(&mut collect);
-    average.map(&mut Blend { current: collect.0, rate })
+    collect.0
 }
 
 struct Collect(TensorContainer<ParamId>);
@@ -75,10 +140,14 @@ struct Blend {
 
 impl ModuleMapper for Blend {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        match self.current.remove::<Tensor<D>>(&param.id) {
-            Some(current) => param.map(|average| average * self.rate + current * (1.0 - self.rate)),
-            None => param,
-        }
+        let Some(current) = self.current.remove::<Tensor<D>>(&param.id) else {
+            return param;
+        };
+        param.map(|average| {
+            let dims = average.dims();
+            let row = |x: Tensor<D>| flat(x).unsqueeze::<4>();
+            ops::combine(&[(row(average), &[self.rate]), (row(current), &[1.0 - self.rate])]).reshape(dims)
+        })
     }
 }
 
@@ -119,30 +188,27 @@ mod tests {
         all.1
     }
 
-    /// The gradient of each column of `W` is `x`, that of `b` is one: norm² = 2·(1 + 4 + 4) + 2 = 20.
+    /// The gradient of each column of `W` is `x`, that of `b` is one: norm² = 2·(1 + 4 + 4) + 2 = 20. The first moment
+    /// after one step is a tenth of the clipped gradient.
     #[test]
     fn clipping_scales_all_gradients_by_the_global_norm() {
         let norm = 20.0_f32.sqrt();
-        for limit in [1e-3, 0.5, 4.0, 4.5, 1e6] {
-            let (layer, mut gradients) = layer_and_gradients([1.0, -2.0, 2.0]);
+        for clip in [1e-3, 0.5, 4.0, 4.5, 1e6] {
+            let (mut layer, gradients) = layer_and_gradients([1.0, -2.0, 2.0]);
             let before = all(&layer, Some(&gradients));
-            let norm_sq = clip_by_global_norm(&layer, &mut gradients, limit);
+            let mut adam = Adam::new(&layer);
+            let norm_sq = adam.step(&mut layer, gradients, AdamStep { rate: 0.1, step: 1, clip });
             assert_eq!(norm_sq.into_data().try_to_vec::<f32>().unwrap(), [20.0]);
-            let after = all(&layer, Some(&gradients));
-            let factor = (limit as f32 / norm).min(1.0);
-            for (a, b) in after.iter().zip(&before) {
-                assert!((a - b * factor).abs() < 1e-6 * b.abs(), "{limit}: {after:?}");
-            }
-            let found = after.iter().map(|g| g * g).sum::<f32>().sqrt();
-            assert!((found - norm.min(limit as f32)).abs() < 1e-5 * found);
-            if limit > 4.48 {
-                assert_eq!(after, before, "a gradient below the limit keeps its bits");
+            let factor = (clip as f32 / norm).min(1.0);
+            for (moment, gradient) in all(&adam.moments[0], None).iter().zip(&before) {
+                let expected = 0.1 * gradient * factor;
+                assert!((moment - expected).abs() < 1e-6 * expected.abs(), "{clip}: {moment}");
             }
         }
-        let (layer, mut gradients) = layer_and_gradients([f32::NAN, 0.0, 0.0]);
-        let norm_sq =
-            clip_by_global_norm(&layer, &mut gradients, 1.0).into_data().try_to_vec::<f32>().unwrap();
-        assert!(norm_sq[0].is_nan(), "a NaN is reported");
+        let (mut layer, gradients) = layer_and_gradients([f32::NAN, 0.0, 0.0]);
+        let step = AdamStep { rate: 0.1, step: 1, clip: 1.0 };
+        let norm_sq = Adam::new(&layer).step(&mut layer, gradients, step);
+        assert!(norm_sq.into_data().try_to_vec::<f32>().unwrap()[0].is_nan(), "a NaN is reported");
     }
 
     #[test]
@@ -157,13 +223,16 @@ mod tests {
         let average = module.clone().map(&mut Shift).valid();
         let (new, old) = (all(&module.valid(), None), all(&average, None));
         for rate in [0.0, 0.1, 0.9, 0.999] {
-            let found = all(&update_average(average.clone(), &module, rate), None);
-            for ((found, old), new) in found.iter().zip(&old).zip(&new) {
+            let mut moved = average.clone();
+            update_average(&mut moved, &module, rate);
+            for ((found, old), new) in all(&moved, None).iter().zip(&old).zip(&new) {
                 let expected = rate * f64::from(*old) + (1.0 - rate) * f64::from(*new);
                 assert!((f64::from(*found) - expected).abs() < 1e-6);
             }
         }
-        assert_eq!(all(&update_average(average, &module, 0.0), None), new);
+        let mut moved = average;
+        update_average(&mut moved, &module, 0.0);
+        assert_eq!(all(&moved, None), new);
     }
 
     /// Adam's first step is `-rate·sign(gradient)`, whatever the gradient's size (bias correction), and a
@@ -173,13 +242,13 @@ mod tests {
         for x in [[1.0, -2.0, 2.0], [1e-3, -5e-3, 1e-2]] {
             let (mut layer, gradients) = layer_and_gradients(x);
             let signs: Vec<f32> = all(&layer, Some(&gradients)).into_iter().map(f32::signum).collect();
-            let mut optimiser = adam();
-            for _ in 0..3 {
+            let mut adam = Adam::new(&layer);
+            for step in 1..=3 {
                 let before = all(&layer, None);
                 let device = Device::flex().autodiff();
                 let input = Tensor::<1>::from_floats(x, &device).reshape([1, ROWS]);
                 let gradients = GradientsParams::from_grads(layer.forward(input).sum().backward(), &layer);
-                layer = optimiser.step(0.01, layer, gradients);
+                adam.step(&mut layer, gradients, AdamStep { rate: 0.01, step, clip: 1e6 });
                 for ((after, before), sign) in all(&layer, None).iter().zip(&before).zip(&signs) {
                     assert!((after - before + 0.01 * sign).abs() < 1e-6, "{after} after {before}");
                 }

@@ -1,16 +1,17 @@
 //! The training step: what changes from one step to the next, and how.
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
 use super::batches::{Batches, NOISE, TIMES};
 use super::config::{PreconditioningChoice, SdeChoice, TrainConfig};
-use super::optimiser;
+use super::optimiser::{Adam, update_average};
 use crate::data::ImageSet;
 use crate::model::{DataRange, Preconditioned, Preconditioning, ScoreModel};
 use crate::network::layers::{Dropout, Init};
 use crate::network::{Context, UNet};
+use crate::ops::AdamStep;
 use crate::rng::{Domain, Noise};
 use crate::schedule;
 use crate::sde::{AnySde, VeSde};
@@ -79,7 +80,7 @@ pub struct Trainer {
     problem: Problem,
     model: Preconditioned,
     average: UNet,
-    optimiser: ModuleOptimizer,
+    adam: Adam<UNet>,
     step: usize,
     device: Device,
 }
@@ -101,8 +102,8 @@ impl Trainer {
         let network = UNet::new(&config.network, channels, channels, &mut Init::new(config.seed, &autodiff));
         let average = network.valid();
         let model = Preconditioned { network, preconditioning: problem.preconditioning, sde: problem.sde };
-        let (config, optimiser) = (config.clone(), optimiser::adam());
-        Self { config, problem, model, average, optimiser, step: 0, device: device.clone() }
+        let (config, adam) = (config.clone(), Adam::new(&average));
+        Self { config, problem, model, average, adam, step: 0, device: device.clone() }
     }
 
     /// Starts from the weights of a model file instead of random ones (fine-tuning). A file without classes may
@@ -165,13 +166,12 @@ impl Trainer {
         let labels = batches.labels(step, self.config.network.classes, self.config.label_dropout);
         let context = Context { labels: &labels, dropout: Some(&dropout) };
         let loss = self.config.objective.loss(&self.model, sigma_data, x0, z, &t, context).mean();
-        let mut grads = GradientsParams::from_grads(loss.backward(), &self.model.network);
-        let norm_sq = optimiser::clip_by_global_norm(&self.model.network, &mut grads, self.config.clip);
-        let rate = self.config.learning_rate_at(step);
-        take(&mut self.model.network, |network| self.optimiser.step(rate, network, grads));
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.model.network);
+        let (rate, clip) = (self.config.learning_rate_at(step), self.config.clip);
+        let adam = AdamStep { rate, step: step + 1, clip };
+        let norm_sq = self.adam.step(&mut self.model.network, gradients, adam);
         let ema = self.config.ema.min((1 + step) as f64 / (10 + step) as f64);
-        let network = &self.model.network;
-        take(&mut self.average, |average| optimiser::update_average(average, network, ema));
+        update_average(&mut self.average, &self.model.network, ema);
         self.step += 1;
 
         let numbers = Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0);
@@ -193,39 +193,40 @@ impl Trainer {
         Ok(StepReport { loss: f64::from(numbers[0]), gradient_norm: f64::from(numbers[1]).sqrt() })
     }
 
-    /// The parts that a checkpoint holds: raw weights, averaged weights, optimiser.
-    pub(super) fn to_parts(&self) -> Result<[Vec<u8>; 3]> {
+    /// The parts that a checkpoint holds: raw weights, averaged weights, both moments of Adam.
+    pub(super) fn to_parts(&self) -> Result<[Vec<u8>; 4]> {
         let failed = |e: String| Error::weights("checkpoint", e, "report this as a bug");
-        let record = |network: UNet| network.into_record().into_bytes().map_err(|e| failed(e.to_string()));
-        let raw = record(self.model.network.valid())?;
-        let average = record(self.average.clone())?;
-        let optimiser = self.optimiser.into_bytes().map_err(|e| failed(e.to_string()))?;
-        Ok([raw, average, optimiser].map(|bytes| bytes.to_vec()))
+        let record = |network: &UNet| {
+            let bytes = network.clone().into_record().into_bytes();
+            bytes.map(|bytes| bytes.to_vec()).map_err(|e| failed(e.to_string()))
+        };
+        let [first, second] = &self.adam.moments;
+        Ok([record(&self.model.network.valid())?, record(&self.average)?, record(first)?, record(second)?])
     }
 
     /// Puts back what [`Self::to_parts`] took, at `step`.
-    pub(super) fn load_parts(&mut self, step: usize, [raw, average, optimiser]: [Vec<u8>; 3]) -> Result<()> {
+    pub(super) fn load_parts(
+        &mut self,
+        step: usize,
+        [raw, average, first, second]: [Vec<u8>; 4],
+    ) -> Result<()> {
         use burn::store::ModuleRecord;
         use burn::tensor::Bytes;
 
         let damaged =
             |e: String| Error::weights("checkpoint", e, "remove it, or start again without --resume");
-        let record = |bytes: Vec<u8>| {
-            ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|e| damaged(e.to_string()))
+        let load = |network: &mut UNet, bytes: Vec<u8>| {
+            let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes));
+            let record = record.map_err(|e| damaged(e.to_string()))?;
+            *network = network.clone().try_load_record(record).map_err(|e| damaged(e.to_string()))?;
+            Ok(())
         };
-        let network = self.model.network.clone();
-        self.model.network = network.try_load_record(record(raw)?).map_err(|e| damaged(e.to_string()))?;
-        let network = self.average.clone();
-        self.average = network.try_load_record(record(average)?).map_err(|e| damaged(e.to_string()))?;
-        self.optimiser = optimiser::adam()
-            .from_bytes(Bytes::from_bytes_vec(optimiser))
-            .map_err(|e| damaged(e.to_string()))?;
+        load(&mut self.model.network, raw)?;
+        load(&mut self.average, average)?;
+        let [first_moment, second_moment] = &mut self.adam.moments;
+        load(first_moment, first)?;
+        load(second_moment, second)?;
         self.step = step;
         Ok(())
     }
-}
-
-/// Replaces `*value` by `f` of it, for functions that take and return ownership.
-fn take<M: Module>(value: &mut M, f: impl FnOnce(M) -> M) {
-    *value = f(value.clone());
 }

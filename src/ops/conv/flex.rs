@@ -117,7 +117,7 @@ pub fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>, wants_dx: bool) 
     let mut dx = vec![0.0; if wants_dx { batch * image } else { batch }];
     let mut partial = vec![0.0; batch.div_ceil(BLOCK) * row];
     let dx_image = dx.len() / batch;
-    cpu::for_each_pair((&mut dx, BLOCK * dx_image), (&mut partial, row), |block, dx, partial| {
+    cpu::for_each_parts([(&mut dx, BLOCK * dx_image), (&mut partial, row)], |block, [dx, partial]| {
         let (dw, db) = partial.split_at_mut(columns * c_in);
         for (i, dx) in dx.chunks_exact_mut(dx_image).enumerate() {
             let i = block * BLOCK + i;

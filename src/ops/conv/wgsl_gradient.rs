@@ -20,8 +20,8 @@ params! {
 }
 
 const THREADS: usize = 64;
-/// Threads that fill a large GPU; more would only leave more sums to be added up.
-const ENOUGH: usize = 1 << 14;
+/// Threads that keep a large GPU busy; more would only leave more sums to be added up.
+const ENOUGH: usize = 1 << 13;
 
 fn kernel(kernel: usize, stride: usize, lanes: usize) -> Kernel {
     shader!("conv_gradient")

@@ -49,8 +49,32 @@ fn shift_of(shift: &[f32], i: usize, c: usize) -> &[f32] {
     &shift[i * c % shift.len()..][..c]
 }
 
-/// [`super::shift_norm_silu`] of a tensor in main memory.
-pub fn forward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm) -> Tensor<4> {
+/// `norm(x + shift)` of a tensor in main memory, with or without the SiLU.
+pub fn forward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, silu: bool) -> Tensor<4> {
+    match silu {
+        true => apply(
+            x,
+            shift,
+            norm,
+            #[inline(always)]
+            |h| h * cpu::sigmoid(h),
+        ),
+        false => apply(
+            x,
+            shift,
+            norm,
+            #[inline(always)]
+            |h| h,
+        ),
+    }
+}
+
+fn apply(
+    x: &Tensor<4>,
+    shift: &Tensor<2>,
+    norm: &Norm,
+    activation: impl Fn(f32) -> f32 + Send + Sync,
+) -> Tensor<4> {
     let shape = x.shape();
     let ([_, h, w, c], groups) = (x.dims(), norm.groups);
     let (x, shift) = (cpu::values(x), cpu::values(shift));
@@ -68,8 +92,7 @@ pub fn forward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm) -> Tensor<4> {
                 for (y, x) in y.chunks_exact_mut(c).zip(image.chunks_exact(c)) {
                     // The mean goes first: a nearly constant image would lose its digits to a·x + b.
                     for ((((y, x), m), a), b) in y.iter_mut().zip(x).zip(&mean).zip(&scale).zip(beta) {
-                        let h = (x - m) * a + b;
-                        *y = h * cpu::sigmoid(h);
+                        *y = activation((x - m) * a + b);
                     }
                 }
             },

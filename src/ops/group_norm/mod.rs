@@ -36,16 +36,16 @@ impl Norm {
 pub fn group_norm_silu(x: Joined, norm: &Norm) -> Tensor<4> {
     let has_autodiff = x.x.is_autodiff() || norm.gamma.is_autodiff();
     let fused = if has_autodiff { None } else { wgsl::run(&x, norm, true) };
-    fused.unwrap_or_else(|| norm_silu(x.cat(), None, norm))
+    fused.unwrap_or_else(|| apply(x.cat(), None, norm, true))
 }
 
 /// `silu(norm(x + shift))`; `shift` is `[b or 1, c]`, one number for all pixels of a channel.
 pub fn shift_norm_silu(x: Tensor<4>, shift: Tensor<2>, norm: &Norm) -> Tensor<4> {
-    norm_silu(x, Some(shift), norm)
+    apply(x, Some(shift), norm, true)
 }
 
-/// The op with its gradient, by our own code where the device has it.
-fn norm_silu(x: Tensor<4>, shift: Option<Tensor<2>>, norm: &Norm) -> Tensor<4> {
+/// The op with its gradient, by our own code where the device has it; `silu` tells whether that follows.
+fn apply(x: Tensor<4>, shift: Option<Tensor<2>>, norm: &Norm, silu: bool) -> Tensor<4> {
     let [_, _, _, c] = x.dims();
     let plain = x.clone().without_autodiff();
     let row = match &shift {
@@ -60,19 +60,23 @@ fn norm_silu(x: Tensor<4>, shift: Option<Tensor<2>>, norm: &Norm) -> Tensor<4> {
     ];
     let (row, weights) = (row.without_autodiff(), norm.without_autodiff());
     if super::is_flex(&plain.device()) {
-        let y = flex::forward(&plain, &row, &weights);
-        return record(inputs, y, move |dy, _| flex::backward(&plain, &row, &weights, &dy));
+        let y = flex::forward(&plain, &row, &weights, silu);
+        return record(inputs, y, move |dy, _| flex::backward(&plain, &row, &weights, silu, &dy));
     }
     let shifted_plain = match &shift {
         Some(_) => shifted(plain.clone(), row.clone()),
         None => plain.clone(),
     };
-    match wgsl::run(&shifted_plain.into(), &weights, true) {
-        Some(y) => record(inputs, y, move |dy, _| wgsl::backward(&plain, &row, &weights, dy)),
-        None => match shift {
-            Some(shift) => shift_norm_silu_plain(x, shift, norm),
-            None => group_norm_silu_plain(x.into(), norm),
-        },
+    if let Some(y) = wgsl::run(&shifted_plain.into(), &weights, silu) {
+        return record(inputs, y, move |dy, _| wgsl::backward(&plain, &row, &weights, silu, dy));
+    }
+    let x = match shift {
+        Some(shift) => shifted(x, shift),
+        None => x,
+    };
+    match silu {
+        true => group_norm_silu_plain(x.into(), norm),
+        false => group_norm_plain(x, norm),
     }
 }
 
@@ -93,9 +97,7 @@ pub fn group_norm_silu_plain(x: Joined, norm: &Norm) -> Tensor<4> {
 
 /// Group normalisation without the activation, as attention wants it.
 pub fn group_norm(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
-    let has_autodiff = x.is_autodiff() || norm.gamma.is_autodiff();
-    let fused = if has_autodiff { None } else { wgsl::run(&x.clone().into(), norm, false) };
-    fused.unwrap_or_else(|| group_norm_plain(x, norm))
+    apply(x, None, norm, false)
 }
 
 /// [`group_norm`] in burn's stock operations.

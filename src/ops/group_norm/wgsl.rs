@@ -87,19 +87,28 @@ params! {
 /// Workgroup memory that every WebGPU device has.
 const MOST_BYTES: usize = 16_384;
 
-/// Threads of a group's gradient: as many as have room for their sums.
-fn gradient_threads(lanes: usize, width: usize) -> usize {
+/// Threads of a group's gradient: few, as every one of them adds up the sums of all, and no more than have room for
+/// their own.
+fn gradient_threads(pixels: usize, lanes: usize, width: usize) -> usize {
     let bytes = size_of::<f32>() * (2 + 3 * width * lanes);
-    [64, 32, 16, 8, 4, 2].into_iter().find(|threads| threads * bytes <= MOST_BYTES).unwrap_or(1)
+    let wanted = [16, 32, 64].into_iter().find(|threads| pixels.div_ceil(*threads) <= HELD).unwrap_or(128);
+    let fits = |threads: &usize| *threads <= wanted && threads * bytes <= MOST_BYTES;
+    [128, 64, 32, 16, 8, 4, 2].into_iter().find(fits).unwrap_or(1)
 }
 
-fn gradient_kernel(lanes: usize, width: usize) -> Kernel {
+fn gradient_kernel(lanes: usize, width: usize, silu: bool) -> Kernel {
     let kernel = shader!("group_norm_gradient").value("lanes", lanes).value("width", width);
-    kernel.switch("SCALAR", lanes == 1)
+    kernel.switch("SCALAR", lanes == 1).switch("SILU", silu)
 }
 
-/// Gradients of [`super::shift_norm_silu`] for `x`, `shift`, `gamma` and `beta`, where [`run`] gave its value.
-pub fn backward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, dy: Tensor<4>) -> [DispatchTensor; 4] {
+/// Gradients for `x`, `shift`, `gamma` and `beta` of what [`run`] made of `x + shift`.
+pub fn backward(
+    x: &Tensor<4>,
+    shift: &Tensor<2>,
+    norm: &Norm,
+    silu: bool,
+    dy: Tensor<4>,
+) -> [DispatchTensor; 4] {
     let [b, h, w, c] = x.dims();
     let [shift_rows, _] = shift.dims();
     let per_group = c / norm.groups;
@@ -111,7 +120,8 @@ pub fn backward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, dy: Tensor<4>) ->
         shift_stride: if shift_rows > 1 { (c / lanes) as u32 } else { 0 },
     };
     let width = per_group / lanes;
-    let launch = Launch::new(&x.device(), gradient_kernel(lanes, width), gradient_threads(lanes, width));
+    let launch =
+        Launch::new(&x.device(), gradient_kernel(lanes, width, silu), gradient_threads(h * w, lanes, width));
     let launch = launch.expect("a device for kernels");
     let launch = launch.input("x", x.clone()).input("shift", shift.clone());
     let launch = launch.input("gamma", norm.gamma.clone()).input("beta", norm.beta.clone()).input("dy", dy);
@@ -146,7 +156,10 @@ mod tests {
     #[test]
     fn gradient_kernels_are_valid() {
         for (lanes, width) in [(4, 1), (4, 3), (1, 1), (1, 5), (4, 64)] {
-            wgsl::check::<GradientParams>(gradient_kernel(lanes, width), gradient_threads(lanes, width));
+            for silu in [false, true] {
+                let kernel = gradient_kernel(lanes, width, silu);
+                wgsl::check::<GradientParams>(kernel, gradient_threads(961, lanes, width));
+            }
         }
     }
 }

@@ -11,7 +11,46 @@ use crate::ops::cpu;
 /// With `n` the normalised input, `h = gamma·n + beta` and `dh = dy·silu'(h)`:
 /// `dbeta = sum dh`, `dgamma = sum dh·n`, and per group of `N` values
 /// `dx = inverse_std·(gamma·dh - mean(gamma·dh) - n·mean(gamma·dh·n))`; `dshift` is the sum of `dx` over pixels.
-pub fn backward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, dy: &Tensor<4>) -> [DispatchTensor; 4] {
+///
+/// Without the SiLU, `dh = dy`.
+pub fn backward(
+    x: &Tensor<4>,
+    shift: &Tensor<2>,
+    norm: &Norm,
+    silu: bool,
+    dy: &Tensor<4>,
+) -> [DispatchTensor; 4] {
+    match silu {
+        true => apply(
+            x,
+            shift,
+            norm,
+            #[inline(always)]
+            |h| {
+                let s = cpu::sigmoid(h);
+                s + h * s * (1.0 - s)
+            },
+            dy,
+        ),
+        false => apply(
+            x,
+            shift,
+            norm,
+            #[inline(always)]
+            |_| 1.0,
+            dy,
+        ),
+    }
+}
+
+/// [`backward`] for an activation of this slope.
+fn apply(
+    x: &Tensor<4>,
+    shift: &Tensor<2>,
+    norm: &Norm,
+    slope: impl Fn(f32) -> f32 + Send + Sync,
+    dy: &Tensor<4>,
+) -> [DispatchTensor; 4] {
     let (shape, shift_shape, groups) = (x.shape(), shift.dims(), norm.groups);
     let [b, h, w, c] = x.dims();
     let size = h * w * c;
@@ -21,7 +60,7 @@ pub fn backward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, dy: &Tensor<4>) -
 
     // One row per image: its dgamma, dbeta and dshift.
     let (mut dx, mut sums) = (vec![0.0; b * size], vec![0.0; b * 3 * c]);
-    cpu::for_each_pair((&mut dx, size), (&mut sums, 3 * c), |i, dx, sums| {
+    cpu::for_each_parts([(&mut dx, size), (&mut sums, 3 * c)], |i, [dx, sums]| {
         let (image, dy) = (&x[i * size..][..size], &dy[i * size..][..size]);
         let (dgamma, sums) = sums.split_at_mut(c);
         let (dbeta, dshift) = sums.split_at_mut(c);
@@ -33,7 +72,7 @@ pub fn backward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, dy: &Tensor<4>) -
                 // dx holds dh between the two loops.
                 for ((dx, dy), x) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)).zip(image.chunks_exact(c))
                 {
-                    activation_gradient([x, &mean, &inverse_std, gamma, beta, dy], dx, dgamma, dbeta);
+                    activation_gradient([x, &mean, &inverse_std, gamma, beta, dy], &slope, dx, dgamma, dbeta);
                 }
                 let count = (size / groups) as f32;
                 let mut mean_dh: Vec<f32> = dbeta.iter().zip(gamma).map(|(d, g)| d * g).collect();
@@ -65,15 +104,19 @@ pub fn backward(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, dy: &Tensor<4>) -
 ///
 /// Slices of one length that do not overlap, which the compiler learns here, are what it vectorises.
 #[inline(always)]
-fn activation_gradient(inputs: [&[f32]; 6], dh: &mut [f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
+fn activation_gradient(
+    inputs: [&[f32]; 6],
+    slope: impl Fn(f32) -> f32,
+    dh: &mut [f32],
+    dgamma: &mut [f32],
+    dbeta: &mut [f32],
+) {
     let c = dh.len();
     let [x, mean, inverse_std, gamma, beta, dy] = inputs.map(|input| &input[..c]);
     let (dgamma, dbeta) = (&mut dgamma[..c], &mut dbeta[..c]);
     for j in 0..c {
         let n = (x[j] - mean[j]) * inverse_std[j];
-        let h = gamma[j] * n + beta[j];
-        let s = cpu::sigmoid(h);
-        dh[j] = dy[j] * (s + h * s * (1.0 - s));
+        dh[j] = dy[j] * slope(gamma[j] * n + beta[j]);
         dgamma[j] += dh[j] * n;
         dbeta[j] += dh[j];
     }

@@ -1,0 +1,188 @@
+//! The optimiser's step as one pass over memory: burn's takes twenty, which is most of the dispatches of a training
+//! step on a GPU.
+
+use burn::tensor::Tensor;
+
+use super::wgsl::{self, Launch, params, shader};
+use super::{cpu, is_flex};
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+
+/// The numbers of one step of Adam.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamStep {
+    /// Learning rate.
+    pub rate: f64,
+    /// Number of this step, from 1.
+    pub step: usize,
+    /// The largest global norm of the gradient that is not scaled down.
+    pub clip: f64,
+}
+
+/// Adam (Kingma and Ba 2015, algorithm 1) with the papers' constants: betas 0.9 and 0.999, epsilon 1e-8.
+///
+/// The gradient is first scaled by `min(1, clip/norm)`; `norm_sq` `[1]` is the squared norm of all gradients
+/// together, which stays on the device. Takes and returns weights and both moments, `[n]` each, without autodiff.
+pub fn adam(
+    weight: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: [Tensor<1>; 2],
+    norm_sq: &Tensor<1>,
+    step: AdamStep,
+) -> [Tensor<1>; 3] {
+    let device = weight.device();
+    if let Some(launch) = Launch::new(&device, shader!("adam"), THREADS) {
+        return run(launch, [weight, gradient], moments, norm_sq, step);
+    }
+    match is_flex(&device) {
+        true => adam_flex([&weight, &gradient], &moments, norm_sq, step),
+        false => adam_plain(weight, gradient, moments, norm_sq, step),
+    }
+}
+
+/// [`adam`] in burn's stock operations: the oracle of the tests.
+pub fn adam_plain(
+    weight: Tensor<1>,
+    gradient: Tensor<1>,
+    [first, second]: [Tensor<1>; 2],
+    norm_sq: &Tensor<1>,
+    step: AdamStep,
+) -> [Tensor<1>; 3] {
+    let gradient = gradient / (norm_sq.clone().sqrt() / step.clip).clamp_min(1.0);
+    let first = first * BETA1 + gradient.clone() * (1.0 - BETA1);
+    let second = second * BETA2 + gradient.clone() * gradient * (1.0 - BETA2);
+    let (correction1, correction2) = step.corrections();
+    let slope = first.clone() * correction1 / ((second.clone() * correction2).sqrt() + EPSILON);
+    [weight - slope * step.rate, first, second]
+}
+
+/// `total + sum of x²`, `[1]`: over all gradients, the squared norm that [`adam`] takes.
+pub fn add_squares(total: Tensor<1>, x: Tensor<1>) -> Tensor<1> {
+    match Launch::new(&x.device(), shader!("squares"), MANY_THREADS) {
+        Some(launch) => {
+            let params = SquaresParams { len: x.dims()[0] as u32 };
+            launch.input("total", total).input("x", x).run_for("new_total", [1], &params, [1, 1, 1])
+        }
+        None => total + (x.clone() * x).sum(),
+    }
+}
+
+impl AdamStep {
+    /// What makes up for moments that start at zero.
+    fn corrections(&self) -> (f64, f64) {
+        let correction = |beta: f64| 1.0 / (1.0 - beta.powf(self.step as f64));
+        (correction(BETA1), correction(BETA2))
+    }
+}
+
+const THREADS: usize = 64;
+const MANY_THREADS: usize = 256;
+
+params! {
+    struct Params {
+        len: u32,
+        rate: f32,
+        beta1: f32,
+        beta2: f32,
+        rest1: f32,
+        rest2: f32,
+        correction1: f32,
+        correction2: f32,
+        epsilon: f32,
+        clip: f32,
+    }
+}
+
+params! {
+    struct SquaresParams {
+        len: u32,
+    }
+}
+
+impl Params {
+    fn new(len: usize, step: AdamStep) -> Self {
+        let (correction1, correction2) = step.corrections();
+        Self {
+            len: len as u32,
+            rate: step.rate as f32,
+            beta1: BETA1 as f32,
+            beta2: BETA2 as f32,
+            rest1: (1.0 - BETA1) as f32,
+            rest2: (1.0 - BETA2) as f32,
+            correction1: correction1 as f32,
+            correction2: correction2 as f32,
+            epsilon: EPSILON as f32,
+            clip: step.clip as f32,
+        }
+    }
+}
+
+fn run(
+    launch: Launch,
+    [weight, gradient]: [Tensor<1>; 2],
+    [first, second]: [Tensor<1>; 2],
+    norm_sq: &Tensor<1>,
+    step: AdamStep,
+) -> [Tensor<1>; 3] {
+    let len = weight.dims()[0];
+    let launch = launch.input("weight", weight).input("gradient", gradient);
+    let launch = launch.input("first", first).input("second", second).input("norm_sq", norm_sq.clone());
+    let (launch, weight) = launch.output("new_weight", [len]);
+    let (launch, first) = launch.output("new_first", [len]);
+    let (launch, second) = launch.output("new_second", [len]);
+    launch.run(&Params::new(len, step), wgsl::rows(len.div_ceil(THREADS)));
+    [weight, first, second]
+}
+
+fn adam_flex(
+    [weight, gradient]: [&Tensor<1>; 2],
+    moments: &[Tensor<1>; 2],
+    norm_sq: &Tensor<1>,
+    step: AdamStep,
+) -> [Tensor<1>; 3] {
+    /// Values that a thread takes at once.
+    const CHUNK: usize = 1 << 13;
+    let inputs = [weight, gradient, &moments[0], &moments[1], norm_sq].map(cpu::values);
+    let [weight, gradient, first, second, norm_sq] = inputs.each_ref().map(|input| input.storage::<f32>());
+    let len = weight.len();
+    let Params { rate, beta1, beta2, rest1, rest2, correction1, correction2, epsilon, clip, .. } =
+        Params::new(len, step);
+    // Not `max`, which would hide a norm that is not a number.
+    let norm = norm_sq[0].sqrt() / clip;
+    let divisor = if norm < 1.0 { 1.0 } else { norm };
+    let mut outputs = [const { Vec::new() }; 3].map(|mut output: Vec<f32>| {
+        output.resize(len, 0.0);
+        output
+    });
+    let parts = outputs.each_mut().map(|output| (output.as_mut_slice(), CHUNK));
+    cpu::for_each_parts(parts, |i, [w, m, v]| {
+        let [weight, gradient, first, second] =
+            [weight, gradient, first, second].map(|input| &input[i * CHUNK..][..w.len()]);
+        let (m, v) = (&mut m[..w.len()], &mut v[..w.len()]);
+        cpu::vectorised(
+            #[inline(always)]
+            || {
+                for j in 0..w.len() {
+                    let g = gradient[j] / divisor;
+                    m[j] = beta1 * first[j] + rest1 * g;
+                    v[j] = beta2 * second[j] + rest2 * g * g;
+                    w[j] = weight[j] - rate * correction1 * m[j] / ((correction2 * v[j]).sqrt() + epsilon);
+                }
+            },
+        );
+    });
+    outputs.map(|output| cpu::tensor(output, [len]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_valid() {
+        wgsl::check::<Params>(shader!("adam"), THREADS);
+        wgsl::check::<SquaresParams>(shader!("squares"), MANY_THREADS);
+    }
+}
