@@ -262,6 +262,9 @@ impl ScoreModel {
 
     /// Estimate of the score, the gradient of `log p_t(x)`: `-eps/std` (Vincent 2011). One NFE.
     pub fn score(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
-        scale(self.eps(x, t), &each(t, |t| -1.0 / self.sde.marginal_prob(t).1))
+        let denoised = self.denoised(x.clone(), t);
+        let of_x = each(t, |t| -self.sde.marginal_prob(t).1.powi(-2));
+        let of_denoised = each(t, |t| self.sde.marginal_prob(t).0 * self.sde.marginal_prob(t).1.powi(-2));
+        combine(&[(x, &of_x), (denoised, &of_denoised)])
     }
 }

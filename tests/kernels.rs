@@ -5,9 +5,9 @@ use burn::tensor::Tensor;
 use scorefield::network::layers::Init;
 use scorefield::network::{Context, UNet, UNetConfig};
 use scorefield::ops::{
-    AdamStep, Dense, Filter, Joined, Norm, Pass, Then, adam, adam_plain, add_squares, attention,
-    attention_plain, combine, combine_plain, group_norm, group_norm_plain, group_norm_silu,
-    group_norm_silu_plain, launches, time_mlp, time_mlp_plain,
+    AdamStep, Dense, Filter, Joined, Norm, Pass, StepSize, Then, adam, adam_plain, add_squares, attention,
+    attention_plain, combine, combine_plain, error_norm, error_norm_plain, group_norm, group_norm_plain,
+    group_norm_silu, group_norm_silu_plain, langevin, langevin_plain, launches, time_mlp, time_mlp_plain,
 };
 use scorefield::rng::{Domain, Noise};
 
@@ -23,6 +23,7 @@ trials! {
         sums_equal_their_twin,
         time_equals_its_twin,
         the_optimiser_equals_its_twin,
+        steps_of_samplers_equal_their_twins,
         a_residual_block_is_three_dispatches,
     ],
 }
@@ -312,4 +313,27 @@ fn the_optimiser_equals_its_twin() {
         assert!(worst < 1e-6, "{name}: off by {worst:e}");
         figure(format_args!("Adam against its twin, {name}: {worst:.1e}"));
     }
+}
+
+/// The corrector's step and the error of an adaptive step.
+fn steps_of_samplers_equal_their_twins() {
+    let mut worst = [0.0_f64; 2];
+    for dims in [[1, 1, 1, 1], [3, 1, 28, 28], [2, 3, 9, 7], [5, 1, 1, 300]] {
+        let run = |device: &burn::tensor::Device, own: bool| {
+            let mut draw = Draw { device: device.clone(), seed: 60 };
+            let [x, score, z] = [0; 3].map(|_| draw.tensor(dims));
+            let size = StepSize { factor: 0.16, prior: (100.0, 250.0) };
+            let step = if own { langevin } else { langevin_plain };
+            let norm = if own { error_norm } else { error_norm_plain };
+            let x_next = step(x.clone(), score, z.clone(), size);
+            [values(x_next.clone()), values(norm([x, x_next, z], 0.1, 1e-3))]
+        };
+        let (own, plain) = (run(&gpu(), true), run(&cpu(), false));
+        for ((worst, own), plain) in worst.iter_mut().zip(&own).zip(&plain) {
+            let error = relative_error(own, plain);
+            assert!(error < 1e-5, "{dims:?}: off by {error:e}");
+            *worst = worst.max(error);
+        }
+    }
+    figure(format_args!("corrector's step and error norm against their twins: {}", brief(&worst)));
 }

@@ -17,6 +17,14 @@ pub fn combine(terms: &[(Tensor<4>, &[f64])]) -> Tensor<4> {
     kernel.unwrap_or_else(|| combine_plain(terms))
 }
 
+/// `sum of factor·x` over the terms: [`combine`] with one factor each for all samples.
+pub fn sum<const N: usize>(terms: [(f64, Tensor<4>); N]) -> Tensor<4> {
+    let factors = terms.each_ref().map(|(factor, _)| [*factor]);
+    let mut factors = factors.iter();
+    let next = |(_, x)| (x, factors.next().expect("a factor for each term").as_slice());
+    combine(&terms.map(next))
+}
+
 /// [`combine`] in burn's stock operations: the oracle of the tests.
 pub fn combine_plain(terms: &[(Tensor<4>, &[f64])]) -> Tensor<4> {
     let scaled = terms.iter().map(|(x, factors)| scale(x.clone(), factors));

@@ -8,9 +8,11 @@ mod attention;
 mod combine;
 mod conv;
 mod cpu;
+mod error_norm;
 mod gradient;
 mod group_norm;
 mod joined;
+mod langevin;
 pub mod noise;
 mod template;
 mod time;
@@ -18,13 +20,15 @@ mod wgsl;
 
 pub use adam::{AdamStep, adam, adam_plain, add_squares};
 pub use attention::{attention, attention_plain};
-pub use combine::{combine, combine_plain, per_sample, scale};
+pub use combine::{combine, combine_plain, per_sample, scale, sum};
 pub use conv::{Filter, Pass, Then, conv, conv_plain, upsample};
 pub use cpu::gemm;
+pub use error_norm::{error_norm, error_norm_plain};
 pub use group_norm::{
     EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu, group_norm_silu_plain,
 };
 pub use joined::Joined;
+pub use langevin::{StepSize, langevin, langevin_plain};
 pub use time::{Dense, time_mlp, time_mlp_plain};
 pub use wgsl::{launches, runs_on as takes_wgsl};
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::predictor::LastStep;
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
 use crate::model::ScoreModel;
+use crate::ops::sum;
 use crate::{Result, schedule};
 
 /// Annealed Langevin dynamics (Song and Ermon 2019, algorithm 1; 2020, algorithm 1).
@@ -102,22 +103,22 @@ impl Method for AnnealedLangevin {
         for (i, (t, sigma)) in ts.iter().zip(&sigmas).enumerate() {
             let alpha = step_size * sigma * sigma;
             for j in 1..=self.n_steps_each {
-                x = x.clone() + score(model, x, *t, *sigma) * alpha + chain.noise() * (2.0 * alpha).sqrt();
+                let eps = eps(model, x.clone(), *t);
+                x = sum([(1.0, x), (-alpha / sigma, eps), ((2.0 * alpha).sqrt(), chain.noise())]);
                 run.step(model, [i * self.n_steps_each + j, total], &x, 1.0, *sigma).await?;
             }
         }
         let last = ts.len() - 1;
         Ok(match self.last_step {
-            LastStep::Denoise => x.clone() + score(model, x, ts[last], sigmas[last]) * sigmas[last].powi(2),
+            LastStep::Denoise => sum([(1.0, x.clone()), (-sigmas[last], eps(model, x, ts[last]))]),
             LastStep::Keep => x,
         })
     }
 }
 
-/// The score of `x = x_t/mean_coeff`, whose noise has standard deviation `sigma`.
-fn score(model: &ScoreModel, x: Tensor<4>, t: f64, sigma: f64) -> Tensor<4> {
-    let mean_coeff = model.sde.marginal_prob(t).0;
-    model.eps(x * mean_coeff, &[t]) * (-1.0 / sigma)
+/// The noise in `x = x_t/mean_coeff`; divided by `-sigma` it is the score.
+fn eps(model: &ScoreModel, x: Tensor<4>, t: f64) -> Tensor<4> {
+    model.eps(x * model.sde.marginal_prob(t).0, &[t])
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::options::Choice;
 use super::predictor::{LastStep, descend};
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
 use crate::Result;
+use crate::ops::sum;
 
 /// Ancestral sampling: DDPM's chain for VP, SMLD's for VE (Ho et al. 2020, algorithm 2; Song et al. 2021,
 /// equations 4 and 47).
@@ -91,5 +92,5 @@ pub(super) fn step(
         }
     };
     let score = chain.model.score(x.clone(), &[t_cur]);
-    (x + score * b_sq) / a + chain.noise() * std
+    sum([(1.0 / a, x), (b_sq / a, score), (std, chain.noise())])
 }

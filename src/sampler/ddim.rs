@@ -2,6 +2,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use crate::ops::sum;
 use crate::{Result, schedule};
 
 /// Denoising diffusion implicit models (Song, Meng and Ermon 2021, equations 12 and 16).
@@ -62,13 +63,13 @@ impl Method for Ddim {
             let (mean_next, std_next) = chain.sde().marginal_prob(t_next);
             let (a, b_sq) = chain.sde().transition(t_next, t_cur);
             let eps = model.eps(x.clone(), &[t_cur]);
-            // mean_next·D = x/a - mean_next·sigma_cur·eps, and mean_next·sigma_cur = std_cur/a.
-            let signal = (x - eps.clone() * std_cur) / a;
             let s = self.eta * b_sq.sqrt() * std_next / std_cur;
-            x = signal + eps * (std_next * std_next - s * s).sqrt();
-            if s > 0.0 {
-                x = x + chain.noise() * s;
-            }
+            // mean_next·D = x/a - mean_next·sigma_cur·eps, and mean_next·sigma_cur = std_cur/a.
+            let of_eps = (std_next * std_next - s * s).sqrt() - std_cur / a;
+            x = match s > 0.0 {
+                true => sum([(1.0 / a, x), (of_eps, eps), (s, chain.noise())]),
+                false => sum([(1.0 / a, x), (of_eps, eps)]),
+            };
             run.step(model, [i + 1, self.n_steps], &x, mean_next, std_next / mean_next).await?;
         }
         let x = model.denoised(x, &[ts[self.n_steps - 1]]);

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::Choice;
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use crate::ops::sum;
 use crate::sde::Sde;
 use crate::{Error, Result, schedule};
 
@@ -96,14 +97,14 @@ impl Method for DpmSolver2M {
             let sigma_next = ts.get(i + 1).map_or(0.0, |t| model.sde.sigma(*t));
             let ratio = sigma_next / model.sde.sigma(*t_cur);
             let h = -ratio.ln();
-            let target = match last {
+            let rest = 1.0 - ratio;
+            x = match last {
                 Some((last, h_last)) if sigma_next > 0.0 => {
                     let weight = h / (2.0 * h_last);
-                    denoised.clone() * (1.0 + weight) - last * weight
+                    sum([(ratio, x), (rest * (1.0 + weight), denoised.clone()), (-rest * weight, last)])
                 }
-                _ => denoised.clone(),
+                _ => sum([(ratio, x), (rest, denoised.clone())]),
             };
-            x = x * ratio + target * (1.0 - ratio);
             last = Some((denoised, h));
             run.step(model, [i + 1, self.n_steps], &x, 1.0, sigma_next).await?;
         }

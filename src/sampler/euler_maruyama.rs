@@ -2,6 +2,7 @@ use burn::tensor::Tensor;
 
 use super::Chain;
 use super::predictor::single_step;
+use crate::ops::sum;
 
 single_step! {
     /// Euler and Maruyama's rule on the reverse-time SDE (Song et al. 2021, equation 6 and appendix E).
@@ -21,5 +22,5 @@ pub(super) fn step(chain: &mut Chain<'_>, x: Tensor<4>, t_cur: f64, t_next: f64)
     let dt = t_next - t_cur;
     let std = chain.sde().diffusion(t_cur) * (-dt).sqrt();
     let score = chain.model.score(x.clone(), &[t_cur]);
-    x * (1.0 + drift.x * dt) + score * (drift.score * dt) + chain.noise() * std
+    sum([(1.0 + drift.x * dt, x), (drift.score * dt, score), (std, chain.noise())])
 }

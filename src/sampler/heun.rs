@@ -2,7 +2,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
-use crate::ops::combine;
+use crate::ops::sum;
 use crate::sde::Sde;
 use crate::{Error, Result, schedule};
 
@@ -120,17 +120,17 @@ impl Method for Heun {
             let sigma_cur = model.sde.sigma(*t_cur);
             if sigma_hat > sigma_cur {
                 let std = self.s_noise * (sigma_hat * sigma_hat - sigma_cur * sigma_cur).sqrt();
-                x = x + chain.noise() * std;
+                x = sum([(1.0, x), (std, chain.noise())]);
             }
             let d_cur = model.eps(x.clone() * mean(t_hat), &[t_hat]);
             let sigma_next = ts.get(i + 1).map_or(0.0, |t| model.sde.sigma(*t));
             let h = sigma_next - sigma_hat;
-            let x_next = combine(&[(x.clone(), &[1.0]), (d_cur.clone(), &[h])]);
+            let x_next = sum([(1.0, x.clone()), (h, d_cur.clone())]);
             x = match ts.get(i + 1) {
                 None => x_next,
                 Some(t_next) => {
                     let d_next = model.eps(x_next * mean(*t_next), &[*t_next]);
-                    combine(&[(x, &[1.0]), (d_cur, &[h / 2.0]), (d_next, &[h / 2.0])])
+                    sum([(1.0, x), (h / 2.0, d_cur), (h / 2.0, d_next)])
                 }
             };
             run.step(model, [i + 1, self.n_steps], &x, 1.0, sigma_next).await?;

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::predictor::LastStep;
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use crate::ops::sum;
 use crate::{Error, Result};
 
 /// Langevin dynamics at one noise level (Song and Ermon 2019, equation 4): what annealing improves on.
@@ -76,8 +77,8 @@ impl Method for Langevin {
         // The variance of NCSN's uniform start, and the level's.
         let mut x = chain.noise() * (half * half / 3.0 + self.sigma * self.sigma).sqrt() + middle;
         for i in 1..=self.n_steps {
-            let score = model.score(x.clone() * mean_coeff, &[t]) * mean_coeff;
-            x = x + score * alpha + chain.noise() * (2.0 * alpha).sqrt();
+            let score = model.score(x.clone() * mean_coeff, &[t]);
+            x = sum([(1.0, x), (alpha * mean_coeff, score), ((2.0 * alpha).sqrt(), chain.noise())]);
             run.step(model, [i, self.n_steps], &x, 1.0, self.sigma).await?;
         }
         Ok(self.last_step.finish(model, x * mean_coeff, t))

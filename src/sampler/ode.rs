@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::run::read;
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
 use crate::model::{ScoreModel, each};
-use crate::ops::combine;
+use crate::ops::{combine, error_norm};
 use crate::{Error, Result};
 
 /// The probability-flow ODE solved adaptively (Song et al. 2021, section 4.3).
@@ -277,8 +277,10 @@ pub(crate) async fn solve<const N: usize>(
 
     for step in 1..=max_steps {
         let (x_next, error, slope_next) = dormand_prince(&slope_at, &x, slope.clone(), &t, &h);
-        let allowed = zip(&x, &x_next, |x, x_next| x.abs().max_pair(x_next.abs()) * rtol + atol);
-        let error = rms(zip(&error, &allowed, |error, allowed| error / allowed)).await?;
+        let norms = (0..N)
+            .map(|part| error_norm([x[part].clone(), x_next[part].clone(), error[part].clone()], rtol, atol));
+        let error: Vec<f64> =
+            read(Tensor::cat(norms.collect(), 1)).await?.into_iter().map(f64::from).collect();
         let worst = |parts: &[f64]| match parts.iter().all(|e| e.is_finite()) {
             true => parts.iter().copied().fold(0.0, f64::max),
             false => f64::NAN,

@@ -6,6 +6,7 @@ use super::options::Choice;
 use super::predictor::{LastStep, descend};
 use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
 use super::{ancestral, euler_maruyama, reverse_diffusion};
+use crate::ops::{StepSize, langevin, sum};
 use crate::{Error, Result};
 
 /// Predictor-corrector sampling (Song et al. 2021, algorithms 1 to 5).
@@ -178,13 +179,12 @@ impl PredictorCorrector {
         let z = chain.noise();
         match self.corrector {
             Corrector::Langevin => {
-                let root = corrector_step(&score, std_next) * (self.corrector_snr * a);
-                let epsilon = root.clone() * root.clone() * 2.0;
-                x + score * epsilon + z * root * 2.0
+                let prior = (PRIOR_VALUES, PRIOR_VALUES / (std_next * std_next));
+                langevin(x, score, z, StepSize { factor: self.corrector_snr * a, prior })
             }
             Corrector::Ald => {
                 let root = self.corrector_snr * a * std_next;
-                x + score * (2.0 * root * root) + z * (2.0 * root)
+                sum([(1.0, x), (2.0 * root * root, score), (2.0 * root, z)])
             }
             Corrector::None => x,
         }
@@ -192,20 +192,11 @@ impl PredictorCorrector {
 }
 
 /// Values of pure noise that are added, in thought, to a score before its norm is taken.
-const PRIOR_VALUES: f64 = 100.0;
-
-/// `|z|/|score|` of each sample, `[n, 1, 1, 1]`: the corrector's step is
-/// `epsilon = 2·alpha·(corrector_snr·|z|/|score|)²`, `alpha = a²` (1 for VE, 1 - beta for VP).
 ///
-/// Langevin dynamics whose step depends on its own state and noise has another equilibrium than the
+/// The corrector's step is `epsilon = 2·alpha·(corrector_snr·|z|/|score|)²`, `alpha = a²` (1 for VE, 1 - beta for
+/// VP). Langevin dynamics whose step depends on its own state and noise has another equilibrium than the
 /// density: with the plain norms of a sample it is `p·|score|²`, too wide by the factor `1 + 2/d` in `d`
 /// dimensions, with steps without bound where the score vanishes. So `|z|²` is its expectation `d`, and
-/// the norm of the score is taken as if it had [`PRIOR_VALUES`] more values of pure noise, of size
-/// `1/std`: nothing to an image, and in two dimensions what leaves the right density.
-fn corrector_step(score: &Tensor<4>, std: f64) -> Tensor<4> {
-    let [n, c, h, w] = score.dims();
-    let d = c * h * w;
-    let score = score.clone().reshape([n, d]);
-    let size = (score.clone() * score).sum_dim(1) + PRIOR_VALUES / (std * std);
-    (size / (d as f64 + PRIOR_VALUES)).sqrt().recip().reshape([n, 1, 1, 1])
-}
+/// the norm of the score is taken as if it had so many more values of pure noise, of size `1/std`: nothing to an
+/// image, and in two dimensions what leaves the right density.
+const PRIOR_VALUES: f64 = 100.0;

@@ -2,6 +2,7 @@ use burn::tensor::Tensor;
 
 use super::Chain;
 use super::predictor::single_step;
+use crate::ops::sum;
 
 single_step! {
     /// The reverse-time SDE, discretised as the forward one is (Song et al. 2021, equation 46 and algorithms 2
@@ -21,5 +22,5 @@ single_step! {
 pub(super) fn step(chain: &mut Chain<'_>, x: Tensor<4>, t_cur: f64, t_next: f64) -> Tensor<4> {
     let (a, b_sq) = chain.sde().transition(t_next, t_cur);
     let score = chain.model.score(x.clone(), &[t_cur]);
-    x * (2.0 - a) + score * b_sq + chain.noise() * b_sq.sqrt()
+    sum([(2.0 - a, x), (b_sq, score), (b_sq.sqrt(), chain.noise())])
 }
