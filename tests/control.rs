@@ -1,6 +1,7 @@
 //! Samples under a condition, against posteriors that are known.
 
-use burn::tensor::Tensor;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor};
 use pollster::block_on;
 use scorefield::Error;
 use scorefield::analytic::GaussianMixture;
@@ -14,7 +15,9 @@ use scorefield::sde::{AnySde, VeSde, VpSde};
 use scorefield::weights::shipped;
 use serde_json::{Value, json};
 
-use crate::support::{analytic, cpu, digits, figure, lively_model, small_unet, tensor, trials, values};
+use crate::support::{
+    analytic, cpu, digits, figure, gpu, lively_model, relative_error, small_unet, tensor, trials, values,
+};
 
 trials! {
     cpu: [
@@ -26,11 +29,13 @@ trials! {
         colours_of_a_gaussian_have_the_stated_bias,
         a_guide_of_weight_one_draws_its_component,
         a_classifier_has_the_gradient_of_its_verdict,
+        a_classifiers_gradient_is_that_of_autodiff,
         guided_digits_are_of_their_class,
         an_edited_gaussian_is_where_its_flow_leads,
         denoising_draws_from_the_posterior,
         what_cannot_be_controlled_is_refused,
     ],
+    gpu: [a_classifiers_gradient_on_the_gpu_is_that_of_autodiff],
 }
 
 fn sdes() -> [(AnySde, &'static str); 2] {
@@ -304,6 +309,32 @@ fn a_classifier_has_the_gradient_of_its_verdict() {
             "{derivative} along the gradient of length {length}"
         );
     }
+}
+
+/// The gradient that is written out by hand is that of autodiff, on both devices; an odd size is padded.
+fn a_classifiers_gradient_is_that_of_autodiff() {
+    check_gradient("the CPU", &cpu());
+}
+
+fn a_classifiers_gradient_on_the_gpu_is_that_of_autodiff() {
+    check_gradient("the GPU", &gpu());
+}
+
+fn check_gradient(name: &str, device: &Device) {
+    let classifier = |device: &Device| shipped::open("mnist-classifier").unwrap().classifier(device).unwrap();
+    let mut worst = 0.0_f64;
+    for [h, w] in [[28, 28], [27, 30]] {
+        let x = Noise::new(5).uniform(0, 3, h * w);
+        let sigma = [0.0, 0.3, 4.0];
+        let own = classifier(device).log_p_gradient(tensor(&x, [3, 1, h, w], device), &sigma, 7);
+        let x = tensor(&x, [3, 1, h, w], &cpu().autodiff()).require_grad();
+        let logits = classifier(&cpu()).forward(x.clone(), &sigma).logits;
+        let log_p = log_softmax(logits, 1).narrow(1, 7, 1).sum();
+        let expected = values(x.grad(&log_p.backward()).unwrap());
+        worst = worst.max(relative_error(&values(own), &expected));
+    }
+    figure(format_args!("gradient of a classifier on {name}, by hand against autodiff: {worst:.1e}"));
+    assert!(worst < 1e-4, "off by {worst:e}");
 }
 
 /// In the opinion of the guide itself, on clean images; docs/CONTROL.md has another judge, and says why the

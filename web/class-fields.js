@@ -1,24 +1,32 @@
-// The fields for a class and its guidance, where the model in use has learned classes.
+// The fields for a class and its guidance, where the model in use has learned classes or a classifier can guide it.
 
 import { fillSelect, optionField } from './controls.js';
 import { make } from './dom.js';
 
-const GUIDANCE = {
-  name: 'guidance',
-  title: 'Guidance',
-  help: '1 is what the model learned; more is clearer and less varied.',
-  min: 0,
-  max: 5,
+const GUIDANCE = { name: 'guidance', title: 'Guidance', min: 0, max: 5 };
+const HELP = {
+  learned: '1 is what the model learned; more is clearer and less varied.',
+  guided: 'This model knows no classes: a classifier pulls it. 1 is its own opinion; more pulls harder.',
 };
 
-/** How many classes a model has learned. */
-export function classesOf({ card }) {
-  return card.architecture?.config?.classes ?? 0;
+/**
+ * How many classes a model's images can be asked for, and where the model has learned none, the name of the
+ * classifier that tells them.
+ */
+export function classesOf({ card }, classifiers) {
+  const countOf = ({ architecture }) => architecture?.config?.classes ?? 0;
+  const learned = countOf(card);
+  const fits = ({ card: other }) =>
+    ['dataset', 'channels', 'height', 'width'].every((key) => other[key] === card[key]);
+  const guide = learned ? undefined : classifiers.find(fits);
+  return { count: guide ? countOf(guide.card) : learned, classifier: guide?.name };
 }
 
 /** The part of a request that asks for a class. */
-export function classRequest({ class: chosen, guidance }) {
-  return chosen === null ? {} : { class: chosen, guidance };
+export function classRequest({ state, model, engine }) {
+  const { class: chosen, guidance } = state;
+  const { classifier } = classesOf(model, engine.classifiers);
+  return chosen === null ? {} : { class: chosen, guidance, ...(classifier && { classifier }) };
 }
 
 export class ClassFields {
@@ -41,15 +49,16 @@ export class ClassFields {
   }
 
   refresh() {
-    const { state, model } = this.#app;
-    const count = classesOf(model);
+    const { state, model, engine } = this.#app;
+    const { count, classifier } = classesOf(model, engine.classifiers);
     this.#holder.hidden = count === 0;
     this.#title.textContent = model.card.dataset === 'mnist' ? 'Digit' : 'Class';
     const classes = Array.from({ length: count }, (_, i) => ({ name: String(i), title: String(i) }));
     fillSelect(this.#select, [{ name: '', title: 'Any' }, ...classes], state.class ?? '');
+    const guidance = { ...GUIDANCE, help: classifier ? HELP.guided : HELP.learned };
     const onInput = (guidance) => this.#app.update({ guidance }, false);
     this.#guidance.replaceChildren(
-      ...(state.class === null ? [] : [optionField(GUIDANCE, state.guidance, onInput, { slider: true })]),
+      ...(state.class === null ? [] : [optionField(guidance, state.guidance, onInput, { slider: true })]),
     );
   }
 }

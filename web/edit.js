@@ -72,7 +72,7 @@ export class EditView {
     const options = app.optionsFor(purpose);
     const preview_every = previewEvery(options);
     const { condition } = this.#given();
-    const request = { model, sampler, options, seed, count, preview_every, condition, ...classRequest(app.state) };
+    const request = { model, sampler, options, seed, count, preview_every, condition, ...classRequest(app) };
     this.#gallery.begin();
     await app.run({
       runner: this.#runner,

@@ -55,7 +55,7 @@ export class GenerateView {
     const sampler = app.sampler('generate').name;
     const options = app.optionsFor('generate');
     const preview_every = previewEvery(options);
-    const request = { model, sampler, options, seed, count, preview_every, ...classRequest(app.state) };
+    const request = { model, sampler, options, seed, count, preview_every, ...classRequest(app) };
     this.#gallery.begin();
     await app.run({
       runner: this.#runner,

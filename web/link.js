@@ -9,7 +9,7 @@ import { PURPOSES, purposeOf, usualOptions, usualSampler } from './purposes.js';
  * `notes`. Takes what `readHash` returns.
  */
 export function checked({ state, loose, notes }, { engine, digits }) {
-  const { models, samplers, device } = engine;
+  const { models, classifiers, samplers, device } = engine;
   const known = (list, name, what, other) => {
     if (list.some((entry) => entry.name === name)) return name;
     if (name) notes.push(`The link asks for the ${what} “${name}”, which is not here; ${other.title} is used instead.`);
@@ -19,9 +19,12 @@ export function checked({ state, loose, notes }, { engine, digits }) {
   const next = { ...state, model, samplers: {}, options: {} };
   next.count ??= device.kind === 'gpu' ? 64 : 16;
 
-  const classes = classesOf(models.find(({ name }) => name === model));
-  if (next.class !== null && next.class >= classes) {
-    const learned = classes ? `has the classes 0 to ${classes - 1}` : 'has learned no classes';
+  const { count } = classesOf(
+    models.find(({ name }) => name === model),
+    classifiers,
+  );
+  if (next.class !== null && next.class >= count) {
+    const learned = count ? `has the classes 0 to ${count - 1}` : 'has learned no classes';
     notes.push(`The link asks for class ${next.class}, but the model ${model} ${learned}.`);
     next.class = null;
   }

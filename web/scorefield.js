@@ -57,7 +57,9 @@ export { ScorefieldError };
  * @property {number} [seed]           0
  * @property {number} [count]          16
  * @property {number} [class]          Draw this class only: 0 to one less than `card.architecture.config.classes` of a
- *   model that has learned classes. Left out: any.
+ *   model that has learned classes, or of the classifier. Left out: any.
+ * @property {string} [classifier]     Instead of the model itself, this one of `engine.classifiers` tells the class: for
+ *   models that have learned none. One network evaluation per step, and the classifier's gradient.
  * @property {number} [guidance]       How far to go in the class's direction, 0 to 100: 1 (default) is what the model
  *   learned, more is clearer and less varied. Each step takes two network evaluations where it is neither 0 nor 1.
  * @property {Condition} [condition]   What is known of the images.
@@ -127,6 +129,7 @@ export function open(options = {}) {
 export class Engine {
   /** @type {Device} */ device;
   /** @type {Model[]} */ models = [];
+  /** @type {Model[]} Draw nothing, but can guide a model of the same data set to a class. */ classifiers = [];
   /** @type {Sampler[]} */ samplers = [];
   #base;
   #hooks;
@@ -142,7 +145,8 @@ export class Engine {
     engine.#base = baseUrl ? new URL(baseUrl, location.href) : new URL('./', import.meta.url);
     engine.#hooks = { onDownload: onProgress, onDevice };
     try {
-      [engine.models] = await Promise.all([fetchManifest(engine.#base), engine.#start(device, '')]);
+      const [files] = await Promise.all([fetchManifest(engine.#base), engine.#start(device, '')]);
+      Object.assign(engine, files);
     } catch (error) {
       engine.dispose(); // or the worker would stay
       throw error;
@@ -211,7 +215,9 @@ export class Engine {
 
   #run(type, request, count, { onDownload, onCompile, onProgress, onPreview, signal }) {
     return this.#exclusively(signal, async () => {
-      await this.#load(request.model, count, { onDownload, onCompile });
+      for (const name of [request.model, request.classifier]) {
+        if (name !== undefined) await this.#load(name, count, { onDownload, onCompile });
+      }
       return this.#channel.call({ type, request }, { onCompile, onProgress, onPreview });
     });
   }
@@ -219,7 +225,7 @@ export class Engine {
   /** `count` images are what the GPU then is prepared for. */
   async #load(model, count, hooks) {
     if (this.#cards.has(model)) return this.#cards.get(model);
-    const entry = this.models.find(({ name }) => name === model);
+    const entry = [...this.models, ...this.classifiers].find(({ name }) => name === model);
     if (!entry) {
       const known = this.models.map(({ name }) => name).join(', ');
       throw new ScorefieldError('request', `There is no model “${model}”; choose one of ${known}.`);

@@ -5,19 +5,20 @@ import { ScorefieldError } from './channel.js';
 
 const CACHE = 'scorefield-weights';
 
-/** Reads models/manifest.json; `base` is the folder that holds models/. */
+/** Reads models/manifest.json: `{models, classifiers}`. `base` is the folder that holds models/. */
 export async function fetchManifest(base) {
   const url = new URL('models/manifest.json', base);
   try {
     // The manifest names the sha256 of the weights, so a stale copy would reject good files.
     const response = await fetch(url, { cache: 'no-cache' });
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
-    const models = await response.json();
-    if (!Array.isArray(models)) throw new Error('it is not a list');
-    // The classifier of the evaluation is a model file too, but draws nothing.
-    const usable = models.filter(({ card }) => card.architecture?.kind !== 'classifier');
-    if (!usable.length) throw new Error('it is empty');
-    return usable;
+    const files = await response.json();
+    if (!Array.isArray(files)) throw new Error('it is not a list');
+    // A classifier is a model file too, but draws nothing: it guides others.
+    const isClassifier = ({ card }) => card.architecture?.kind === 'classifier';
+    const models = files.filter((file) => !isClassifier(file));
+    if (!models.length) throw new Error('it is empty');
+    return { models, classifiers: files.filter(isClassifier) };
   } catch (error) {
     throw new ScorefieldError(
       'network',

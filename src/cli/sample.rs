@@ -1,9 +1,8 @@
 use super::shared::{Drawing, ModelArgs, Usual};
+use crate::Result;
 use crate::cancel::CancelToken;
-use crate::control::class_guided;
 use crate::device;
-use crate::weights::shipped;
-use crate::{Error, Result};
+use crate::weights::{LoadedClassifier, shipped};
 
 /// `sample`
 #[derive(Debug, clap::Args)]
@@ -35,15 +34,8 @@ impl Args {
             (None, 1..) => file.load(&opened.device)?.class_model(class, self.guidance)?,
             (classifier, _) => {
                 let judge = shipped::open(classifier.unwrap_or("mnist-classifier"))?;
-                let (found, wanted) = (judge.card.shape(), file.card.shape());
-                if found != wanted {
-                    let problem = format!("judges images of {found:?}, the model draws {wanted:?}");
-                    return Err(Error::config("--classifier", problem, "use one of the model's data set"));
-                }
-                let classes = judge.card.classes();
-                let classifier = judge.classifier(&opened.device)?;
-                let model = file.score_model(&opened.device)?;
-                class_guided(model, classifier, classes, class, self.guidance)?
+                let judge = LoadedClassifier::new(judge, &opened.device)?;
+                judge.guide(file.score_model(&opened.device)?, class, self.guidance)?
             }
         };
         job.draw(&model, cancel).await

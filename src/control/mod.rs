@@ -21,7 +21,6 @@
 mod colorize;
 mod denoise;
 mod edit;
-#[cfg(not(target_family = "wasm"))]
 mod guidance;
 mod inpaint;
 mod upscale;
@@ -29,7 +28,6 @@ mod upscale;
 pub use colorize::colorize;
 pub use denoise::denoise;
 pub use edit::edit;
-#[cfg(not(target_family = "wasm"))]
 pub use guidance::{ClassGuide, Guide, class_guided, guided};
 pub use inpaint::inpaint;
 pub use upscale::{small_shape, upscale};

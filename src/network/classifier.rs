@@ -2,9 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use burn::tensor::activation::{sigmoid, silu, softmax};
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, TimeWidths, space_to_depth};
+use super::layers::{
+    Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space, space_to_depth,
+};
 use crate::{Error, Result};
 
 /// Architecture of a [`Classifier`].
@@ -108,17 +111,73 @@ impl Classifier {
     /// Judges `x` `[b, c, h, w]`, pixel values in `[0, 1]` plus noise of `sigma` (one for the batch or
     /// one per image).
     pub fn forward(&self, x: Tensor<4>, sigma: &[f64]) -> Verdict {
+        let pass = self.pass(x, sigma);
+        Verdict { logits: self.classes.forward(pass.features.clone()), features: pass.features }
+    }
+
+    /// The gradient `[b, c, h, w]` of `log p(class | x)` for `x`, as [`Self::forward`] judges it.
+    ///
+    /// Written out by hand, so that a page without autodiff has it too.
+    pub fn log_p_gradient(&self, x: Tensor<4>, sigma: &[f64], class: usize) -> Tensor<4> {
+        let [b, c, h, w] = x.dims();
+        let pass = self.pass(x, sigma);
+        let logits = self.classes.forward(pass.features);
+        let [_, classes] = logits.dims();
+        let wanted: Vec<f32> = (0..classes).map(|i| if i == class { 1.0 } else { 0.0 }).collect();
+        let wanted = Tensor::<1>::from_floats(wanted.as_slice(), &logits.device()).unsqueeze();
+        let d_logits = softmax(logits, 1).neg() + wanted;
+
+        // silu'(f) = s·(1 + f·(1 - s)) with the sigmoid s of f.
+        let f = pass.before_features;
+        let s = sigmoid(f.clone());
+        let slope = s.clone() * (f * (s.neg() + 1.0) + 1.0);
+        let d_pooled = self.features.gradient(self.classes.gradient(d_logits) * slope);
+        let [_, low_h, low_w, channels] = pass.low.dims();
+        let d_normed = (d_pooled / (low_h * low_w) as f64).reshape([b, 1, 1, channels]);
+        let d_normed = d_normed.repeat(&[1, low_h, low_w, 1]);
+        let no_shift = Tensor::zeros([1, channels], &d_normed.device());
+        let d_low = self.norm.gradient(&pass.low, &no_shift, d_normed);
+        let d_down = self.low.gradient(&pass.down, &pass.time, d_low);
+        let d_high = self.down.gradient(&pass.high, d_down);
+        let d_stem = self.high.gradient(&pass.stem, &pass.time, d_high);
+        let d_input = depth_to_space(self.stem.gradient(&pass.input, d_stem), PATCH);
+        crate::ops::scale(d_input.slice([0..b, 0..c, 0..h, 0..w]), &input_scale(sigma))
+    }
+
+    /// All layers up to the features.
+    fn pass(&self, x: Tensor<4>, sigma: &[f64]) -> Pass {
         let c_noise = crate::model::each(sigma, |s| (s + 1e-3).ln() / 4.0);
-        let c_in = crate::model::each(sigma, |s| 2.0 / (0.25 + s * s).sqrt());
         let [b, _, h, w] = x.dims();
-        let x = crate::ops::scale(x - 0.5, &c_in);
+        let x = crate::ops::scale(x - 0.5, &input_scale(sigma));
         let x = x.pad((0, w % PATCH, 0, h % PATCH), 0.0);
         let time = self.time.forward(&c_noise, &[], &x.device());
-        let x = self.high.forward(self.stem.forward(space_to_depth(x, PATCH)), &time, None);
-        let x = self.norm.forward(self.low.forward(self.down.forward(x), &time, None));
-        let [_, h, w, c] = x.dims();
-        let pooled = x.reshape([b, h * w, c]).mean_dim(1).reshape([b, c]);
-        let features = burn::tensor::activation::silu(self.features.forward(pooled));
-        Verdict { logits: self.classes.forward(features.clone()), features }
+        let input = space_to_depth(x, PATCH);
+        let stem = self.stem.forward(input.clone());
+        let high = self.high.forward(stem.clone(), &time, None);
+        let down = self.down.forward(high.clone());
+        let low = self.low.forward(down.clone(), &time, None);
+        let normed = self.norm.forward(low.clone());
+        let [_, h, w, c] = normed.dims();
+        let pooled = normed.reshape([b, h * w, c]).mean_dim(1).reshape([b, c]);
+        let before_features = self.features.forward(pooled);
+        let features = silu(before_features.clone());
+        Pass { time, input, stem, high, down, low, before_features, features }
     }
+}
+
+/// What brings an image with noise of each `sigma` to unit variance.
+fn input_scale(sigma: &[f64]) -> Vec<f64> {
+    crate::model::each(sigma, |s| 2.0 / (0.25 + s * s).sqrt())
+}
+
+/// What the layers of a [`Classifier`] have made of a batch.
+struct Pass {
+    time: Tensor<2>,
+    input: Tensor<4>,
+    stem: Tensor<4>,
+    high: Tensor<4>,
+    down: Tensor<4>,
+    low: Tensor<4>,
+    before_features: Tensor<2>,
+    features: Tensor<2>,
 }

@@ -21,15 +21,16 @@ mod wgsl;
 pub use adam::{AdamStep, adam, adam_plain, add_squares};
 pub use attention::{attention, attention_plain};
 pub use combine::{combine, combine_plain, per_sample, scale, sum};
-pub use conv::{Filter, Pass, Then, conv, conv_plain, upsample};
+pub use conv::{Filter, Pass, Then, conv, conv_input_gradient, conv_plain, upsample};
 pub use cpu::gemm;
 pub use error_norm::{error_norm, error_norm_plain};
 pub use group_norm::{
-    EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu, group_norm_silu_plain,
+    EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu,
+    group_norm_silu_plain, shift_norm_silu_gradient,
 };
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
-pub use time::{Dense, time_mlp, time_mlp_plain};
+pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use wgsl::{launches, runs_on as takes_wgsl};
 
 use burn::backend::DispatchDevice;

@@ -13,7 +13,7 @@ pub type Dense = (Tensor<2>, Tensor<1>);
 /// The hidden layers have the same number of units; the last has the channels of all blocks side by side.
 pub fn time_mlp(features: Tensor<2>, layers: [Dense; 3]) -> Tensor<2> {
     run(&features, &layers).unwrap_or_else(|| match super::uses_flex(&features.device()) {
-        true => mlp(features, layers, pointwise),
+        true => mlp(features, layers, linear),
         false => time_mlp_plain(features, layers),
     })
 }
@@ -31,8 +31,8 @@ fn mlp(
     linear(silu(linear(silu(linear(features, first)), second)), blocks)
 }
 
-/// A dense layer as a 1x1 convolution, each row a pixel.
-fn pointwise(x: Tensor<2>, (weight, bias): Dense) -> Tensor<2> {
+/// A dense layer, `x·W + b` of `[rows, inputs]`: a 1x1 convolution, each row a pixel.
+pub fn linear(x: Tensor<2>, (weight, bias): Dense) -> Tensor<2> {
     let ([rows, inputs], [_, outputs]) = (x.dims(), weight.dims());
     conv(x.reshape([1, 1, rows, inputs]), weight, bias, 1, 1).reshape([rows, outputs])
 }

@@ -29,6 +29,8 @@ pub struct SampleRequest {
     pub count: usize,
     /// Draw images of this class only.
     pub class: Option<usize>,
+    /// The loaded classifier that guides to the class; without one, the model itself has learned it.
+    pub classifier: Option<String>,
     /// How far to go in the direction of the class.
     #[serde(default = "one")]
     pub guidance: f64,

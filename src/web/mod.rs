@@ -23,7 +23,7 @@ use crate::interpolate::interpolate;
 use crate::likelihood::{Likelihood, bits_per_dim};
 use crate::rng::Noise;
 use crate::sampler::{Event, Run, Sampler, Solution, Tolerance};
-use crate::weights::{LoadedModel, ModelFile};
+use crate::weights::{Architecture, LoadedClassifier, LoadedModel, ModelFile};
 use crate::{Error, Result};
 
 use condition::tensor;
@@ -58,6 +58,7 @@ pub fn start() {
 pub struct Session {
     opened: Opened,
     models: RefCell<HashMap<String, LoadedModel>>,
+    classifiers: RefCell<HashMap<String, LoadedClassifier>>,
     cancel: RefCell<CancelToken>,
 }
 
@@ -70,7 +71,8 @@ impl Session {
     pub async fn open(device: String) -> Result<Session, JsValue> {
         let open = async { device::open(device.parse()?).await };
         let opened = open.await.map_err(|e| failure(&e, DeviceChoice::Gpu))?;
-        Ok(Session { opened, models: RefCell::default(), cancel: RefCell::default() })
+        let (models, classifiers, cancel) = Default::default();
+        Ok(Session { opened, models, classifiers, cancel })
     }
 
     /// `{kind, name, reason}`.
@@ -132,8 +134,14 @@ impl Session {
             }
             let file = ModelFile::parse(name, bytes)?;
             let card = file.card.clone();
-            let model = file.load(&self.opened.device)?;
-            self.models.borrow_mut().insert(name.to_owned(), model);
+            let (name, device) = (name.to_owned(), &self.opened.device);
+            match card.architecture {
+                Architecture::Unet { .. } => drop(self.models.borrow_mut().insert(name, file.load(device)?)),
+                Architecture::Classifier { .. } => {
+                    let classifier = LoadedClassifier::new(file, device)?;
+                    self.classifiers.borrow_mut().insert(name, classifier);
+                }
+            }
             Ok(card)
         };
         plain(&load().map_err(|e| self.failure(&e))?)
@@ -151,9 +159,13 @@ impl Session {
             messages::check_count("count", request.count, 1)?;
             let sampler = Sampler::with_options(&request.sampler, &request.options)?;
             let loaded = self.model(&request.model)?;
-            let model = match request.class {
-                Some(class) => loaded.class_model(class, request.guidance)?,
-                None => loaded.score_model(),
+            let model = match (request.class, request.classifier) {
+                (Some(class), None) => loaded.class_model(class, request.guidance)?,
+                (Some(class), Some(name)) => {
+                    let classifier = named("classifier", &self.classifiers, &name)?;
+                    classifier.guide(loaded.score_model(), class, request.guidance)?
+                }
+                (None, _) => loaded.score_model(),
             };
             let model = match request.condition {
                 Some(condition) => condition.apply(model)?,
@@ -227,8 +239,7 @@ impl Session {
     }
 
     fn model(&self, name: &str) -> Result<LoadedModel> {
-        let model = self.models.borrow().get(name).cloned();
-        model.ok_or_else(|| Error::config("model", format!("`{name}` is not loaded"), "call load first"))
+        named("model", &self.models, name)
     }
 
     /// A run that reports to `on_event` and listens to [`Session::cancel`].
@@ -255,6 +266,12 @@ impl Session {
         *self.cancel.borrow_mut() = run.cancel.clone();
         Ok(run)
     }
+}
+
+/// What was loaded under this name.
+fn named<T: Clone>(what: &str, loaded: &RefCell<HashMap<String, T>>, name: &str) -> Result<T> {
+    let found = loaded.borrow().get(name).cloned();
+    found.ok_or_else(|| Error::config(what, format!("`{name}` is not loaded"), "call load first"))
 }
 
 /// Reads the images back. `started` is when the request came, in milliseconds.

@@ -11,7 +11,7 @@ mod params;
 pub mod shipped;
 
 pub use card::{Accuracy, Architecture, FORMAT, ModelCard, Quality, Training};
-pub use loaded::LoadedModel;
+pub use loaded::{LoadedClassifier, LoadedModel};
 
 use std::collections::HashMap;
 

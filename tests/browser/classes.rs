@@ -4,6 +4,7 @@ use pollster::block_on;
 use scorefield::{
     rng::Noise,
     sampler::{Run, Sampler},
+    weights::{LoadedClassifier, ModelFile, shipped},
 };
 use serde_json::json;
 
@@ -13,13 +14,15 @@ use super::{
     native::TOLERANCE,
     visit::{GENERATE, Visit},
 };
-use crate::support::{figure, relative_error, trials, values};
+use crate::support::{cpu, figure, relative_error, trials, values};
 
 trials! {
     cpu: [
         a_class_can_be_chosen_where_the_model_has_learned_classes,
         a_class_is_drawn_as_natively_and_is_part_of_the_link,
         a_link_to_a_class_that_is_not_there_is_told,
+        a_classifier_guides_a_model_that_knows_no_classes_as_natively,
+        a_classifier_guides_on_the_gpu_too,
     ],
 }
 
@@ -89,6 +92,40 @@ fn a_class_is_drawn_as_natively_and_is_part_of_the_link() {
     visit.start(GENERATE);
     visit.finish(GENERATE);
     assert_ne!(visit.grid(), guided, "another class is the same picture");
+    visit.assert_clean();
+}
+
+fn a_classifier_guides_a_model_that_knows_no_classes_as_natively() {
+    check_guidance(Gpu::None, "cpu");
+}
+
+fn a_classifier_guides_on_the_gpu_too() {
+    check_guidance(Gpu::Software, "gpu");
+}
+
+/// The shipped model and the shipped classifier, whose task has the field although the model has no classes.
+fn check_guidance(gpu: Gpu, device: &str) {
+    const STEPS: &str = "sampler=euler_maruyama&seed=5&count=2&n_steps=3";
+    let mut visit = Visit::to(models::site_with(&[]), gpu);
+    visit.open(&format!("#task=generate&model=mnist-vp&device={device}&{STEPS}"));
+    visit.listen();
+    visit.set("#generate [name=class]", "3");
+    visit.set("#generate [name=guidance]", 2);
+    visit.start(GENERATE);
+    visit.finish(GENERATE);
+    let options = json!({"n_steps": 3});
+    let sampler = Sampler::with_options("euler_maruyama", options.as_object().expect("options"));
+    let file = ModelFile::parse("c", shipped::bytes("mnist-classifier").expect("it is shipped"));
+    let classifier = LoadedClassifier::new(file.expect("a file"), &cpu()).expect("a classifier");
+    let model = models::native("mnist-vp").score_model();
+    let model = classifier.guide(model, 3, 2.0).expect("a class");
+    let images = sampler.expect("a sampler");
+    let native = block_on(images.sample(&model, &Noise::new(5), 2, &mut Run::default())).expect("images");
+    let error = relative_error(&visit.heard().1, &values(native.images));
+    figure(format_args!("a classifier guides on the {device}: {error:.1e}"));
+    assert!(error < TOLERANCE, "off by {error:.1e}");
+    assert_eq!(visit.nfe(GENERATE), native.nfe);
+    assert!(visit.hash().contains("&class=3&guidance=2&"), "{}", visit.hash());
     visit.assert_clean();
 }
 

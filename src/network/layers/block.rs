@@ -46,4 +46,20 @@ impl ResBlock {
         let projection = self.skip.as_ref().map(Conv::filter);
         self.conv2.then(h.into(), Then::Add { x, projection, scale: SKIP_SCALE })
     }
+
+    /// The gradient for `x` of [`Self::forward`] without dropout, `dy` being that of its result.
+    pub fn gradient(&self, x: &Tensor<4>, time: &Tensor<2>, dy: Tensor<4>) -> Tensor<4> {
+        let ([_, _, _, c_in], [_, _, _, c_out]) = (x.dims(), dy.dims());
+        let no_shift = Tensor::zeros([1, c_in], &x.device());
+        let shift = time.clone().narrow(1, self.time, c_out);
+        let dy = dy * SKIP_SCALE;
+        let between = self.conv1.forward(self.norm1.forward(x.clone()));
+        let d_between = self.norm2.gradient(&between, &shift, self.conv2.gradient(&between, dy.clone()));
+        let through = self.norm1.gradient(x, &no_shift, self.conv1.gradient(x, d_between));
+        let around = match &self.skip {
+            Some(skip) => skip.gradient(x, dy),
+            None => dy,
+        };
+        through + around
+    }
 }

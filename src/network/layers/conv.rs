@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::Init;
-use crate::ops::{Filter, Joined, Pass, Then};
+use crate::ops::{Filter, Joined, Pass, Then, conv_input_gradient};
 
 /// A convolution of odd kernel size with bias and zero padding; see [`conv`](crate::ops::conv).
 #[derive(Module, Debug)]
@@ -39,6 +39,11 @@ impl Conv {
     /// [`Self::forward`] of the image doubled in height and width.
     pub fn forward_upsampled(&self, x: Tensor<4>) -> Tensor<4> {
         Pass { x: x.into(), upsample: true, filter: self.filter(), then: Then::Nothing }.run()
+    }
+
+    /// The gradient for `x` of [`Self::forward`], `dy` being that of its result.
+    pub fn gradient(&self, x: &Tensor<4>, dy: Tensor<4>) -> Tensor<4> {
+        conv_input_gradient(x, &self.filter(), dy)
     }
 
     /// The convolution and what follows it.

@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::Init;
-use crate::ops::Dense;
+use crate::ops::{Dense, linear};
 
 /// A dense layer `x·W + b`.
 #[derive(Module, Debug)]
@@ -24,6 +24,14 @@ impl Linear {
 
     /// `[b, c_in]` to `[b, c_out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.weight.val()) + self.bias.val().unsqueeze()
+        linear(x, self.dense())
+    }
+
+    /// The gradient `[b, c_in]` for the input of [`Self::forward`], `dy` being that of its result.
+    pub fn gradient(&self, dy: Tensor<2>) -> Tensor<2> {
+        let weight = self.weight.val().swap_dims(0, 1);
+        let [_, c_in] = weight.dims();
+        let bias = Tensor::zeros([c_in], &dy.device());
+        linear(dy, (weight, bias))
     }
 }

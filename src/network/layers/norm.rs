@@ -30,6 +30,11 @@ impl NormSilu {
         ops::group_norm_silu(x.into(), &self.norm())
     }
 
+    /// The gradient for `x` of `silu(norm(x + shift))`, `dy` being that of its result; `shift` is `[b or 1, c]`.
+    pub fn gradient(&self, x: &Tensor<4>, shift: &Tensor<2>, dy: Tensor<4>) -> Tensor<4> {
+        ops::shift_norm_silu_gradient(x, shift, &self.norm(), dy)
+    }
+
     /// The normalisation alone, as attention wants it.
     pub fn normalise(&self, x: Tensor<4>) -> Tensor<4> {
         ops::group_norm(x, &self.norm())

@@ -38,18 +38,18 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize,
 /// Gradients of `x` (if it is wanted), weight and bias by kernels.
 fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>, wants_dx: bool) -> [DispatchTensor; 3] {
     let (dw, db) = weight_gradients(x, filter, &dy);
-    let dx = match wants_dx {
-        true => {
-            let [_, _, _, c_in] = x.dims();
-            let weight = mirrored(filter);
-            let bias = Tensor::zeros([c_in], &x.device());
-            let mirror = Filter { weight, bias, kernel: filter.kernel, stride: 1 };
-            let x = spread(dy, filter.stride, x).into();
-            Pass { x, upsample: false, filter: mirror, then: Then::Nothing }.run()
-        }
-        false => dy,
-    };
+    let dx = if wants_dx { conv_input_gradient(x, filter, dy) } else { dy };
     [dx.into_dispatch(), dw.into_dispatch(), db.into_dispatch()]
+}
+
+/// The gradient `[b, h, w, c_in]` of [`super::conv`] for its input `x`, of which only the shape counts, by hand: for
+/// devices without autodiff.
+pub fn conv_input_gradient(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>) -> Tensor<4> {
+    let [_, _, _, c_in] = x.dims();
+    let bias = Tensor::zeros([c_in], &x.device());
+    let mirror = Filter { weight: mirrored(filter), bias, kernel: filter.kernel, stride: 1 };
+    let dy = spread(dy, filter.stride, x).into();
+    Pass { x: dy, upsample: false, filter: mirror, then: Then::Nothing }.run()
 }
 
 /// The filter `[k·k·c_out, c_in]` that leads back from the output to the input: taps in the opposite order,

@@ -15,6 +15,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
 use add::{add, add_plain};
+pub use gradient::conv_input_gradient;
 use gradient::convolve;
 pub use upsample::upsample;
 use upsample::upsample_plain;

@@ -80,6 +80,18 @@ fn apply(x: Tensor<4>, shift: Option<Tensor<2>>, norm: &Norm, silu: bool) -> Ten
     }
 }
 
+/// The gradient `[b, h, w, c]` of `silu(norm(x + shift))` for `x`, by hand: for devices without autodiff.
+///
+/// # Panics
+/// On devices that have neither kernels nor our code for main memory.
+pub fn shift_norm_silu_gradient(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, dy: Tensor<4>) -> Tensor<4> {
+    let [dx, ..] = match super::is_flex(&x.device()) {
+        true => flex::backward(x, shift, norm, true, &dy),
+        false => wgsl::backward(x, shift, norm, true, dy),
+    };
+    Tensor::from_dispatch(dx)
+}
+
 /// [`shift_norm_silu`] in burn's stock operations.
 pub fn shift_norm_silu_plain(x: Tensor<4>, shift: Tensor<2>, norm: &Norm) -> Tensor<4> {
     group_norm_silu_plain(shifted(x, shift).into(), norm)
