@@ -12,7 +12,7 @@ use crate::harness::{Browser, Gpu, WASM_BYTES};
 use crate::native::first_estimate;
 use crate::networks::Network;
 use crate::peaks;
-use crate::report::{Engine, Report};
+use crate::report::{Engine, REPEATS, Report};
 use crate::site::Site;
 use crate::support::cpu;
 use crate::timing::{Timing, time};
@@ -67,7 +67,6 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
 
 /// Batch and extra runs of the convolutions that are timed by themselves.
 const CONVOLVED: usize = 16;
-pub const REPEATS: usize = 2;
 
 /// What 2,000 steps leave behind in the worker, after 200 that warm up.
 fn memory(page: &mut Page, engine: Engine, report: &mut Report) {
