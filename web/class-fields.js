@@ -6,7 +6,7 @@ import { make } from './dom.js';
 const GUIDANCE = { name: 'guidance', title: 'Guidance', min: 0, max: 5 };
 const HELP = {
   learned: '1 is what the model learned; more is clearer and less varied.',
-  guided: 'This model knows no classes: a classifier pulls it. 1 is its own opinion; more pulls harder.',
+  guided: 'This model knows no classes: a classifier pulls it, best with corrector steps. More pulls harder.',
 };
 
 /**

@@ -5,13 +5,13 @@ use burn::tensor::Tensor;
 
 /// `y`, computed from `inputs` without autodiff, as their successor on the tape.
 ///
-/// `gradients(dy, wanted)` returns the gradient of every input; of those that are not `wanted`, anything.
+/// `gradients(dy, wanted)` returns the gradient of every input that is `wanted`.
 /// Where no input has autodiff, and in the page, which has none, `y` is returned as it is.
 #[cfg(not(target_family = "wasm"))]
 pub fn record<const N: usize, const D: usize>(
     inputs: [DispatchTensor; N],
     y: Tensor<D>,
-    gradients: impl Fn(Tensor<D>, [bool; N]) -> [DispatchTensor; N] + Send + Sync + 'static,
+    gradients: impl Fn(Tensor<D>, [bool; N]) -> [Option<DispatchTensor>; N] + Send + Sync + 'static,
 ) -> Tensor<D> {
     tape::record(inputs, y, gradients)
 }
@@ -20,7 +20,7 @@ pub fn record<const N: usize, const D: usize>(
 pub fn record<const N: usize, const D: usize>(
     _: [DispatchTensor; N],
     y: Tensor<D>,
-    _: impl Fn(Tensor<D>, [bool; N]) -> [DispatchTensor; N] + Send + Sync + 'static,
+    _: impl Fn(Tensor<D>, [bool; N]) -> [Option<DispatchTensor>; N] + Send + Sync + 'static,
 ) -> Tensor<D> {
     y
 }
@@ -45,7 +45,7 @@ mod tape {
     pub fn record<const N: usize, const D: usize>(
         inputs: [DispatchTensor; N],
         y: Tensor<D>,
-        gradients: impl Fn(Tensor<D>, [bool; N]) -> [DispatchTensor; N] + Send + Sync + 'static,
+        gradients: impl Fn(Tensor<D>, [bool; N]) -> [Option<DispatchTensor>; N] + Send + Sync + 'static,
     ) -> Tensor<D> {
         if inputs.iter().all(|input| input.autodiff == DispatchAutodiffContext::Disabled) {
             return y;
@@ -59,7 +59,8 @@ mod tape {
         })
     }
 
-    type Gradient<const N: usize> = dyn Fn(DispatchTensor, [bool; N]) -> [DispatchTensor; N] + Send + Sync;
+    type Gradient<const N: usize> =
+        dyn Fn(DispatchTensor, [bool; N]) -> [Option<DispatchTensor>; N] + Send + Sync;
 
     #[derive(Clone)]
     struct Rule<const N: usize>(Arc<Gradient<N>>);
@@ -133,7 +134,7 @@ mod tape {
             let Rule(gradients) = ops.state;
             let wanted = ops.parents.each_ref().map(Option::is_some);
             for (parent, gradient) in ops.parents.into_iter().zip(gradients(dy, wanted)) {
-                if let Some(parent) = parent {
+                if let (Some(parent), Some(gradient)) = (parent, gradient) {
                     grads.register::<B>(parent.id, B::open(gradient));
                 }
             }

@@ -78,8 +78,8 @@ fn cat(x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
             }
         });
         [
-            cpu::tensor::<4>(dx, [b, h, w, c_x]).into_dispatch(),
-            cpu::tensor::<4>(dskip, [b, h, w, c_skip]).into_dispatch(),
+            Some(cpu::tensor::<4>(dx, [b, h, w, c_x]).into_dispatch()),
+            Some(cpu::tensor::<4>(dskip, [b, h, w, c_skip]).into_dispatch()),
         ]
     };
     record([x.into_dispatch(), skip.into_dispatch()], y, split)

@@ -14,12 +14,12 @@ pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
     let inputs = [qkv.clone().into_dispatch()];
     let plain = qkv.clone().without_autodiff();
     if let Some(y) = run(&plain) {
-        return record(inputs, y, move |dy, _| [attention_gradient(&plain, dy).into_dispatch()]);
+        return record(inputs, y, move |dy, _| [Some(attention_gradient(&plain, dy).into_dispatch())]);
     }
     match super::uses_flex(&plain.device()) {
         true => {
             let y = flex::attention(&plain);
-            record(inputs, y, move |dy, _| [flex::backward(&plain, &dy).into_dispatch()])
+            record(inputs, y, move |dy, _| [Some(flex::backward(&plain, &dy).into_dispatch())])
         }
         false => attention_plain(qkv),
     }

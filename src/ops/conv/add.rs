@@ -15,7 +15,7 @@ pub fn add(x: Tensor<4>, y: Tensor<4>, scale: f64) -> Tensor<4> {
     };
     record(inputs, sum, move |dsum, _| {
         let dx = combine(&[(dsum, &[scale])]).into_dispatch();
-        [dx.clone(), dx]
+        [Some(dx.clone()), Some(dx)]
     })
 }
 

@@ -99,10 +99,10 @@ pub fn forward(x: &Tensor<4>, filter: &Filter) -> Tensor<4> {
 /// additions does not depend on the machine.
 const BLOCK: usize = 4;
 
-/// Gradients of `x` (if it is wanted), weight and bias for `dy` spread to the size of `x`.
+/// Gradients of `x`, weight and bias for `dy` spread to the size of `x`.
 ///
 /// Both large ones are products with the windows of `dy`, which are copied once.
-pub fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>, wants_dx: bool) -> [DispatchTensor; 3] {
+pub fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>) -> [DispatchTensor; 3] {
     let windows = Windows::new(&dy, filter.kernel, 1);
     let shape = x.shape();
     let [_, _, _, c_in] = x.dims();
@@ -114,18 +114,15 @@ pub fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>, wants_dx: bool) 
     let (rows, columns) = (windows.rows(), windows.columns());
     let (image, row) = (rows * c_in, columns * c_in + c_out);
 
-    let mut dx = vec![0.0; if wants_dx { batch * image } else { batch }];
+    let mut dx = vec![0.0; batch * image];
     let mut partial = vec![0.0; batch.div_ceil(BLOCK) * row];
-    let dx_image = dx.len() / batch;
-    cpu::for_each_parts([(&mut dx, BLOCK * dx_image), (&mut partial, row)], |block, [dx, partial]| {
+    cpu::for_each_parts([(&mut dx, BLOCK * image), (&mut partial, row)], |block, [dx, partial]| {
         let (dw, db) = partial.split_at_mut(columns * c_in);
-        for (i, dx) in dx.chunks_exact_mut(dx_image).enumerate() {
+        for (i, dx) in dx.chunks_exact_mut(image).enumerate() {
             let i = block * BLOCK + i;
             let (x, dy) = (&x[i * image..][..image], &dy[i * windows.image()..][..windows.image()]);
             windows.with_columns(dy, |a| {
-                if wants_dx {
-                    cpu::gemm([rows, c_in, columns], (a, columns, 1), (&mirrored, c_in, 1), dx, false);
-                }
+                cpu::gemm([rows, c_in, columns], (a, columns, 1), (&mirrored, c_in, 1), dx, false);
                 cpu::gemm([c_in, columns, rows], (x, 1, c_in), (a, columns, 1), dw, true);
             });
             cpu::vectorised(
@@ -139,11 +136,7 @@ pub fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>, wants_dx: bool) 
     // As a filter from `dy` to `x`, dw is [c_in, k·k·c_out]: the same exchange leads back.
     let dw = unmirror(dw, area, c_in, c_out);
     [
-        if wants_dx {
-            cpu::tensor::<4>(dx, shape).into_dispatch()
-        } else {
-            filter.bias.clone().into_dispatch()
-        },
+        cpu::tensor::<4>(dx, shape).into_dispatch(),
         cpu::tensor::<2>(dw, [area * c_in, c_out]).into_dispatch(),
         cpu::tensor::<1>(db.to_vec(), [c_out]).into_dispatch(),
     ]

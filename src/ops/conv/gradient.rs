@@ -4,7 +4,6 @@
 //! mirrored filter; a stride spreads `dy` with zeros first:
 //! `dx[p] = sum over taps t of dy[p + t - pad]·w[k - 1 - t]ᵀ`, `dw[t] = sum over pixels p of x[p + t - pad]ᵀ·dy[p]`.
 
-use burn::backend::DispatchTensor;
 use burn::tensor::Tensor;
 
 use super::wgsl_gradient::weight_gradients;
@@ -23,23 +22,22 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize,
         stride,
     };
     let pass = Pass { x: plain.clone().into(), upsample: false, filter: filter.clone(), then: Then::Nothing };
-    if let Some(y) = wgsl::run(&pass) {
-        return record(inputs, y, move |dy, [wants_dx, ..]| gradients(&plain, &filter, dy, wants_dx));
-    }
-    if !uses_flex(&plain.device()) {
-        return conv_plain(x, weight, bias, kernel, stride);
-    }
-    let y = flex::forward(&plain, &filter);
-    record(inputs, y, move |dy, [wants_dx, ..]| {
-        flex::gradients(&plain, &filter, spread(dy, stride, &plain), wants_dx)
+    let (y, on_flex) = match wgsl::run(&pass) {
+        Some(y) => (y, false),
+        None if uses_flex(&plain.device()) => (flex::forward(&plain, &filter), true),
+        None => return conv_plain(x, weight, bias, kernel, stride),
+    };
+    record(inputs, y, move |dy, [wants_x, wants_weight, wants_bias]| {
+        let dx = |dy| conv_input_gradient(&plain, &filter, dy).into_dispatch();
+        if !wants_weight && !wants_bias {
+            return [Some(dx(dy)), None, None];
+        }
+        if on_flex {
+            return flex::gradients(&plain, &filter, spread(dy, stride, &plain)).map(Some);
+        }
+        let (dw, db) = weight_gradients(&plain, &filter, &dy);
+        [wants_x.then(|| dx(dy)), Some(dw.into_dispatch()), Some(db.into_dispatch())]
     })
-}
-
-/// Gradients of `x` (if it is wanted), weight and bias by kernels.
-fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>, wants_dx: bool) -> [DispatchTensor; 3] {
-    let (dw, db) = weight_gradients(x, filter, &dy);
-    let dx = if wants_dx { conv_input_gradient(x, filter, dy) } else { dy };
-    [dx.into_dispatch(), dw.into_dispatch(), db.into_dispatch()]
 }
 
 /// The gradient `[b, h, w, c_in]` of [`super::conv`] for its input `x`, of which only the shape counts, by hand: for

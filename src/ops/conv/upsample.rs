@@ -40,7 +40,7 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
                 }
             }
         });
-        [cpu::tensor::<4>(dx, [b, h, w, c]).into_dispatch()]
+        [Some(cpu::tensor::<4>(dx, [b, h, w, c]).into_dispatch())]
     })
 }
 

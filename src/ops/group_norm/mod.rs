@@ -61,14 +61,14 @@ fn apply(x: Tensor<4>, shift: Option<Tensor<2>>, norm: &Norm, silu: bool) -> Ten
     let (row, weights) = (row.without_autodiff(), norm.without_autodiff());
     if super::is_flex(&plain.device()) {
         let y = flex::forward(&plain, &row, &weights, silu);
-        return record(inputs, y, move |dy, _| flex::backward(&plain, &row, &weights, silu, &dy));
+        return record(inputs, y, move |dy, _| flex::backward(&plain, &row, &weights, silu, &dy).map(Some));
     }
     let shifted_plain = match &shift {
         Some(_) => shifted(plain.clone(), row.clone()),
         None => plain.clone(),
     };
     if let Some(y) = wgsl::run(&shifted_plain.into(), &weights, silu) {
-        return record(inputs, y, move |dy, _| wgsl::backward(&plain, &row, &weights, silu, dy));
+        return record(inputs, y, move |dy, _| wgsl::backward(&plain, &row, &weights, silu, dy).map(Some));
     }
     let x = match shift {
         Some(shift) => shifted(x, shift),
