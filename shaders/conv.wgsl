@@ -11,7 +11,16 @@
 // for up to nine taps of four channels, a weight for all pixels of the tile. Nothing is staged in
 // workgroup memory: on a software adapter a load costs more there than from a storage buffer, and
 // on a GPU the caches do that work. All loops over a tile are unrolled by the template, because an
-// array that is indexed by a variable cannot live in registers.
+// array that is indexed by a variable cannot live in registers. With HALF the weights are stored in half
+// precision; all sums are in single.
+
+//#if HALF
+enable f16;
+alias Weights = vec4<f16>;
+//#end
+//#if !HALF
+alias Weights = vec4f;
+//#end
 
 struct Params {
     batch: u32,
@@ -41,7 +50,7 @@ const pad = {{ k }}u / 2u;
 //#if SKIP
 @group(0) @binding({{ skip }}) var<storage, read_write> skip: array<f32>;
 //#end
-@group(0) @binding({{ weight }}) var<storage, read_write> weight: array<vec4f>;
+@group(0) @binding({{ weight }}) var<storage, read_write> weight: array<Weights>;
 @group(0) @binding({{ bias }}) var<storage, read_write> bias: array<vec4f>;
 //#end
 //#if PROJECT
@@ -49,7 +58,7 @@ const pad = {{ k }}u / 2u;
 //#if PROJECT_SKIP
 @group(0) @binding({{ rskip }}) var<storage, read_write> rskip: array<vec4f>;
 //#end
-@group(0) @binding({{ rweight }}) var<storage, read_write> rweight: array<vec4f>;
+@group(0) @binding({{ rweight }}) var<storage, read_write> rweight: array<Weights>;
 @group(0) @binding({{ rbias }}) var<storage, read_write> rbias: array<vec4f>;
 //#end
 //#if SHIFT
@@ -114,7 +123,7 @@ fn skip_window(at: Offsets, channel: u32, inside: Inside) -> Window {
 fn add_taps(tile: Tile, window: Window, first: u32, pitch: u32) -> Tile {
 //#for ky k
 //#for kx k
-    let w{{ ky }}{{ kx }} = weight[first + ({{ ky }} * {{ k }} + {{ kx }}) * pitch];
+    let w{{ ky }}{{ kx }} = vec4f(weight[first + ({{ ky }} * {{ k }} + {{ kx }}) * pitch]);
 //#end
 //#end
     return Tile(
@@ -143,7 +152,12 @@ fn add_taps(tile: Tile, window: Window, first: u32, pitch: u32) -> Tile {
 alias Pixels = Tile;
 
 fn add_pixels(tile: Tile, pixels: Pixels, first: u32, pitch: u32) -> Tile {
-    let w = mat4x4f(rweight[first], rweight[first + pitch], rweight[first + 2 * pitch], rweight[first + 3 * pitch]);
+    let w = mat4x4f(
+        vec4f(rweight[first]),
+        vec4f(rweight[first + pitch]),
+        vec4f(rweight[first + 2 * pitch]),
+        vec4f(rweight[first + 3 * pitch]),
+    );
     return Tile(
 //#for n pixels
         tile[{{ n }}] + w * pixels[{{ n }}],

@@ -10,12 +10,13 @@ use scorefield::Error;
 use scorefield::model::{DataRange, Denoiser, Preconditioned, Preconditioning};
 use scorefield::network::layers::Init;
 use scorefield::network::{Classifier, ClassifierConfig, UNetConfig};
+use scorefield::ops::reads_half;
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VeSde, VpSde};
 use scorefield::weights::{Architecture, FORMAT, ModelCard, ModelFile, Precision, Training, to_bytes};
 use serde_json::{Value, json};
 
-use crate::support::{cpu, figure, lively_unet, small_unet, tensor, trials, values};
+use crate::support::{cpu, figure, gpu, lively_unet, small_unet, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -30,6 +31,7 @@ trials! {
         absurd_networks_are_refused_before_they_are_built,
         cards_out_of_range_are_refused,
     ],
+    gpu: [half_precision_on_the_gpu_changes_nothing],
 }
 
 const SHAPE: [usize; 3] = [1, 8, 8];
@@ -55,6 +57,23 @@ pub fn card(config: &UNetConfig) -> ModelCard {
         quality: vec![],
         accuracy: vec![],
     }
+}
+
+/// Weights of a file in half precision are kept so where kernels read that, and computed with in single precision: the
+/// same images to the bit as from a file in single precision with the same values.
+fn half_precision_on_the_gpu_changes_nothing() {
+    let config = UNetConfig { channels: 12, ..small_unet() };
+    let network = || lively_unet(&config, 1, 3, &cpu());
+    let half = to_bytes(&network(), &card(&config), Precision::F16).unwrap();
+    let parse = |bytes: &[u8]| ModelFile::parse("test", bytes).unwrap();
+    let rounded = parse(&half).fill(network()).unwrap();
+    let single = to_bytes(&rounded, &card(&config), Precision::F32).unwrap();
+    let x = tensor(&Noise::new(4).normal(0, 2, 64), [2, 1, 8, 8], &gpu());
+    let [half, single] = [half, single]
+        .map(|bytes| values(parse(&bytes).score_model(&gpu()).unwrap().denoised(x.clone(), &[0.3, 0.7])));
+    assert!(half.iter().all(|v| v.is_finite()) && half.iter().any(|v| v.abs() > 1e-3));
+    assert_eq!(half, single);
+    figure(format_args!("the GPU reads weights in half precision: {}", reads_half(&gpu())));
 }
 
 /// The smallest network, so that most bytes of its file are header.

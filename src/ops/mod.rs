@@ -31,7 +31,7 @@ pub use group_norm::{
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
-pub use wgsl::{launches, runs_on as takes_wgsl};
+pub use wgsl::{launches, reads_half, runs_on as takes_wgsl};
 
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;

@@ -20,6 +20,11 @@ pub fn runs_on(device: &Device) -> bool {
     client(device).is_some()
 }
 
+/// Whether the kernels on `device` read weights in half precision.
+pub fn reads_half(device: &Device) -> bool {
+    runs_on(device) && device.supports_dtype(DType::F16)
+}
+
 /// The runtime is named after its compiler, which is settled only when the adapter is known.
 fn client(device: &Device) -> Option<(CubeDevice, Client)> {
     match device.as_dispatch() {
@@ -210,8 +215,8 @@ impl KernelSource for Kernel {
     }
 }
 
-/// Asserts that `kernel` is valid WGSL for a device without optional features, with at most the eight
-/// storage buffers that every one has, and that its uniform is `P`. Needs no GPU.
+/// Asserts that `kernel` is valid WGSL for a device without optional features (but half precision, where the kernel is
+/// for that), with at most the eight storage buffers that every one has, and that its uniform is `P`. Needs no GPU.
 #[cfg(test)]
 pub fn check<P: Params>(kernel: Kernel, threads: usize) {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -224,7 +229,9 @@ pub fn check<P: Params>(kernel: Kernel, threads: usize) {
     let source = kernel.wgsl();
     let module =
         naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
-    let valid = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+    let half = kernel.switches.contains(&"HALF");
+    let features = if half { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
+    let valid = Validator::new(ValidationFlags::all(), features).validate(&module);
     valid.unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
     assert_eq!(module.entry_points[0].workgroup_size, [threads as u32, 1, 1]);
     let buffers =

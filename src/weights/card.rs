@@ -7,7 +7,7 @@ use crate::model::{DataRange, Preconditioned, Preconditioning, ScoreModel};
 use crate::network::layers::Init;
 use crate::network::{ClassifierConfig, UNet, UNetConfig};
 use crate::sde::AnySde;
-use crate::weights::LoadedModel;
+use crate::weights::{LoadedModel, params};
 use crate::{Error, Result};
 
 /// Version of the file format that this crate writes and reads.
@@ -135,12 +135,13 @@ impl ModelCard {
         self.sde.map_or("classifier".into(), |sde| sde.summary())
     }
 
-    /// The model before its first training step: its sizes, without its knowledge.
+    /// The model before its first training step, stored as the one of a file in half precision: its sizes, without its
+    /// knowledge.
     ///
     /// # Errors
     /// [`Error::Weights`] if it is the card of a classifier.
     pub fn untrained(&self, device: &Device) -> Result<ScoreModel> {
-        Ok(self.load(Ok, device)?.score_model())
+        Ok(self.load(|network| Ok(params::in_half(network, device)), device)?.score_model())
     }
 
     /// Names and shapes of the large weights of a score model; see [`UNetConfig::main_weights`].

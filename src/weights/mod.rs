@@ -172,7 +172,13 @@ impl ModelFile {
     pub fn load(self, device: &Device) -> Result<LoadedModel> {
         let card = self.card;
         params::expect(&card.name, &self.weights, &card.main_weights()?)?;
-        let fill = |network| params::fill(&card.name, network, self.weights);
+        let fill = |network| {
+            let network = params::fill(&card.name, network, self.weights)?;
+            Ok(match self.precision {
+                Precision::F16 => params::in_half(network, device),
+                Precision::F32 => network,
+            })
+        };
         card.load(fill, device)
     }
 

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use crate::ops::reads_half;
 use crate::{Error, Result};
 
 /// The values of one weight.
@@ -103,5 +104,32 @@ pub fn fill<M: Module>(name: &str, module: M, weights: HashMap<String, Values>) 
     match mapper.problem.or(left) {
         None => Ok(module),
         Some(problem) => Err(Error::weights(name, problem, "use the file with the version that wrote it")),
+    }
+}
+
+/// Keeps the weights of convolutions in half precision where the kernels on `device` read them: half the memory, and no
+/// change to weights that come from a file of that precision. For networks that are not trained further.
+pub fn in_half<M: Module>(module: M, device: &Device) -> M {
+    #[derive(Default)]
+    struct Half {
+        owners: Vec<bool>,
+    }
+    impl ModuleMapper for Half {
+        fn enter_module(&mut self, _: &str, container: &str) {
+            self.owners.push(container == "Struct:Conv");
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.owners.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            match D == 2 && self.owners.last() == Some(&true) {
+                true => param.map(|weight| weight.cast(DType::F16)),
+                false => param,
+            }
+        }
+    }
+    match reads_half(device) {
+        true => module.map(&mut Half::default()),
+        false => module,
     }
 }

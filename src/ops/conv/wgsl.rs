@@ -1,6 +1,6 @@
 //! Convolution on a GPU: how `shaders/conv.wgsl` is specialised and launched.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::{Filter, Pass, Then};
 use crate::ops::Joined;
@@ -93,6 +93,8 @@ struct Shape {
     residual: bool,
     scale: bool,
     odd: bool,
+    /// The weights are in half precision.
+    half: bool,
 }
 
 impl Shape {
@@ -120,6 +122,7 @@ impl Shape {
             .switch("RESIDUAL", self.residual)
             .switch("SCALE", self.scale)
             .switch("ODD", self.odd)
+            .switch("HALF", self.half)
     }
 }
 
@@ -173,6 +176,8 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         Then::Add { x, projection: Some(projection), .. } => Some((x, projection)),
         _ => (!taps).then_some((x, filter)),
     };
+    let filters = [Some(filter), projected.map(|(_, filter)| filter)];
+    shape.half = filters.into_iter().flatten().all(|filter| filter.weight.dtype() == DType::F16);
     let [c_rx, c_rskip] = projected.map_or([0, 0], |(x, _)| x.channels());
     shape.project_skip = c_rskip > 0;
     if taps && shape.skip && shape.project_skip {
@@ -200,10 +205,10 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
     };
     let mut launch = Launch::new(&device, shape.kernel(&plan), plan.threads())?;
     if taps {
-        launch = input(launch, ["x", "skip", "weight", "bias"], x, filter);
+        launch = input(launch, ["x", "skip", "weight", "bias"], x, filter, shape.half);
     }
     if let Some((x, filter)) = projected {
-        launch = input(launch, ["rx", "rskip", "rweight", "rbias"], x, filter);
+        launch = input(launch, ["rx", "rskip", "rweight", "rbias"], x, filter, shape.half);
     }
     match then {
         Then::Nothing => {}
@@ -232,7 +237,7 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
 
 /// Binds an image and the weights that convolve it. The shader reads four output channels at a time, so
 /// rows of weights are filled up to a multiple of four.
-fn input(launch: Launch, names: [&'static str; 4], x: &Joined, filter: &Filter) -> Launch {
+fn input(launch: Launch, names: [&'static str; 4], x: &Joined, filter: &Filter, half: bool) -> Launch {
     let [name_x, name_skip, name_weight, name_bias] = names;
     let mut launch = launch.input(name_x, x.x.clone());
     if let Some(skip) = &x.skip {
@@ -241,6 +246,9 @@ fn input(launch: Launch, names: [&'static str; 4], x: &Joined, filter: &Filter) 
     let [_, c_out] = filter.weight.dims();
     let missing = c_out.next_multiple_of(4) - c_out;
     let (mut weight, mut bias) = (filter.weight.clone(), filter.bias.clone());
+    if !half {
+        weight = weight.cast(DType::F32);
+    }
     if missing > 0 {
         weight = weight.pad([(0, 0), (0, missing)], 0.0);
         bias = bias.pad([(0, missing)], 0.0);
@@ -268,8 +276,11 @@ mod tests {
                 Shape { taps: false, odd: true, ..project },
                 Shape { taps: false, residual: true, project_skip: true, ..project },
             ] {
-                let plan = Plan::new([2, 14, 14], 24, &shape);
-                wgsl::check::<Params>(shape.kernel(&plan), plan.threads());
+                for half in [false, true] {
+                    let shape = Shape { half, ..shape };
+                    let plan = Plan::new([2, 14, 14], 24, &shape);
+                    wgsl::check::<Params>(shape.kernel(&plan), plan.threads());
+                }
             }
         }
     }
