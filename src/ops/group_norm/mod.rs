@@ -34,9 +34,15 @@ impl Norm {
 ///
 /// Differentiable in `x`, `gamma` and `beta`.
 pub fn group_norm_silu(x: Joined, norm: &Norm) -> Tensor<4> {
-    let has_autodiff = x.x.is_autodiff() || norm.gamma.is_autodiff();
-    let fused = if has_autodiff { None } else { wgsl::run(&x, norm, true) };
-    fused.unwrap_or_else(|| apply(x.cat(), None, norm, true))
+    fused(&x, norm, true).unwrap_or_else(|| apply(x.cat(), None, norm, true))
+}
+
+/// One kernel, where the device has one and no gradient is wanted.
+fn fused(x: &Joined, norm: &Norm, silu: bool) -> Option<Tensor<4>> {
+    match x.x.is_autodiff() || norm.gamma.is_autodiff() {
+        true => None,
+        false => wgsl::run(x, norm, silu),
+    }
 }
 
 /// `silu(norm(x + shift))`; `shift` is `[b or 1, c]`, one number for all pixels of a channel.
@@ -109,7 +115,7 @@ pub fn group_norm_silu_plain(x: Joined, norm: &Norm) -> Tensor<4> {
 
 /// Group normalisation without the activation, as attention wants it.
 pub fn group_norm(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
-    apply(x, None, norm, false)
+    fused(&x.clone().into(), norm, false).unwrap_or_else(|| apply(x, None, norm, false))
 }
 
 /// [`group_norm`] in burn's stock operations.
