@@ -14,8 +14,8 @@ use burn::tensor::{DType, Device, Shape, Tensor};
 
 use super::template::expand;
 
-/// Whether ops on tensors of `device` go to our WGSL kernels: on wgpu, unless it compiles to another
-/// language, and without autodiff, for which burn's own operations have gradients.
+/// Whether ops on tensors of `device` go to our WGSL kernels: on wgpu, unless it compiles to another language. Not with
+/// autodiff: then an op runs them on the device without it, and records its own gradient (`ops/gradient.rs`).
 pub fn runs_on(device: &Device) -> bool {
     client(device).is_some()
 }
