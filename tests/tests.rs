@@ -23,8 +23,10 @@ mod likelihood;
 mod control;
 // Networks that know classes: labels, their training, and guidance without a classifier.
 mod classes;
-// Fused operations and the network against plain ones, on both devices.
+// Fused operations against plain ones, forward and backward, on both devices.
 mod parity;
+// The network that is made of them.
+mod network;
 // The WGSL kernels against their twins.
 mod kernels;
 // Training: repeatability, resume, clipping, averages, and what happens when it blows up.
@@ -52,6 +54,7 @@ fn main() {
         control::trials(),
         classes::trials(),
         parity::trials(),
+        network::trials(),
         kernels::trials(),
         training::trials(),
         weights::trials(),

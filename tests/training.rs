@@ -358,6 +358,13 @@ fn checkpoints_that_do_not_fit_are_refused() {
         let result = Checkpoint::read(&path).unwrap().restore(&mut trainer);
         assert!(matches!(result, Err(Error::Weights { .. })), "{:?}: {result:?}", other.network);
     }
+    // From another version of the program: whole, but of other parts.
+    let whole = std::fs::read(&path).unwrap();
+    let (name, other) = (b"\"first_moment\"", b"\"first_memory\"");
+    let at = whole.windows(name.len()).position(|window| window == name).unwrap();
+    std::fs::write(&path, [&whole[..at], other, &whole[at + name.len()..]].concat()).unwrap();
+    let error = Checkpoint::read(&path).unwrap_err().to_string();
+    assert!(error.contains("another version") && error.contains("--init"), "{error}");
 }
 
 fn damaged_checkpoints_are_refused() {

@@ -89,7 +89,13 @@ impl Checkpoint {
         let tensors = SafeTensors::deserialize(&bytes).map_err(whole)?;
         let mut parts = [const { Vec::new() }; 4];
         for (name, part) in PARTS.iter().zip(&mut parts) {
-            *part = tensors.tensor(name).map_err(whole)?.data().to_vec();
+            let Ok(found) = tensors.tensor(name) else {
+                let problem = format!("is of another version of the program (it has no part `{name}`)");
+                let fix =
+                    "resume with the version that wrote it, or go on from the model beside it with --init";
+                return Err(Error::data(path, problem, fix));
+            };
+            *part = found.data().to_vec();
         }
         if *sum != checksum(state, &parts) {
             return Err(damaged("is damaged: its content does not have its checksum".into()));
