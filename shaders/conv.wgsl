@@ -5,15 +5,21 @@
 //
 // Every part but one of the two convolutions is optional.
 //
-// One thread computes a tile of rows x columns output pixels times four output channels. A
+// One thread computes a tile of rows x columns output pixels times `wide` quads of output channels. A
 // software adapter pays ten times as much for a load as for a multiply-add, so the tile is as
 // large as the registers allow and every value loaded is used as often as possible: an input pixel
-// for up to nine taps of four channels, a weight for all pixels of the tile. Nothing is staged in
+// for up to nine taps of all the channels, a weight for all pixels of the tile. Nothing is staged in
 // workgroup memory: on a software adapter a load costs more there than from a storage buffer, and
 // on a GPU the caches do that work. All loops over a tile are unrolled by the template, because an
 // array that is indexed by a variable cannot live in registers. With HALF the weights are stored in half
-// precision; all sums are in single.
+// precision; all sums are in single. With LANES a subgroup has that many, which share the loads of the weights:
+// all compute the same channels, each lane loads one tap in so many, and they hand them round.
 
+//#if LANES
+//#if BROWSER
+enable subgroups; // naga has them without this line, and refuses it
+//#end
+//#end
 //#if HALF
 enable f16;
 alias Weights = vec4<f16>;
@@ -35,8 +41,8 @@ struct Params {
     c_rskip: u32,
     shift_first: u32,  // the block's shift starts at this quad of a row of `shift`,
     shift_stride: u32, // whose rows are this many quads long; 0 where all images share one row
-    tiles: u32, // of a workgroup, and quads of output channels
-    quads: u32,
+    tiles: u32,   // of a workgroup, and how many threads share one, each with channels of its own
+    sharing: u32,
     groups: u32, // workgroups
     scale: f32,
 }
@@ -79,8 +85,12 @@ const pad = {{ k }}u / 2u;
 //#end
 @group(0) @binding({{ params }}) var<uniform> params: Params;
 
-// Four channels of the thread's pixels.
-alias Tile = array<vec4f, {{ rows }} * {{ columns }}>;
+// The thread's pixels, quad after quad of their channels.
+alias Tile = array<vec4f, {{ wide }} * {{ pixels }}>;
+
+//#if LANES
+var<private> lane: u32;
+//#end
 
 //#if TAPS
 // The input pixels under the tile and its border: where each starts, whether it lies inside the
@@ -121,26 +131,34 @@ fn skip_window(at: Offsets, channel: u32, inside: Inside) -> Window {
 // Adds one input channel under all taps, whose weights are `pitch` apart. The taps of a pixel are one
 // nested expression, since a software adapter pays for every assignment.
 fn add_taps(tile: Tile, window: Window, first: u32, pitch: u32) -> Tile {
-//#for ky k
-//#for kx k
-    let w{{ ky }}{{ kx }} = vec4f(weight[first + ({{ ky }} * {{ k }} + {{ kx }}) * pitch]);
+//#for q wide
+//#if LANES
+//#for n tap_loads
+    let mine{{ q }}_{{ n }} = vec4f(weight[first + {{ q }} + min({{ n }} * {{ lanes }} + lane, {{ taps }} - 1) * pitch]);
+//#end
+//#end
+//#for tap taps
+//#if LANES
+    let w{{ q }}_{{ tap }} = subgroupBroadcast(mine{{ q }}_{{ tap / lanes }}, {{ tap % lanes }}u);
+//#end
+//#if !LANES
+    let w{{ q }}_{{ tap }} = vec4f(weight[first + {{ q }} + {{ tap }} * pitch]);
+//#end
 //#end
 //#end
     return Tile(
+//#for q wide
 //#for r rows
 //#for p columns
-//#for ky k
-//#for kx k
-        fma(w{{ ky }}{{ kx }}, vec4f(window[(stride * {{ r }} + {{ ky }} + upsample - 1) / upsample * {{ reach_columns }} + (stride * {{ p }} + {{ kx }} + upsample - 1) / upsample]),
+//#for tap taps
+        fma(w{{ q }}_{{ tap }}, vec4f(window[(stride * {{ r }} + {{ tap / k }} + upsample - 1) / upsample * {{ reach_columns }} + (stride * {{ p }} + {{ tap % k }} + upsample - 1) / upsample]),
 //#end
-//#end
-        tile[{{ r }} * {{ columns }} + {{ p }}]
-//#for ky k
-//#for kx k
+        tile[({{ q }} * {{ rows }} + {{ r }}) * {{ columns }} + {{ p }}]
+//#for tap taps
         )
 //#end
-//#end
         ,
+//#end
 //#end
 //#end
     );
@@ -149,18 +167,29 @@ fn add_taps(tile: Tile, window: Window, first: u32, pitch: u32) -> Tile {
 
 //#if PROJECT
 // A 1x1 convolution has no neighbouring taps to share a load with, so it takes four channels a step.
-alias Pixels = Tile;
+alias Pixels = array<vec4f, {{ pixels }}>;
 
 fn add_pixels(tile: Tile, pixels: Pixels, first: u32, pitch: u32) -> Tile {
-    let w = mat4x4f(
-        vec4f(rweight[first]),
-        vec4f(rweight[first + pitch]),
-        vec4f(rweight[first + 2 * pitch]),
-        vec4f(rweight[first + 3 * pitch]),
+//#for q wide
+//#if LANES
+    let mine{{ q }} = vec4f(rweight[first + {{ q }} + lane % 4 * pitch]);
+//#end
+    let w{{ q }} = mat4x4f(
+//#for c 4
+//#if LANES
+        subgroupBroadcast(mine{{ q }}, {{ c }}u),
+//#end
+//#if !LANES
+        vec4f(rweight[first + {{ q }} + {{ c }} * pitch]),
+//#end
+//#end
     );
+//#end
     return Tile(
+//#for q wide
 //#for n pixels
-        tile[{{ n }}] + w * pixels[{{ n }}],
+        tile[{{ q }} * {{ pixels }} + {{ n }}] + w{{ q }} * pixels[{{ n }}],
+//#end
 //#end
     );
 }
@@ -189,40 +218,44 @@ fn rskip_pixels(at: u32, line: u32, pixel: u32, last: u32) -> Pixels {
 //#end
 
 //#if NORM
-var<workgroup> sums: array<f32, {{ threads }}>;
-var<workgroup> squares: array<f32, {{ threads }}>;
+var<workgroup> sums: array<f32, {{ wide }} * {{ threads }}>;
+var<workgroup> squares: array<f32, {{ wide }} * {{ threads }}>;
 
 fn silu(v: vec4f) -> vec4f {
     return v / (1.0 + exp(-v));
 }
 //#end
 
-// A workgroup takes `tiles` tiles of `quads` quads of output channels: neighbouring threads share
-// the pixels and read neighbouring weights. With NORM its tiles are one whole image.
+// A workgroup takes `tiles` tiles, each by `sharing` threads, which read neighbouring weights. With NORM its tiles are
+// one whole image.
 @compute @workgroup_size({{ threads }})
 fn main(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) thread: u32,
+//#if LANES
+    @builtin(subgroup_invocation_id) invocation: u32,
+//#end
 ) {
+//#if LANES
+    lane = invocation;
+//#end
     let group = workgroup.x + workgroup.y * workgroups.x;
     if group >= params.groups {
         return;
     }
     let pitch = (params.c_out + 3) / 4;
-    let quad_groups = pitch / params.quads;
-    let quad = group % quad_groups * params.quads + thread % params.quads;
+    let sharing = params.sharing;
+    let quad_groups = pitch / (sharing * {{ wide }});
+    let quad = (group % quad_groups * sharing + thread % sharing) * {{ wide }};
     let across = (params.width + {{ columns }} - 1) / {{ columns }};
     let down = (params.height + {{ rows }} - 1) / {{ rows }};
-    let place = group / quad_groups * params.tiles + thread / params.quads;
+    let place = group / quad_groups * params.tiles + thread / sharing;
     let column = place % across * {{ columns }};
     let row = place / across % down * {{ rows }};
-    let image = place / (across * down);
-//#if !NORM
-    if image >= params.batch {
-        return;
-    }
-//#end
+    // Threads beyond the last image do that one again and write nothing: the others may need their help.
+    let image = min(place / (across * down), params.batch - 1);
+    let within = place < params.batch * across * down;
 
     var tile: Tile;
 //#if TAPS
@@ -267,20 +300,24 @@ fn main(
 //#end
 //#end
 
-    var offset = vec4f();
+//#for q wide
+    var offset{{ q }} = vec4f();
 //#if TAPS
-    offset += bias[quad];
+    offset{{ q }} += bias[quad + {{ q }}];
 //#end
 //#if PROJECT
-    offset += rbias[quad];
+    offset{{ q }} += rbias[quad + {{ q }}];
 //#end
 //#if SHIFT
-    offset += shift[image * params.shift_stride + params.shift_first + quad];
+    offset{{ q }} += shift[image * params.shift_stride + params.shift_first + quad + {{ q }}];
+//#end
 //#end
 //#for r rows
 //#for p columns
-    let written{{ r }}_{{ p }} = row + {{ r }} < params.height && column + {{ p }} < params.width;
-    var v{{ r }}_{{ p }} = tile[{{ r }} * {{ columns }} + {{ p }}] + offset;
+    let written{{ r }}_{{ p }} = within && row + {{ r }} < params.height && column + {{ p }} < params.width;
+//#for q wide
+    var v{{ q }}_{{ r }}_{{ p }} = tile[({{ q }} * {{ rows }} + {{ r }}) * {{ columns }} + {{ p }}] + offset{{ q }};
+//#end
 //#end
 //#end
 
@@ -288,35 +325,41 @@ fn main(
     // A group is one quad of channels. The mean goes first: a nearly constant image would lose its
     // digits to E[v²] - E[v]².
     let count = f32(4 * params.height * params.width);
-    var sum = vec4f();
+//#for q wide
+    var sum{{ q }} = vec4f();
 //#for r rows
 //#for p columns
-    sum += select(vec4f(), v{{ r }}_{{ p }}, written{{ r }}_{{ p }});
+    sum{{ q }} += select(vec4f(), v{{ q }}_{{ r }}_{{ p }}, written{{ r }}_{{ p }});
 //#end
 //#end
-    sums[thread] = dot(sum, vec4f(1.0));
+    sums[thread * {{ wide }} + {{ q }}] = dot(sum{{ q }}, vec4f(1.0));
+//#end
     workgroupBarrier();
-    var mean = 0.0;
-    for (var t = thread % params.quads; t < {{ threads }}; t += params.quads) {
-        mean += sums[t] / count;
+//#for q wide
+    var mean{{ q }} = 0.0;
+    for (var t = thread % sharing; t < {{ threads }}; t += sharing) {
+        mean{{ q }} += sums[t * {{ wide }} + {{ q }}] / count;
     }
-    var square = vec4f();
+    var square{{ q }} = vec4f();
 //#for r rows
 //#for p columns
-    v{{ r }}_{{ p }} -= mean;
-    square += select(vec4f(), v{{ r }}_{{ p }} * v{{ r }}_{{ p }}, written{{ r }}_{{ p }});
+    v{{ q }}_{{ r }}_{{ p }} -= mean{{ q }};
+    square{{ q }} += select(vec4f(), v{{ q }}_{{ r }}_{{ p }} * v{{ q }}_{{ r }}_{{ p }}, written{{ r }}_{{ p }});
 //#end
 //#end
-    squares[thread] = dot(square, vec4f(1.0));
+    squares[thread * {{ wide }} + {{ q }}] = dot(square{{ q }}, vec4f(1.0));
+//#end
     workgroupBarrier();
-    var variance = 0.0;
-    for (var t = thread % params.quads; t < {{ threads }}; t += params.quads) {
-        variance += squares[t] / count;
+//#for q wide
+    var variance{{ q }} = 0.0;
+    for (var t = thread % sharing; t < {{ threads }}; t += sharing) {
+        variance{{ q }} += squares[t * {{ wide }} + {{ q }}] / count;
     }
-    let slope = gamma[quad] * inverseSqrt(variance + 1e-6);
+    let slope{{ q }} = gamma[quad + {{ q }}] * inverseSqrt(variance{{ q }} + 1e-6);
 //#for r rows
 //#for p columns
-    v{{ r }}_{{ p }} = silu(fma(v{{ r }}_{{ p }}, slope, beta[quad]));
+    v{{ q }}_{{ r }}_{{ p }} = silu(fma(v{{ q }}_{{ r }}_{{ p }}, slope{{ q }}, beta[quad + {{ q }}]));
+//#end
 //#end
 //#end
 //#end
@@ -324,20 +367,22 @@ fn main(
 //#for r rows
 //#for p columns
     if written{{ r }}_{{ p }} {
-        let at = (origin + {{ r }} * params.width + {{ p }}) * pitch + quad;
+        let pixel = origin + {{ r }} * params.width + {{ p }};
+//#for q wide
 //#if RESIDUAL
-        v{{ r }}_{{ p }} += residual[at];
+        v{{ q }}_{{ r }}_{{ p }} += residual[pixel * pitch + quad + {{ q }}];
 //#end
 //#if SCALE
-        v{{ r }}_{{ p }} *= params.scale;
+        v{{ q }}_{{ r }}_{{ p }} *= params.scale;
 //#end
 //#if ODD
-        for (var c = 0u; c < min(4u, params.c_out - 4 * quad); c++) {
-            out[(origin + {{ r }} * params.width + {{ p }}) * params.c_out + 4 * quad + c] = v{{ r }}_{{ p }}[c];
+        for (var c = 0u; c < min(4u, params.c_out - 4 * (quad + {{ q }})); c++) {
+            out[pixel * params.c_out + 4 * (quad + {{ q }}) + c] = v{{ q }}_{{ r }}_{{ p }}[c];
         }
 //#end
 //#if !ODD
-        out[at] = v{{ r }}_{{ p }};
+        out[pixel * pitch + quad + {{ q }}] = v{{ q }}_{{ r }}_{{ p }};
+//#end
 //#end
     }
 //#end

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use libtest_mimic::Trial;
 use pollster::block_on;
 use scorefield::analytic::GaussianMixture;
+use scorefield::device::{self, DeviceChoice};
 use scorefield::model::{DataRange, Preconditioned, Preconditioning, ScoreModel};
 use scorefield::network::layers::Init;
 use scorefield::network::{UNet, UNetConfig};
@@ -47,7 +48,7 @@ pub fn gpu_trial(module: &str, name: &str, test: fn()) -> Trial {
 pub fn gpu_or_reason() -> &'static Result<Device, String> {
     static GPU: OnceLock<Result<Device, String>> = OnceLock::new();
     GPU.get_or_init(|| {
-        let device = Device::wgpu_options().init().map_err(|e| e.to_string())?;
+        let device = block_on(device::open(DeviceChoice::Gpu)).map_err(|e| e.to_string())?.device;
         match takes_wgsl(&device) {
             true => Ok(device),
             false => Err(format!("{device:?} does not take WGSL")),

@@ -14,6 +14,7 @@ mod group_norm;
 mod joined;
 mod langevin;
 pub mod noise;
+mod subgroups;
 mod template;
 mod time;
 mod wgsl;
@@ -30,6 +31,7 @@ pub use group_norm::{
 };
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
+pub use subgroups::{use_subgroups, without_subgroups};
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use wgsl::{launches, reads_half, runs_on as takes_wgsl};
 

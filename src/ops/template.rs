@@ -1,6 +1,6 @@
 //! The text of a kernel: `shaders/*.wgsl` are templates.
 //!
-//! `{{ name }}` becomes a value. The lines between `//#if NAME` (or `//#if !NAME`) and `//#end` stay only
+//! `{{ name }}` becomes a value, `{{ a / b }}` and `{{ a % b }}` what that makes of two. The lines between `//#if NAME` (or `//#if !NAME`) and `//#end` stay only
 //! where `NAME` is switched on (off). Those between `//#for i n` and `//#end` are repeated for `i` = 0 to
 //! `n - 1`, `n` a number or a value's name: loops over registers must be unrolled in the text, because an array that is
 //! indexed by a variable does not stay in registers. Blocks nest.
@@ -57,7 +57,12 @@ impl<'a> Program<'a> {
         while let Some((before, (name, after))) =
             line.split_once("{{").and_then(|(before, rest)| Some((before, rest.split_once("}}")?)))
         {
-            let value = self.value(name.trim());
+            let words: Vec<&str> = name.split_whitespace().collect();
+            let value = match words[..] {
+                [a, "/", b] => self.value(a) / self.value(b),
+                [a, "%", b] => self.value(a) % self.value(b),
+                _ => self.value(name.trim()),
+            };
             self.text += &format!("{before}{value}");
             line = after;
         }

@@ -215,11 +215,11 @@ impl KernelSource for Kernel {
     }
 }
 
-/// Asserts that `kernel` is valid WGSL for a device without optional features (but half precision, where the kernel is
-/// for that), with at most the eight storage buffers that every one has, and that its uniform is `P`. Needs no GPU.
+/// Asserts that `kernel` is valid WGSL for a device without optional features (but half precision and subgroups, where
+/// the kernel is for those), with at most the eight storage buffers that every one has, and that its uniform is `P`. Needs no GPU.
 #[cfg(test)]
 pub fn check<P: Params>(kernel: Kernel, threads: usize) {
-    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 
     // Every binding that the template names, in its order.
     let mut kernel = kernel.value("threads", threads);
@@ -229,9 +229,12 @@ pub fn check<P: Params>(kernel: Kernel, threads: usize) {
     let source = kernel.wgsl();
     let module =
         naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
-    let half = kernel.switches.contains(&"HALF");
-    let features = if half { Capabilities::SHADER_FLOAT16 } else { Capabilities::empty() };
-    let valid = Validator::new(ValidationFlags::all(), features).validate(&module);
+    let mut features = Capabilities::empty();
+    features.set(Capabilities::SHADER_FLOAT16, kernel.switches.contains(&"HALF"));
+    features.set(Capabilities::SUBGROUP, kernel.switches.contains(&"LANES"));
+    let mut validator = Validator::new(ValidationFlags::all(), features);
+    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+    let valid = validator.validate(&module);
     valid.unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
     assert_eq!(module.entry_points[0].workgroup_size, [threads as u32, 1, 1]);
     let buffers =

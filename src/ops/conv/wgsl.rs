@@ -5,6 +5,7 @@ use burn::tensor::{DType, Tensor};
 use super::{Filter, Pass, Then};
 use crate::ops::Joined;
 use crate::ops::group_norm::group_norm_silu;
+use crate::ops::subgroups;
 use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
 
 params! {
@@ -22,7 +23,7 @@ params! {
         shift_first: u32,
         shift_stride: u32,
         tiles: u32,
-        quads: u32,
+        sharing: u32,
         groups: u32,
         scale: f32,
     }
@@ -32,44 +33,56 @@ params! {
 const THREADS: usize = 64;
 const FEW_THREADS: usize = 16;
 
+/// Pixels of a thread whose subgroup shares the loads of weights.
+const SHARED_TILE: [usize; 2] = [4, 4];
+
 /// Tiles of the largest image whose normalisation is part of the convolution. Larger ones have work enough
 /// to fill a dispatch of their own, and sums over a large workgroup cost more than that.
 const MOST_TILES: usize = 8;
 
-/// How the work is cut: a thread computes `tile` pixels (rows, columns) of four channels, a workgroup
-/// `tiles` of them for `quads` quads of output channels.
+/// How the work is cut: a thread computes `tile` pixels (rows, columns) of `wide` quads of output channels, a
+/// workgroup `tiles` of them, each by `sharing` threads.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     tile: [usize; 2],
+    wide: usize,
     tiles: usize,
-    quads: usize,
+    sharing: usize,
     groups: usize,
+    /// Lanes of a subgroup that share the loads of weights.
+    lanes: Option<usize>,
 }
 
 impl Plan {
-    fn new([batch, height, width]: [usize; 3], c_out: usize, shape: &Shape) -> Self {
-        let all_quads = c_out.div_ceil(4);
-        // A tile as large as the registers allow, unless that leaves cores idle.
-        let wide = tiles_of([4, 8], [height, width]);
-        let tile = match shape {
-            Shape { taps: false, .. } => [2, 4],
-            Shape { norm: true, .. } => [4, 8],
-            Shape { stride: 2, .. } => [4, 4],
-            _ if batch * wide * all_quads < 64 => [4, 4],
-            _ => [4, 8],
+    fn new([batch, height, width]: [usize; 3], c_out: usize, shape: &Shape, lanes: Option<usize>) -> Self {
+        let quads = c_out.div_ceil(4);
+        let (tile, wide) = match (lanes, shape) {
+            // Eight channels for each input pixel loaded, since the weights cost little.
+            (Some(_), _) => (SHARED_TILE, if quads.is_multiple_of(2) { 2 } else { 1 }),
+            // A tile as large as the registers allow, unless that leaves cores idle.
+            (_, Shape { taps: false, .. }) => ([2, 4], 1),
+            (_, Shape { norm: true, .. }) => ([4, 8], 1),
+            (_, Shape { stride: 2, .. }) => ([4, 4], 1),
+            _ if batch * tiles_of([4, 8], [height, width]) * quads < 64 => ([4, 4], 1),
+            _ => ([4, 8], 1),
         };
         let per_image = tiles_of(tile, [height, width]);
-        let threads = if batch * per_image * all_quads < 128 { FEW_THREADS } else { THREADS };
-        // For the sums over an image the tiles of a workgroup are those of one image.
-        let most = if shape.norm { THREADS / per_image } else { FEW_THREADS };
-        let divides = |d: &usize| all_quads.is_multiple_of(*d);
-        let quads = (1..=most.clamp(1, all_quads)).rev().find(divides).unwrap_or(1);
-        let tiles = if shape.norm { per_image } else { threads / quads };
-        Self { tile, tiles, quads, groups: (batch * per_image).div_ceil(tiles) * (all_quads / quads) }
+        let threads = if batch * per_image * quads < 128 { FEW_THREADS } else { THREADS };
+        let most = match (lanes, shape.norm) {
+            (Some(_), _) => 1,
+            // For the sums over an image the tiles of a workgroup are those of one image.
+            (_, true) => THREADS / per_image,
+            _ => FEW_THREADS,
+        };
+        let divides = |n: &usize| quads.is_multiple_of(*n);
+        let sharing = (1..=most.clamp(1, quads)).rev().find(divides).unwrap_or(1);
+        let tiles = if shape.norm { per_image } else { lanes.unwrap_or(threads / sharing) };
+        let groups = (batch * per_image).div_ceil(tiles) * (quads / (sharing * wide));
+        Self { tile, wide, tiles, sharing, groups, lanes }
     }
 
     fn threads(&self) -> usize {
-        self.tiles * self.quads
+        self.tiles * self.sharing
     }
 }
 
@@ -103,8 +116,13 @@ impl Shape {
         // Input pixels under a tile and its border.
         let reach = |n: usize| (stride * (n - 1) + kernel + upsample - 2) / upsample + 1;
         let [rows, columns] = plan.tile;
+        let lanes = plan.lanes.unwrap_or(1);
         shader!("conv")
             .value("k", kernel)
+            .value("taps", kernel * kernel)
+            .value("lanes", lanes)
+            .value("tap_loads", (kernel * kernel).div_ceil(lanes))
+            .value("wide", plan.wide)
             .value("stride", stride)
             .value("upsample", upsample)
             .value("rows", rows)
@@ -113,6 +131,8 @@ impl Shape {
             .value("reach_rows", reach(rows))
             .value("reach_columns", reach(columns))
             .value("reach", reach(rows) * reach(columns))
+            .switch("LANES", plan.lanes.is_some())
+            .switch("BROWSER", cfg!(target_family = "wasm"))
             .switch("TAPS", self.taps)
             .switch("SKIP", self.skip)
             .switch("PROJECT", self.project)
@@ -147,6 +167,8 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         return None;
     }
 
+    let shared_tiles = tiles_of(SHARED_TILE, [height, width]);
+    let lanes = subgroups::lanes().filter(|&lanes| batch * shared_tiles >= lanes);
     let projects = matches!(then, Then::Add { projection: Some(_), .. });
     let taps = projects || filter.kernel > 1 || filter.stride > 1 || *upsample || !in_quads(x);
     let mut shape = Shape {
@@ -168,7 +190,9 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         Then::Add { projection, .. } => (shape.residual, shape.scale) = (projection.is_none(), true),
     }
     if let Then::ShiftNormSilu { norm, .. } = then {
-        shape.norm = 4 * norm.groups == c_out && tiles_of([4, 8], [height, width]) <= MOST_TILES;
+        shape.norm = 4 * norm.groups == c_out
+            && tiles_of([4, 8], [height, width]) <= MOST_TILES
+            && lanes.is_none_or(|lanes| shared_tiles.is_multiple_of(lanes));
     }
     let [c_x, c_skip] = if taps { x.channels() } else { [0, 0] };
     (shape.skip, shape.project) = (c_skip > 0, projects || !taps);
@@ -184,7 +208,7 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         return None; // nine buffers, one more than every device has
     }
 
-    let plan = Plan::new([batch, height, width], c_out, &shape);
+    let plan = Plan::new([batch, height, width], c_out, &shape, lanes);
     let mut params = Params {
         batch: batch as u32,
         height: height as u32,
@@ -199,7 +223,7 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         shift_first: 0,
         shift_stride: 0,
         tiles: plan.tiles as u32,
-        quads: plan.quads as u32,
+        sharing: plan.sharing as u32,
         groups: plan.groups as u32,
         scale: 1.0,
     };
@@ -277,9 +301,11 @@ mod tests {
                 Shape { taps: false, residual: true, project_skip: true, ..project },
             ] {
                 for half in [false, true] {
-                    let shape = Shape { half, ..shape };
-                    let plan = Plan::new([2, 14, 14], 24, &shape);
-                    wgsl::check::<Params>(shape.kernel(&plan), plan.threads());
+                    for lanes in [None, Some(4), Some(8)] {
+                        let shape = Shape { half, ..shape };
+                        let plan = Plan::new([2, 16, 16], 24, &shape, lanes);
+                        wgsl::check::<Params>(shape.kernel(&plan), plan.threads());
+                    }
                 }
             }
         }
@@ -291,16 +317,21 @@ mod tests {
             for size in [[1, 1], [7, 7], [14, 14], [32, 32], [33, 70]] {
                 for c_out in [1, 4, 12, 20, 32, 64, 96, 1024] {
                     for (taps, norm) in [(true, false), (true, true), (false, false)] {
-                        let [height, width] = size;
-                        let norm = norm && tiles_of([4, 8], size) <= MOST_TILES;
-                        let shape = Shape { taps, norm, ..Shape::default() };
-                        let plan = Plan::new([batch, height, width], c_out, &shape);
-                        let tiles = batch * tiles_of(plan.tile, size);
-                        let quads = c_out.div_ceil(4);
-                        assert!(plan.groups * plan.threads() >= tiles * quads, "{plan:?}");
-                        assert_eq!(plan.groups % (quads / plan.quads), 0);
-                        assert!((1..=THREADS).contains(&plan.threads()), "{plan:?}");
-                        assert!(!norm || plan.tiles * batch == tiles);
+                        for lanes in [None, Some(4), Some(8)] {
+                            let [height, width] = size;
+                            let fits = lanes.is_none_or(|n| tiles_of(SHARED_TILE, size).is_multiple_of(n));
+                            let norm = norm && fits && tiles_of([4, 8], size) <= MOST_TILES;
+                            let shape = Shape { taps, norm, ..Shape::default() };
+                            let plan = Plan::new([batch, height, width], c_out, &shape, lanes);
+                            let tiles = batch * tiles_of(plan.tile, size);
+                            let threads = plan.groups * plan.threads();
+                            let quads = c_out.div_ceil(4);
+                            assert!(threads * plan.wide >= tiles * quads, "{plan:?}");
+                            assert_eq!(plan.groups % (quads / (plan.sharing * plan.wide)), 0);
+                            assert!((1..=THREADS).contains(&plan.threads()), "{plan:?}");
+                            assert!(lanes.is_none_or(|n| plan.threads().is_multiple_of(n)), "{plan:?}");
+                            assert!(!norm || plan.tiles * batch == tiles);
+                        }
                     }
                 }
             }
