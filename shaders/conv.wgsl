@@ -12,14 +12,8 @@
 // workgroup memory: on a software adapter a load costs more there than from a storage buffer, and
 // on a GPU the caches do that work. All loops over a tile are unrolled by the template, because an
 // array that is indexed by a variable cannot live in registers. With HALF the weights are stored in half
-// precision; all sums are in single. With LANES a subgroup has that many, which share the loads of the weights:
-// all compute the same channels, each lane loads one tap in so many, and they hand them round.
-
-//#if LANES
-//#if BROWSER
-enable subgroups; // naga has them without this line, and refuses it
-//#end
-//#end
+// precision; all sums are in single. With SUBGROUP a workgroup is a subgroup of `lanes` threads that compute the same
+// channels: each loads a part of the weights, and they hand them round.
 //#if HALF
 enable f16;
 alias Weights = vec4<f16>;
@@ -88,7 +82,7 @@ const pad = {{ k }}u / 2u;
 // The thread's pixels, quad after quad of their channels.
 alias Tile = array<vec4f, {{ wide }} * {{ pixels }}>;
 
-//#if LANES
+//#if SUBGROUP
 var<private> lane: u32;
 //#end
 
@@ -132,16 +126,16 @@ fn skip_window(at: Offsets, channel: u32, inside: Inside) -> Window {
 // nested expression, since a software adapter pays for every assignment.
 fn add_taps(tile: Tile, window: Window, first: u32, pitch: u32) -> Tile {
 //#for q wide
-//#if LANES
+//#if SUBGROUP
 //#for n tap_loads
     let mine{{ q }}_{{ n }} = vec4f(weight[first + {{ q }} + min({{ n }} * {{ lanes }} + lane, {{ taps }} - 1) * pitch]);
 //#end
 //#end
 //#for tap taps
-//#if LANES
+//#if SUBGROUP
     let w{{ q }}_{{ tap }} = subgroupBroadcast(mine{{ q }}_{{ tap / lanes }}, {{ tap % lanes }}u);
 //#end
-//#if !LANES
+//#if !SUBGROUP
     let w{{ q }}_{{ tap }} = vec4f(weight[first + {{ q }} + {{ tap }} * pitch]);
 //#end
 //#end
@@ -171,15 +165,15 @@ alias Pixels = array<vec4f, {{ pixels }}>;
 
 fn add_pixels(tile: Tile, pixels: Pixels, first: u32, pitch: u32) -> Tile {
 //#for q wide
-//#if LANES
+//#if SUBGROUP
     let mine{{ q }} = vec4f(rweight[first + {{ q }} + lane % 4 * pitch]);
 //#end
     let w{{ q }} = mat4x4f(
 //#for c 4
-//#if LANES
+//#if SUBGROUP
         subgroupBroadcast(mine{{ q }}, {{ c }}u),
 //#end
-//#if !LANES
+//#if !SUBGROUP
         vec4f(rweight[first + {{ q }} + {{ c }} * pitch]),
 //#end
 //#end
@@ -218,8 +212,8 @@ fn rskip_pixels(at: u32, line: u32, pixel: u32, last: u32) -> Pixels {
 //#end
 
 //#if NORM
-var<workgroup> sums: array<f32, {{ wide }} * {{ threads }}>;
-var<workgroup> squares: array<f32, {{ wide }} * {{ threads }}>;
+var<workgroup> sums: array<f32, {{ threads }}>;
+var<workgroup> squares: array<f32, {{ threads }}>;
 
 fn silu(v: vec4f) -> vec4f {
     return v / (1.0 + exp(-v));
@@ -233,11 +227,11 @@ fn main(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) thread: u32,
-//#if LANES
+//#if SUBGROUP
     @builtin(subgroup_invocation_id) invocation: u32,
 //#end
 ) {
-//#if LANES
+//#if SUBGROUP
     lane = invocation;
 //#end
     let group = workgroup.x + workgroup.y * workgroups.x;
@@ -322,44 +316,38 @@ fn main(
 //#end
 
 //#if NORM
-    // A group is one quad of channels. The mean goes first: a nearly constant image would lose its
-    // digits to E[v²] - E[v]².
+    // A group is one quad of channels, the thread's only one. The mean goes first: a nearly constant image would
+    // lose its digits to E[v²] - E[v]².
     let count = f32(4 * params.height * params.width);
-//#for q wide
-    var sum{{ q }} = vec4f();
+    var sum = vec4f();
 //#for r rows
 //#for p columns
-    sum{{ q }} += select(vec4f(), v{{ q }}_{{ r }}_{{ p }}, written{{ r }}_{{ p }});
+    sum += select(vec4f(), v0_{{ r }}_{{ p }}, written{{ r }}_{{ p }});
 //#end
 //#end
-    sums[thread * {{ wide }} + {{ q }}] = dot(sum{{ q }}, vec4f(1.0));
-//#end
+    sums[thread] = dot(sum, vec4f(1.0));
     workgroupBarrier();
-//#for q wide
-    var mean{{ q }} = 0.0;
+    var mean = 0.0;
     for (var t = thread % sharing; t < {{ threads }}; t += sharing) {
-        mean{{ q }} += sums[t * {{ wide }} + {{ q }}] / count;
+        mean += sums[t] / count;
     }
-    var square{{ q }} = vec4f();
+    var square = vec4f();
 //#for r rows
 //#for p columns
-    v{{ q }}_{{ r }}_{{ p }} -= mean{{ q }};
-    square{{ q }} += select(vec4f(), v{{ q }}_{{ r }}_{{ p }} * v{{ q }}_{{ r }}_{{ p }}, written{{ r }}_{{ p }});
+    v0_{{ r }}_{{ p }} -= mean;
+    square += select(vec4f(), v0_{{ r }}_{{ p }} * v0_{{ r }}_{{ p }}, written{{ r }}_{{ p }});
 //#end
 //#end
-    squares[thread * {{ wide }} + {{ q }}] = dot(square{{ q }}, vec4f(1.0));
-//#end
+    squares[thread] = dot(square, vec4f(1.0));
     workgroupBarrier();
-//#for q wide
-    var variance{{ q }} = 0.0;
+    var variance = 0.0;
     for (var t = thread % sharing; t < {{ threads }}; t += sharing) {
-        variance{{ q }} += squares[t * {{ wide }} + {{ q }}] / count;
+        variance += squares[t] / count;
     }
-    let slope{{ q }} = gamma[quad + {{ q }}] * inverseSqrt(variance{{ q }} + 1e-6);
+    let slope = gamma[quad] * inverseSqrt(variance + 1e-6);
 //#for r rows
 //#for p columns
-    v{{ q }}_{{ r }}_{{ p }} = silu(fma(v{{ q }}_{{ r }}_{{ p }}, slope{{ q }}, beta[quad + {{ q }}]));
-//#end
+    v0_{{ r }}_{{ p }} = silu(fma(v0_{{ r }}_{{ p }}, slope, beta[quad]));
 //#end
 //#end
 //#end

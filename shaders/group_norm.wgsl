@@ -5,7 +5,7 @@
 // t, t + threads, ... So memory is read once, and yet the mean is known before the squares are
 // summed: a nearly constant image would lose its digits to E[x²] - E[x]². Each thread adds up all
 // partial sums itself: a software adapter pays for every barrier as for a hundred loads, which also
-// is why the workgroups are small.
+// is why the workgroups are small. With SUBGROUP a workgroup is one subgroup, and needs no barrier.
 
 struct Params {
     pixels: u32, // of one image
@@ -42,8 +42,25 @@ fn activation(h: Value) -> Value {
 }
 
 const threads = {{ threads }}u;
-var<workgroup> sums: array<f32, threads>;
-var<workgroup> squares: array<f32, threads>;
+
+//#if SUBGROUP
+fn total(part: f32, round: u32, thread: u32) -> f32 {
+    return subgroupAdd(part);
+}
+//#end
+//#if !SUBGROUP
+var<workgroup> parts: array<f32, 2 * threads>; // [round][thread]
+
+fn total(part: f32, round: u32, thread: u32) -> f32 {
+    parts[round * threads + thread] = part;
+    workgroupBarrier();
+    var sum = 0.0;
+    for (var t = 0u; t < threads; t++) {
+        sum += parts[round * threads + t];
+    }
+    return sum;
+}
+//#end
 
 fn load(pixel: u32, channel: u32) -> Value {
 //#if SKIP
@@ -69,12 +86,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     sum += select(Value(), v{{ n }}_{{ c }}, inside{{ n }});
 //#end
 //#end
-    sums[thread] = add_up(sum);
-    workgroupBarrier();
-    var mean = 0.0;
-    for (var t = 0u; t < threads; t++) {
-        mean += sums[t] / size;
-    }
+    let mean = total(add_up(sum) / size, 0, thread);
 
     sum = Value();
 //#for n held
@@ -83,13 +95,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     sum += select(Value(), d{{ n }}_{{ c }} * d{{ n }}_{{ c }}, inside{{ n }});
 //#end
 //#end
-    squares[thread] = add_up(sum);
-    workgroupBarrier();
-    var variance = 0.0;
-    for (var t = 0u; t < threads; t++) {
-        variance += squares[t] / size;
-    }
-    let inverse_std = inverseSqrt(variance + 1e-6);
+    let inverse_std = inverseSqrt(total(add_up(sum) / size, 1, thread) + 1e-6);
 
 //#for c width
     let slope{{ c }} = gamma[first_channel + {{ c }}] * inverse_std;

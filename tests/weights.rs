@@ -10,7 +10,7 @@ use scorefield::Error;
 use scorefield::model::{DataRange, Denoiser, Preconditioned, Preconditioning};
 use scorefield::network::layers::Init;
 use scorefield::network::{Classifier, ClassifierConfig, UNetConfig};
-use scorefield::ops::reads_half;
+use scorefield::ops::{reads_half, without_subgroups};
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VeSde, VpSde};
 use scorefield::weights::{Architecture, FORMAT, ModelCard, ModelFile, Precision, Training, to_bytes};
@@ -69,10 +69,12 @@ fn half_precision_on_the_gpu_changes_nothing() {
     let rounded = parse(&half).fill(network()).unwrap();
     let single = to_bytes(&rounded, &card(&config), Precision::F32).unwrap();
     let x = tensor(&Noise::new(4).normal(0, 2, 64), [2, 1, 8, 8], &gpu());
-    let [half, single] = [half, single]
-        .map(|bytes| values(parse(&bytes).score_model(&gpu()).unwrap().denoised(x.clone(), &[0.3, 0.7])));
-    assert!(half.iter().all(|v| v.is_finite()) && half.iter().any(|v| v.abs() > 1e-3));
-    assert_eq!(half, single);
+    let images = |bytes| values(parse(bytes).score_model(&gpu()).unwrap().denoised(x.clone(), &[0.3, 0.7]));
+    let both = || [&half, &single].map(|bytes| images(bytes));
+    for [half, single] in [both(), without_subgroups(both)] {
+        assert!(half.iter().all(|v| v.is_finite()) && half.iter().any(|v| v.abs() > 1e-3));
+        assert_eq!(half, single);
+    }
     figure(format_args!("the GPU reads weights in half precision: {}", reads_half(&gpu())));
 }
 

@@ -3,6 +3,8 @@
 //! Kernels that use them are written for one size, a value of their template, so an adapter has to promise one. And
 //! only for sizes of a processor's SIMD registers, as software adapters have: there a load is a loop over the lanes,
 //! and handing a value round is one instruction. A graphics card reads one address for all lanes at once.
+//!
+//! Browsers have none for us: wgpu does not ask for theirs.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};

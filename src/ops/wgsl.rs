@@ -231,7 +231,7 @@ pub fn check<P: Params>(kernel: Kernel, threads: usize) {
         naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)));
     let mut features = Capabilities::empty();
     features.set(Capabilities::SHADER_FLOAT16, kernel.switches.contains(&"HALF"));
-    features.set(Capabilities::SUBGROUP, kernel.switches.contains(&"LANES"));
+    features.set(Capabilities::SUBGROUP, kernel.switches.contains(&"SUBGROUP"));
     let mut validator = Validator::new(ValidationFlags::all(), features);
     validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
     let valid = validator.validate(&module);

@@ -71,12 +71,16 @@ impl Plan {
         let most = match (lanes, shape.norm) {
             (Some(_), _) => 1,
             // For the sums over an image the tiles of a workgroup are those of one image.
-            (_, true) => THREADS / per_image,
-            _ => FEW_THREADS,
+            (None, true) => THREADS / per_image,
+            (None, false) => FEW_THREADS,
         };
         let divides = |n: &usize| quads.is_multiple_of(*n);
         let sharing = (1..=most.clamp(1, quads)).rev().find(divides).unwrap_or(1);
-        let tiles = if shape.norm { per_image } else { lanes.unwrap_or(threads / sharing) };
+        let tiles = match (lanes, shape.norm) {
+            (Some(lanes), _) => lanes,
+            (None, true) => per_image,
+            (None, false) => threads / sharing,
+        };
         let groups = (batch * per_image).div_ceil(tiles) * (quads / (sharing * wide));
         Self { tile, wide, tiles, sharing, groups, lanes }
     }
@@ -131,8 +135,7 @@ impl Shape {
             .value("reach_rows", reach(rows))
             .value("reach_columns", reach(columns))
             .value("reach", reach(rows) * reach(columns))
-            .switch("LANES", plan.lanes.is_some())
-            .switch("BROWSER", cfg!(target_family = "wasm"))
+            .switch("SUBGROUP", plan.lanes.is_some())
             .switch("TAPS", self.taps)
             .switch("SKIP", self.skip)
             .switch("PROJECT", self.project)
@@ -167,8 +170,7 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         return None;
     }
 
-    let shared_tiles = tiles_of(SHARED_TILE, [height, width]);
-    let lanes = subgroups::lanes().filter(|&lanes| batch * shared_tiles >= lanes);
+    let lanes = subgroups::lanes().filter(|n| batch * tiles_of(SHARED_TILE, [height, width]) >= *n);
     let projects = matches!(then, Then::Add { projection: Some(_), .. });
     let taps = projects || filter.kernel > 1 || filter.stride > 1 || *upsample || !in_quads(x);
     let mut shape = Shape {
@@ -190,9 +192,8 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         Then::Add { projection, .. } => (shape.residual, shape.scale) = (projection.is_none(), true),
     }
     if let Then::ShiftNormSilu { norm, .. } = then {
-        shape.norm = 4 * norm.groups == c_out
-            && tiles_of([4, 8], [height, width]) <= MOST_TILES
-            && lanes.is_none_or(|lanes| shared_tiles.is_multiple_of(lanes));
+        shape.norm =
+            4 * norm.groups == c_out && tiles_of([4, 8], [height, width]) <= MOST_TILES && lanes.is_none();
     }
     let [c_x, c_skip] = if taps { x.channels() } else { [0, 0] };
     (shape.skip, shape.project) = (c_skip > 0, projects || !taps);
@@ -301,7 +302,7 @@ mod tests {
                 Shape { taps: false, residual: true, project_skip: true, ..project },
             ] {
                 for half in [false, true] {
-                    for lanes in [None, Some(4), Some(8)] {
+                    for lanes in [None, Some(4), Some(8)].into_iter().filter(|n| n.is_none() || !shape.norm) {
                         let shape = Shape { half, ..shape };
                         let plan = Plan::new([2, 16, 16], 24, &shape, lanes);
                         wgsl::check::<Params>(shape.kernel(&plan), plan.threads());
@@ -319,8 +320,7 @@ mod tests {
                     for (taps, norm) in [(true, false), (true, true), (false, false)] {
                         for lanes in [None, Some(4), Some(8)] {
                             let [height, width] = size;
-                            let fits = lanes.is_none_or(|n| tiles_of(SHARED_TILE, size).is_multiple_of(n));
-                            let norm = norm && fits && tiles_of([4, 8], size) <= MOST_TILES;
+                            let norm = norm && lanes.is_none() && tiles_of([4, 8], size) <= MOST_TILES;
                             let shape = Shape { taps, norm, ..Shape::default() };
                             let plan = Plan::new([batch, height, width], c_out, &shape, lanes);
                             let tiles = batch * tiles_of(plan.tile, size);
@@ -329,7 +329,7 @@ mod tests {
                             assert!(threads * plan.wide >= tiles * quads, "{plan:?}");
                             assert_eq!(plan.groups % (quads / (plan.sharing * plan.wide)), 0);
                             assert!((1..=THREADS).contains(&plan.threads()), "{plan:?}");
-                            assert!(lanes.is_none_or(|n| plan.threads().is_multiple_of(n)), "{plan:?}");
+                            assert!(lanes.is_none_or(|n| plan.threads() == n), "{plan:?}");
                             assert!(!norm || plan.tiles * batch == tiles);
                         }
                     }

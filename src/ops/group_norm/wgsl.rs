@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use super::Norm;
 use crate::ops::Joined;
+use crate::ops::subgroups;
 use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
 
 params! {
@@ -19,6 +20,8 @@ params! {
 /// Values that a thread holds in registers: so many if threads are left, and at most.
 const HELD: usize = 32;
 const MOST_HELD: usize = 128;
+/// At most so many by a lane of a subgroup that has no help: more work each, but no barriers.
+const HELD_BY_LANE: usize = 64;
 
 /// How a group is read: `width` values of `lanes` channels, by `threads` threads.
 #[derive(Debug, Clone, Copy)]
@@ -27,18 +30,23 @@ struct Plan {
     width: usize,
     threads: usize,
     held: usize,
+    /// Whether the threads are a subgroup.
+    subgroup: bool,
 }
 
 impl Plan {
     /// `None` for images too large for the registers of a workgroup.
-    fn new(pixels: usize, [c_x, c_skip]: [usize; 2], groups: usize) -> Option<Self> {
+    fn new(pixels: usize, [c_x, c_skip]: [usize; 2], groups: usize, subgroup: Option<usize>) -> Option<Self> {
         let channels = (c_x + c_skip) / groups;
         let quads = channels.is_multiple_of(4) && c_x.is_multiple_of(4);
         let lanes = if quads { 4 } else { 1 };
         let width = channels / lanes;
         let held = |threads: usize| pixels.div_ceil(threads) * width;
-        let threads = [16, 32, 64, 128].into_iter().find(|&threads| held(threads) <= HELD).unwrap_or(256);
-        (held(threads) <= MOST_HELD).then(|| Self { lanes, width, threads, held: pixels.div_ceil(threads) })
+        let subgroup = subgroup.filter(|&threads| held(threads) <= HELD_BY_LANE);
+        let enough = [16, 32, 64, 128].into_iter().find(|&threads| held(threads) <= HELD).unwrap_or(256);
+        let threads = subgroup.unwrap_or(enough);
+        let held = (held(threads) <= MOST_HELD).then(|| pixels.div_ceil(threads))?;
+        Some(Self { lanes, width, threads, held, subgroup: subgroup.is_some() })
     }
 
     fn kernel(&self, skip: bool, silu: bool) -> Kernel {
@@ -46,6 +54,7 @@ impl Plan {
             .value("lanes", self.lanes)
             .value("width", self.width)
             .value("held", self.held)
+            .switch("SUBGROUP", self.subgroup)
             .switch("SKIP", skip)
             .switch("SILU", silu)
             .switch("SCALAR", self.lanes == 1)
@@ -58,7 +67,7 @@ pub fn run(x: &Joined, norm: &Norm, silu: bool) -> Option<Tensor<4>> {
     let device = norm.gamma.device();
     let [batch, height, width, _] = x.x.dims();
     let [c_x, c_skip] = x.channels();
-    let plan = Plan::new(height * width, [c_x, c_skip], norm.groups)?;
+    let plan = Plan::new(height * width, [c_x, c_skip], norm.groups, subgroups::lanes())?;
     let mut launch = Launch::new(&device, plan.kernel(x.skip.is_some(), silu), plan.threads)?;
     launch = launch.input("x", x.x.clone());
     if let Some(skip) = &x.skip {
@@ -147,8 +156,8 @@ mod tests {
         for (pixels, channels, groups) in
             [(1, [1, 0], 1), (49, [64, 32], 24), (1024, [12, 0], 2), (961, [6, 6], 2)]
         {
-            for silu in [false, true] {
-                let plan = Plan::new(pixels, channels, groups).expect("a plan");
+            for (silu, subgroup) in [(false, None), (true, None), (true, Some(4)), (false, Some(8))] {
+                let plan = Plan::new(pixels, channels, groups, subgroup).expect("a plan");
                 wgsl::check::<Params>(plan.kernel(channels[1] > 0, silu), plan.threads);
             }
         }
