@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, activation::silu};
 
 use super::conv;
-use super::wgsl::{self, Launch, params, shader};
+use super::wgsl::{self, Kernel, Launch, params, shader};
 
 /// Weights `[inputs, outputs]` and bias `[outputs]` of a dense layer.
 pub type Dense = (Tensor<2>, Tensor<1>);
@@ -39,35 +39,44 @@ pub fn linear(x: Tensor<2>, (weight, bias): Dense) -> Tensor<2> {
 
 params! {
     struct Params {
+        rows: u32,
         inputs: u32,
         outputs: u32,
     }
 }
 
+const THREADS: usize = 64;
 const MOST_THREADS: usize = 256;
-/// Workgroups of a row, at most: each of them computes the hidden layers.
-const MOST_GROUPS: usize = 16;
 
-fn run(features: &Tensor<2>, layers: &[Dense; 3]) -> Option<Tensor<2>> {
-    let [first, second, blocks] = layers.each_ref().map(|(weight, bias)| (weight.clone(), bias.clone()));
+fn kernel(embed: bool) -> Kernel {
+    shader!("time").switch("EMBED", embed)
+}
+
+fn run(features: &Tensor<2>, [first, second, blocks]: &[Dense; 3]) -> Option<Tensor<2>> {
+    let device = features.device();
     let ([rows, inputs], [hidden, channels]) = (features.dims(), blocks.0.dims());
     let threads = hidden / 4;
-    let in_quads = [inputs, hidden, channels].iter().all(|size| size.is_multiple_of(4));
-    if !in_quads || threads > MOST_THREADS {
+    if [inputs, hidden, channels].iter().any(|size| !size.is_multiple_of(4)) || threads > MOST_THREADS {
         return None;
     }
-    wgsl::row(rows)?; // as many as are allowed
-    let groups = (channels / 4).div_ceil(threads).min(MOST_GROUPS);
-    let launch = Launch::new(&features.device(), shader!("time"), threads)?
+    let params = |inputs: usize, outputs: usize| Params {
+        rows: rows as u32,
+        inputs: (inputs / 4) as u32,
+        outputs: (outputs / 4) as u32,
+    };
+    let embedding = Launch::new(&device, kernel(true), threads)?
         .input("features", features.clone())
-        .input("weight1", first.0)
-        .input("bias1", first.1)
-        .input("weight2", second.0)
-        .input("bias2", second.1)
-        .input("weight3", blocks.0)
-        .input("bias3", blocks.1);
-    let params = Params { inputs: (inputs / 4) as u32, outputs: (channels / 4) as u32 };
-    Some(launch.run_for("shifts", [rows, channels], &params, [groups, rows, 1]))
+        .input("weight1", first.0.clone())
+        .input("bias1", first.1.clone())
+        .input("weight2", second.0.clone())
+        .input("bias2", second.1.clone())
+        .run_for("embedding", [rows, hidden], &params(inputs, hidden), wgsl::row(rows)?);
+    let groups = wgsl::row((rows * channels / 4).div_ceil(THREADS))?;
+    let launch = Launch::new(&device, kernel(false), THREADS)?
+        .input("weight", blocks.0.clone())
+        .input("bias", blocks.1.clone())
+        .input("embedding", embedding);
+    Some(launch.run_for("shifts", [rows, channels], &params(hidden, channels), groups))
 }
 
 #[cfg(test)]
@@ -75,7 +84,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kernel_is_valid() {
-        wgsl::check::<Params>(shader!("time"), 32);
+    fn kernels_are_valid() {
+        wgsl::check::<Params>(kernel(true), 32);
+        wgsl::check::<Params>(kernel(false), THREADS);
     }
 }
