@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::ops::use_subgroups;
+use crate::ops::Adapter;
 use crate::{Error, Result};
 
 /// The user's choice of device.
@@ -85,7 +85,7 @@ pub async fn open(choice: DeviceChoice) -> Result<Opened> {
     if software && choice == DeviceChoice::Auto {
         return Ok(Opened::cpu(format!("The only GPU adapter, {}, is software.", info.name)));
     }
-    use_subgroups(&setup.adapter);
+    Adapter::of(&setup.adapter).set();
     let reason = match choice {
         DeviceChoice::Auto => "A GPU was found.".into(),
         _ => "The GPU was asked for.".into(),

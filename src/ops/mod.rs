@@ -4,6 +4,7 @@
 //! To add one: a file here, its WGSL of the same stem in `shaders/` if it has one, and a parity test.
 
 mod adam;
+mod adapter;
 mod attention;
 mod combine;
 mod conv;
@@ -14,12 +15,12 @@ mod group_norm;
 mod joined;
 mod langevin;
 pub mod noise;
-mod subgroups;
 mod template;
 mod time;
 mod wgsl;
 
 pub use adam::{AdamStep, adam, adam_plain, add_squares};
+pub use adapter::Adapter;
 pub use attention::{attention, attention_plain};
 pub use combine::{combine, combine_plain, per_sample, scale, sum};
 pub use conv::{Filter, Pass, Then, conv, conv_input_gradient, conv_plain, upsample};
@@ -31,7 +32,6 @@ pub use group_norm::{
 };
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
-pub use subgroups::{use_subgroups, without_subgroups};
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use wgsl::{launches, reads_half, runs_on as takes_wgsl};
 

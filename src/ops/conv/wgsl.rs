@@ -3,10 +3,9 @@
 use burn::tensor::{DType, Tensor};
 
 use super::{Filter, Pass, Then};
-use crate::ops::Joined;
 use crate::ops::group_norm::group_norm_silu;
-use crate::ops::subgroups;
 use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
+use crate::ops::{Adapter, Joined};
 
 params! {
     struct Params {
@@ -33,12 +32,12 @@ params! {
 const THREADS: usize = 64;
 const FEW_THREADS: usize = 16;
 
-/// Pixels of a thread whose subgroup shares the loads of weights.
-const SHARED_TILE: [usize; 2] = [4, 4];
-
-/// Tiles of the largest image whose normalisation is part of the convolution. Larger ones have work enough
-/// to fill a dispatch of their own, and sums over a large workgroup cost more than that.
+/// Tiles of [`Software`](Adapter::Software) on the largest image whose normalisation is part of the convolution.
+/// Larger ones have work enough to fill a dispatch of their own, and sums over a large workgroup cost more than that.
 const MOST_TILES: usize = 8;
+
+/// Pixels (rows, columns) of a thread whose subgroup shares the loads of weights.
+const SHARED: [usize; 2] = [4, 4];
 
 /// How the work is cut: a thread computes `tile` pixels (rows, columns) of `wide` quads of output channels, a
 /// workgroup `tiles` of them, each by `sharing` threads.
@@ -54,20 +53,26 @@ struct Plan {
 }
 
 impl Plan {
-    fn new([batch, height, width]: [usize; 3], c_out: usize, shape: &Shape, lanes: Option<usize>) -> Self {
+    fn new(adapter: Adapter, [batch, height, width]: [usize; 3], c_out: usize, shape: &Shape) -> Self {
+        let size = [height, width];
         let quads = c_out.div_ceil(4);
-        let (tile, wide) = match (lanes, shape) {
-            // Eight channels for each input pixel loaded, since the weights cost little.
-            (Some(_), _) => (SHARED_TILE, if quads.is_multiple_of(2) { 2 } else { 1 }),
-            // A tile as large as the registers allow, unless that leaves cores idle.
+        let (tile, wide) = match (adapter, shape) {
+            // Eight channels for each pixel loaded, since the weights cost little.
+            (Adapter::Subgroups(_), _) => (SHARED, if quads.is_multiple_of(2) { 2 } else { 1 }),
             (_, Shape { taps: false, .. }) => ([2, 4], 1),
+            // What fits into 128 registers. A compiler for graphics cards (RADV's for RDNA2) needs all its 256 for a tile
+            // of 4x8, and moves 34 to 257 more to memory and back.
+            (Adapter::Hardware, Shape { stride: 2, .. }) => ([2, 2], 1),
+            (Adapter::Hardware, _) => ([2, 4], 1),
+            // As large as registers in the cache allow, unless that leaves cores idle.
             (_, Shape { norm: true, .. }) => ([4, 8], 1),
             (_, Shape { stride: 2, .. }) => ([4, 4], 1),
-            _ if batch * tiles_of([4, 8], [height, width]) * quads < 64 => ([4, 4], 1),
+            _ if batch * tiles_of([4, 8], size) * quads < 64 => ([4, 4], 1),
             _ => ([4, 8], 1),
         };
-        let per_image = tiles_of(tile, [height, width]);
+        let per_image = tiles_of(tile, size);
         let threads = if batch * per_image * quads < 128 { FEW_THREADS } else { THREADS };
+        let lanes = adapter.lanes();
         let most = match (lanes, shape.norm) {
             (Some(_), _) => 1,
             // For the sums over an image the tiles of a workgroup are those of one image.
@@ -83,6 +88,22 @@ impl Plan {
         };
         let groups = (batch * per_image).div_ceil(tiles) * (quads / (sharing * wide));
         Self { tile, wide, tiles, sharing, groups, lanes }
+    }
+
+    /// The adapter to cut images of this size for: they may be too small to fill a subgroup.
+    fn adapter([batch, height, width]: [usize; 3]) -> Adapter {
+        match Adapter::current() {
+            Adapter::Subgroups(lanes) if batch * tiles_of(SHARED, [height, width]) < lanes => {
+                Adapter::Software
+            }
+            adapter => adapter,
+        }
+    }
+
+    /// Whether a convolution normalises its result. With subgroups never, as it would be the only one to wait at
+    /// barriers.
+    fn normalises(adapter: Adapter, size: [usize; 2]) -> bool {
+        adapter.lanes().is_none() && tiles_of([4, 8], size) <= MOST_TILES
     }
 
     fn threads(&self) -> usize {
@@ -170,7 +191,7 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         return None;
     }
 
-    let lanes = subgroups::lanes().filter(|n| batch * tiles_of(SHARED_TILE, [height, width]) >= *n);
+    let adapter = Plan::adapter([batch, height, width]);
     let projects = matches!(then, Then::Add { projection: Some(_), .. });
     let taps = projects || filter.kernel > 1 || filter.stride > 1 || *upsample || !in_quads(x);
     let mut shape = Shape {
@@ -192,8 +213,7 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         Then::Add { projection, .. } => (shape.residual, shape.scale) = (projection.is_none(), true),
     }
     if let Then::ShiftNormSilu { norm, .. } = then {
-        shape.norm =
-            4 * norm.groups == c_out && tiles_of([4, 8], [height, width]) <= MOST_TILES && lanes.is_none();
+        shape.norm = 4 * norm.groups == c_out && Plan::normalises(adapter, [height, width]);
     }
     let [c_x, c_skip] = if taps { x.channels() } else { [0, 0] };
     (shape.skip, shape.project) = (c_skip > 0, projects || !taps);
@@ -209,7 +229,7 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
         return None; // nine buffers, one more than every device has
     }
 
-    let plan = Plan::new([batch, height, width], c_out, &shape, lanes);
+    let plan = Plan::new(adapter, [batch, height, width], c_out, &shape);
     let mut params = Params {
         batch: batch as u32,
         height: height as u32,
@@ -285,6 +305,9 @@ fn input(launch: Launch, names: [&'static str; 4], x: &Joined, filter: &Filter, 
 mod tests {
     use super::*;
 
+    const ADAPTERS: [Adapter; 4] =
+        [Adapter::Hardware, Adapter::Software, Adapter::Subgroups(4), Adapter::Subgroups(8)];
+
     #[test]
     fn kernels_are_valid() {
         for (kernel, stride, upsample) in [(1, 1, 1), (3, 1, 1), (3, 1, 2), (3, 2, 1), (1, 2, 1)] {
@@ -302,9 +325,9 @@ mod tests {
                 Shape { taps: false, residual: true, project_skip: true, ..project },
             ] {
                 for half in [false, true] {
-                    for lanes in [None, Some(4), Some(8)].into_iter().filter(|n| n.is_none() || !shape.norm) {
+                    for adapter in ADAPTERS.into_iter().filter(|a| !shape.norm || a.lanes().is_none()) {
                         let shape = Shape { half, ..shape };
-                        let plan = Plan::new([2, 16, 16], 24, &shape, lanes);
+                        let plan = Plan::new(adapter, [2, 16, 16], 24, &shape);
                         wgsl::check::<Params>(shape.kernel(&plan), plan.threads());
                     }
                 }
@@ -318,18 +341,17 @@ mod tests {
             for size in [[1, 1], [7, 7], [14, 14], [32, 32], [33, 70]] {
                 for c_out in [1, 4, 12, 20, 32, 64, 96, 1024] {
                     for (taps, norm) in [(true, false), (true, true), (false, false)] {
-                        for lanes in [None, Some(4), Some(8)] {
+                        for adapter in ADAPTERS {
                             let [height, width] = size;
-                            let norm = norm && lanes.is_none() && tiles_of([4, 8], size) <= MOST_TILES;
+                            let norm = norm && Plan::normalises(adapter, size);
                             let shape = Shape { taps, norm, ..Shape::default() };
-                            let plan = Plan::new([batch, height, width], c_out, &shape, lanes);
+                            let plan = Plan::new(adapter, [batch, height, width], c_out, &shape);
                             let tiles = batch * tiles_of(plan.tile, size);
-                            let threads = plan.groups * plan.threads();
                             let quads = c_out.div_ceil(4);
-                            assert!(threads * plan.wide >= tiles * quads, "{plan:?}");
+                            assert!(plan.groups * plan.threads() * plan.wide >= tiles * quads, "{plan:?}");
                             assert_eq!(plan.groups % (quads / (plan.sharing * plan.wide)), 0);
                             assert!((1..=THREADS).contains(&plan.threads()), "{plan:?}");
-                            assert!(lanes.is_none_or(|n| plan.threads() == n), "{plan:?}");
+                            assert!(plan.lanes.is_none_or(|lanes| plan.threads() == lanes), "{plan:?}");
                             assert!(!norm || plan.tiles * batch == tiles);
                         }
                     }

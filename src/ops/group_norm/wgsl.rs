@@ -4,9 +4,8 @@ use burn::backend::DispatchTensor;
 use burn::tensor::Tensor;
 
 use super::Norm;
-use crate::ops::Joined;
-use crate::ops::subgroups;
 use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
+use crate::ops::{Adapter, Joined};
 
 params! {
     struct Params {
@@ -67,7 +66,7 @@ pub fn run(x: &Joined, norm: &Norm, silu: bool) -> Option<Tensor<4>> {
     let device = norm.gamma.device();
     let [batch, height, width, _] = x.x.dims();
     let [c_x, c_skip] = x.channels();
-    let plan = Plan::new(height * width, [c_x, c_skip], norm.groups, subgroups::lanes())?;
+    let plan = Plan::new(height * width, [c_x, c_skip], norm.groups, Adapter::current().lanes())?;
     let mut launch = Launch::new(&device, plan.kernel(x.skip.is_some(), silu), plan.threads)?;
     launch = launch.input("x", x.x.clone());
     if let Some(skip) = &x.skip {
