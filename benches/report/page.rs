@@ -128,10 +128,9 @@ impl Report {
             out,
             "\n## Inside the 3x3 convolution\n\nIn the browser, the kernels of a whole network: its time with each of them run {} times, less its plain time.\n\
              Natively, a chain of one convolution. On a software adapter the share is limited by loads, of which the peak needs\n\
-             none: each becomes a loop over the lanes, with a bounds check. In llvmpipe's machine code that is 46 % of the\n\
-             samples at 32 channels, and most of the rest are multiplies and adds (it has no fused ones) with spilled registers.\n\
-             Larger tiles (a fifth fewer loads) and loads of four channels (a third as many) were no faster there. Images\n\
-             and channels that are no multiple of a tile cost the rest.\n",
+             none: each becomes a loop over the lanes, with a bounds check. Natively a subgroup loads each weight once and\n\
+             hands it round; a browser's subgroups wgpu does not ask for. Images and channels that are no multiple of a tile\n\
+             cost the rest.\n",
             REPEATS + 1
         )?;
         writeln!(out, "| device | convolution | GFLOP/s | share of the peak |\n|---|---|---:|---:|")?;
