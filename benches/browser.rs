@@ -37,7 +37,7 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
     copy(&dist.join("wasm"), &stage.join("wasm"), |name| Some(name.to_owned()));
     let mut page = Page::open(stage, "bench.html", report);
     for (engine, kind) in [(Engine::WASM, "cpu"), (Engine::WEBGPU, "gpu")] {
-        let name = page.call("start", json!([kind]));
+        let name = page.call("start", json!([kind, 1]));
         page.browser.eval_in_worker(COUNT);
         let peak = match kind {
             "cpu" => page.number("wasmPeak", json!([peaks::SECONDS])),
@@ -62,6 +62,12 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
             }
         }
         memory(&mut page, engine, report);
+    }
+    page.call("start", json!(["cpu"]));
+    for network in networks {
+        report.forward(Engine::WASM_WORKERS, network, |batch| {
+            time(|nfe| page.number("seconds", json!(["cpu", network.name, batch, nfe])))
+        });
     }
 }
 

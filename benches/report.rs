@@ -29,19 +29,21 @@ impl Engine {
     pub const NATIVE_CPU: Self = Self { name: "Scorefield", device: "native CPU" };
     pub const NATIVE_GPU: Self = Self { name: "Scorefield", device: "native GPU" };
     pub const WASM: Self = Self { name: "Scorefield", device: "browser wasm" };
+    pub const WASM_WORKERS: Self = Self { name: "Scorefield", device: "browser wasm, a worker per core" };
     pub const WEBGPU: Self = Self { name: "Scorefield", device: "browser WebGPU" };
     pub const ORT_WASM: Self = Self { name: "onnxruntime-web", device: "browser wasm" };
     pub const ORT_WEBGPU: Self = Self { name: "onnxruntime-web", device: "browser WebGPU" };
     pub const TORCH_CPU: Self = Self { name: "PyTorch", device: "native CPU" };
     pub const TORCH_CUDA: Self = Self { name: "PyTorch", device: "native GPU" };
 
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::NATIVE_CPU,
         Self::TORCH_CPU,
         Self::NATIVE_GPU,
         Self::TORCH_CUDA,
         Self::WASM,
         Self::ORT_WASM,
+        Self::WASM_WORKERS,
         Self::WEBGPU,
         Self::ORT_WEBGPU,
     ];

@@ -9,14 +9,15 @@
 // happens when something breaks: a lost GPU or a crashed worker is replaced by a fresh worker on the CPU and
 // the same request is run again, because a wasm module that has panicked cannot be trusted any more.
 
-import { Channel, ScorefieldError } from './channel.js';
+import { ScorefieldError } from './channel.js';
+import { Crew, defaultThreads } from './crew.js';
 import { fetchManifest } from './weights.js';
 
 export { ScorefieldError };
 
 /**
  * @typedef {object} Device
- * @property {'gpu'|'cpu'} kind  What computes: WebGPU, or WebAssembly on one processor core.
+ * @property {'gpu'|'cpu'} kind  What computes: WebGPU, or WebAssembly on the processor.
  * @property {string} name       The adapter's name, or "WebAssembly".
  * @property {string} reason     One sentence that says why this device is in use.
  *
@@ -55,6 +56,7 @@ export { ScorefieldError };
  * @property {string} sampler
  * @property {Object<string, number|string>} [options]  Left-out options take their defaults.
  * @property {number} [seed]           0
+ * @property {number} [first]          Number of the first image, 0: an image of a seed does not depend on the others.
  * @property {number} [count]          16
  * @property {number} [class]          Draw this class only: 0 to one less than `card.architecture.config.classes` of a
  *   model that has learned classes, or of the classifier. Left out: any.
@@ -116,6 +118,8 @@ export { ScorefieldError };
  *
  * @param {object} [options]
  * @param {'auto'|'gpu'|'cpu'} [options.device]  `auto` takes WebGPU when there is a hardware adapter.
+ * @param {number} [options.threads]  Workers that draw at the same time on the CPU; default: half of the logical
+ *   cores, 2 to 8. Each has its own memory of 20 MB and more.
  * @param {string|URL} [options.baseUrl]  Folder that holds worker.js, wasm/ and models/; default: this file's.
  * @param {(p: {loaded: number, total: number}) => void} [options.onProgress]  While the program is fetched.
  * @param {(device: Device) => void} [options.onDevice]  Now, and again whenever the device changes.
@@ -132,6 +136,7 @@ export class Engine {
   /** @type {Model[]} Draw nothing, but can guide a model of the same data set to a class. */ classifiers = [];
   /** @type {Sampler[]} */ samplers = [];
   #base;
+  #threads;
   #hooks;
   #channel = null;
   #cards = new Map();
@@ -140,9 +145,10 @@ export class Engine {
   #disposed = false;
 
   /** See the function `open`. */
-  static async open({ device = 'auto', baseUrl, onProgress, onDevice }) {
+  static async open({ device = 'auto', threads = defaultThreads(), baseUrl, onProgress, onDevice }) {
     const engine = new Engine();
     engine.#base = baseUrl ? new URL(baseUrl, location.href) : new URL('./', import.meta.url);
+    engine.#threads = threads;
     engine.#hooks = { onDownload: onProgress, onDevice };
     try {
       const [files] = await Promise.all([fetchManifest(engine.#base), engine.#start(device, '')]);
@@ -277,7 +283,7 @@ export class Engine {
     this.#close(new ScorefieldError('crash', 'the worker was replaced'));
     const whenIdle = (error) =>
       this.#restart('cpu', this.device?.kind === 'cpu' ? this.device.reason : takenOver(error));
-    this.#channel = new Channel(new URL('worker.js', this.#base), whenIdle);
+    this.#channel = new Crew(new URL('worker.js', this.#base), this.#threads, whenIdle);
     try {
       const opened = await this.#channel.call({ type: 'open', device, reason }, this.#hooks);
       this.samplers = opened.samplers;

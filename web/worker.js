@@ -6,9 +6,10 @@ import { fetchWeights, forgetWeights, keepWeights } from './weights.js';
 
 const base = new URL('./', import.meta.url);
 // On its way from the worker's first moment, while the device is chosen. `no-cache` revalidates: the glue script
-// and the wasm must be of the same build.
-const program = fetch(new URL('wasm/page_bg.wasm', base), { cache: 'no-cache' });
-program.catch(() => {}); // loadWasm reports it
+// and the wasm must be of the same build. A helper is given the program (crew.js).
+const isHelper = import.meta.url.endsWith('?helper');
+const program = isHelper ? null : fetch(new URL('wasm/page_bg.wasm', base), { cache: 'no-cache' });
+program?.catch(() => {}); // compile reports it
 let session = null;
 let download = null;
 
@@ -37,9 +38,9 @@ self.addEventListener('unhandledrejection', (event) => {
 });
 
 const handlers = {
-  async open({ device, reason }, tell) {
+  async open({ device, reason, module }, tell) {
     const choice = await chooseDevice(device, reason);
-    const { Session } = await loadWasm(tell);
+    const { Session, compiled } = await loadWasm(module, tell);
     try {
       session = await Session.open(choice.kind);
     } catch (error) {
@@ -50,6 +51,7 @@ const handlers = {
     return {
       device: { kind: actual.kind, name: choice.name, reason: choice.reason },
       samplers: session.samplers(),
+      module: actual.kind === 'cpu' ? compiled : null,
     };
   },
 
@@ -99,19 +101,25 @@ self.onmessage = async ({ data: { id, type, ...rest } }) => {
   }
 };
 
-async function loadWasm(tell) {
+/** The program's exports, with the module that was `compiled`. */
+async function loadWasm(module, tell) {
   try {
-    const [glue, response] = await Promise.all([import('./wasm/page.js'), program]);
-    if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/page_bg.wasm`);
-    const compressed = response.headers.has('content-encoding');
-    const total = compressed ? 0 : Number(response.headers.get('content-length'));
-    count(response.clone(), (loaded) => tell({ type: 'download', loaded, total })).catch(() => {}); // nor this
-    // Given the response itself, the browser compiles while it downloads, and may keep the machine code.
-    await glue.default({ module_or_path: response });
-    return glue;
+    const [glue, compiled] = await Promise.all([import('./wasm/page.js'), module ?? compile(tell)]);
+    await glue.default({ module_or_path: compiled });
+    return { ...glue, compiled };
   } catch (error) {
     throw new ScorefieldError('network', `The program could not be loaded: ${error.message}; reload the page.`);
   }
+}
+
+async function compile(tell) {
+  const response = await program;
+  if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/page_bg.wasm`);
+  const compressed = response.headers.has('content-encoding');
+  const total = compressed ? 0 : Number(response.headers.get('content-length'));
+  count(response.clone(), (loaded) => tell({ type: 'download', loaded, total })).catch(() => {}); // nor this
+  // Given the response itself, the browser compiles while it downloads, and may keep the machine code.
+  return WebAssembly.compileStreaming(response);
 }
 
 /** Calls `onBytes(bytes so far)` for every chunk of a body. */

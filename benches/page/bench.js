@@ -5,10 +5,10 @@ import { open } from './scorefield.js';
 
 let engine = null;
 
-/** Opens the device; throws if another one was opened instead. Returns its name. */
-async function start(kind) {
+/** Opens the device; throws if another one was opened instead. Returns its name. `threads`: see scorefield.js. */
+async function start(kind, threads) {
   engine?.dispose();
-  engine = await open({ device: kind });
+  engine = await open({ device: kind, threads });
   expect(kind);
   return engine.device.name;
 }

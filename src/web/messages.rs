@@ -26,6 +26,9 @@ pub struct SampleRequest {
     pub options: Map<String, Value>,
     #[serde(default)]
     pub seed: u64,
+    /// Number of the first image.
+    #[serde(default)]
+    pub first: u32,
     pub count: usize,
     /// Draw images of this class only.
     pub class: Option<usize>,

@@ -173,7 +173,8 @@ impl Session {
             };
             let mut run = self.begin(on_event)?;
             run.preview_every = request.preview_every;
-            let solution = sampler.sample(&model, &Noise::new(request.seed), request.count, &mut run).await?;
+            let noise = Noise::new(request.seed).at(request.first);
+            let solution = sampler.sample(&model, &noise, request.count, &mut run).await?;
             finish(solution, started).await
         };
         sample.await.map_err(|e| self.failure(&e))

@@ -16,6 +16,8 @@ mod generate;
 mod interpolate;
 // The same pictures as the native program.
 mod native;
+// Several workers on the CPU.
+mod crew;
 // What happens without a GPU, and when it breaks.
 mod device;
 // What happens when files are damaged or missing.
@@ -40,6 +42,7 @@ pub fn trials() -> Vec<Trial> {
         edit::trials(),
         interpolate::trials(),
         native::trials(),
+        crew::trials(),
         device::trials(),
         files::trials(),
         access::trials(),

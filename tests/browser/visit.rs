@@ -185,25 +185,20 @@ impl Visit {
         self.picture("#generate .grid canvas")
     }
 
-    /// From now on remembers what the page asks its worker for, and what it gets.
+    /// From now on remembers what the page asks the engine for, and what it gets.
     #[track_caller]
     pub fn listen(&mut self) {
         self.browser.eval(
             "globalThis.asked = null; globalThis.got = null;
-            const { prototype } = Worker;
-            const post = prototype.postMessage;
-            prototype.postMessage = function (message) {
-                if (message.type === 'sample') {
-                    asked = message.request;
-                    const hear = ({ data }) => {
-                        if (data.id !== message.id || data.type !== 'result') return;
-                        got = Array.from(data.value.images);
-                        this.removeEventListener('message', hear);
-                    };
-                    this.addEventListener('message', hear);
-                }
-                return post.apply(this, arguments);
-            };",
+            const { Engine } = await import('./scorefield.js');
+            const { sample } = Engine.prototype;
+            Engine.prototype.sample = async function (request, hooks) {
+                asked = request;
+                const result = await sample.call(this, request, hooks);
+                got = Array.from(result.images);
+                return result;
+            };
+            0",
         );
     }
 
