@@ -13,7 +13,9 @@
 // on a GPU the caches do that work. All loops over a tile are unrolled by the template, because an
 // array that is indexed by a variable cannot live in registers. With HALF the weights are stored in half
 // precision; all sums are in single. With SUBGROUP a workgroup is a subgroup of `lanes` threads that compute the same
-// channels: each loads a part of the weights, and they hand them round.
+// channels: each loads a part of the weights, and they hand them round. (Graphics cards have smaller tiles: see the plan
+// in src/ops/conv/wgsl.rs.)
+
 //#if HALF
 enable f16;
 alias Weights = vec4<f16>;

@@ -1,4 +1,4 @@
-// One worker and the calls that wait for its answers. Used by scorefield.js only.
+// One worker and the calls that wait for its answers. Used by crew.js only.
 //
 // Messages to the worker:    {id, type: 'open' | 'load' | 'sample' | 'interpolate', ...}, {type: 'cancel'}
 // Messages from the worker:  {id, type: 'result', value}, {id, type: 'error', code, message},

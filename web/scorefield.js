@@ -1,11 +1,11 @@
-// The public API of Scorefield: score-based generative models in a web page. See README, "Use it in your page".
+// The public API of Scorefield: score-based generative models in a web page. See README, "The page".
 //
 //   import { open } from './scorefield.js';
 //   const engine = await open();
 //   const result = await engine.sample({ model: 'mnist-vp', sampler: 'pc', seed: 7, count: 16 });
 //   result.images  // Float32Array [count, channels, height, width], 0 black to 1 white, unclipped
 //
-// All computation happens in a module worker (worker.js), so no call blocks the page. This file decides what
+// All computation happens in module workers (worker.js), so no call blocks the page. This file decides what
 // happens when something breaks: a lost GPU or a crashed worker is replaced by a fresh worker on the CPU and
 // the same request is run again, because a wasm module that has panicked cannot be trusted any more.
 
@@ -119,7 +119,7 @@ export { ScorefieldError };
  * @param {object} [options]
  * @param {'auto'|'gpu'|'cpu'} [options.device]  `auto` takes WebGPU when there is a hardware adapter.
  * @param {number} [options.threads]  Workers that draw at the same time on the CPU; default: half of the logical
- *   cores, 2 to 8. Each has its own memory of 20 MB and more.
+ *   cores, 2 to 8. Each has a memory of its own.
  * @param {string|URL} [options.baseUrl]  Folder that holds worker.js, wasm/ and models/; default: this file's.
  * @param {(p: {loaded: number, total: number}) => void} [options.onProgress]  While the program is fetched.
  * @param {(device: Device) => void} [options.onDevice]  Now, and again whenever the device changes.

@@ -1,7 +1,7 @@
 //! The text of a kernel: `shaders/*.wgsl` are templates.
 //!
-//! `{{ name }}` becomes a value, `{{ a / b }}` and `{{ a % b }}` what that makes of two. The lines between `//#if NAME` (or `//#if !NAME`) and `//#end` stay only
-//! where `NAME` is switched on (off). Those between `//#for i n` and `//#end` are repeated for `i` = 0 to
+//! `{{ name }}` becomes a value, `{{ a / b }}` and `{{ a % b }}` what that makes of two. The lines between `//#if NAME`
+//! (or `//#if !NAME`) and `//#end` stay only where `NAME` is switched on (off). Those between `//#for i n` and `//#end` are repeated for `i` = 0 to
 //! `n - 1`, `n` a number or a value's name: loops over registers must be unrolled in the text, because an array that is
 //! indexed by a variable does not stay in registers. Blocks nest.
 
@@ -97,10 +97,10 @@ mod tests {
             //#end\n\
             //#end\n\
             //#for j 1\n\
-            d\n\
+            d {{ y / n }}{{ j % n }}{{ x % y }}\n\
             //#end";
         let values = [("x", 1), ("y", 2), ("n", 2)];
-        assert_eq!(expand(template, &values, &["ON"]), "a 12\nb 0 of 2\nb 1 of 2\nd\n");
-        assert_eq!(expand(template, &values, &[]), "a 12\nd\n");
+        assert_eq!(expand(template, &values, &["ON"]), "a 12\nb 0 of 2\nb 1 of 2\nd 101\n");
+        assert_eq!(expand(template, &values, &[]), "a 12\nd 101\n");
     }
 }

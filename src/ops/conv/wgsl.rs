@@ -60,8 +60,8 @@ impl Plan {
             // Eight channels for each pixel loaded, since the weights cost little.
             (Adapter::Subgroups(_), _) => (SHARED, if quads.is_multiple_of(2) { 2 } else { 1 }),
             (_, Shape { taps: false, .. }) => ([2, 4], 1),
-            // What fits into 128 registers. A compiler for graphics cards (RADV's for RDNA2) needs all its 256 for a tile
-            // of 4x8, and moves 34 to 257 more to memory and back.
+            // What fits into 128 registers. The tiles below need all 256 that a compiler for graphics cards has (RADV's,
+            // for RDNA2), and most of their kernels move 14 to 257 more values to memory and back.
             (Adapter::Hardware, Shape { stride: 2, .. }) => ([2, 2], 1),
             (Adapter::Hardware, _) => ([2, 4], 1),
             // As large as registers in the cache allow, unless that leaves cores idle.
