@@ -4,8 +4,6 @@
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/scorefield
 # Outside the checkout, so that a fresh clone builds on what an older one compiled.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
-# build.rs compiles this package anew where another checkout used that folder last.
-export SCOREFIELD_CHECKOUT="$PWD"
 tools=$cache/tools
 export PATH="$tools/bin:$PATH"
 # RUSTFLAGS in the environment would replace those of .cargo/config.toml, and with them the wasm SIMD.
