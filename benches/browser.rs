@@ -51,6 +51,8 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
                 time(|nfe| page.number("seconds", json!([kind, network.name, batch, nfe])))
             });
             if kind == "gpu" {
+                // Records what later evaluations replay.
+                page.counts(network, 3);
                 let once = page.counts(network, 1);
                 let thrice = page.counts(network, 3);
                 report.counts(network, once, thrice);

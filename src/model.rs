@@ -17,7 +17,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::network::{Context, UNet};
-use crate::ops::{combine, scale};
+use crate::ops::{Replay, combine, scale};
 use crate::sde::AnySde;
 
 /// Estimates clean data from data with Gaussian noise.
@@ -77,8 +77,8 @@ pub enum Preconditioning {
 /// A network with its preconditioning. Clones share the weights.
 #[derive(Debug, Clone)]
 pub struct Preconditioned {
-    /// The network.
-    pub network: UNet,
+    network: UNet,
+    replay: Replay,
     /// Its scaling.
     pub preconditioning: Preconditioning,
     /// The diffusion that it was trained for.
@@ -86,6 +86,39 @@ pub struct Preconditioned {
 }
 
 impl Preconditioned {
+    /// A network that was trained for `sde` with `preconditioning`.
+    pub fn new(network: UNet, preconditioning: Preconditioning, sde: AnySde) -> Self {
+        Self { network, replay: Replay::default(), preconditioning, sde }
+    }
+
+    /// The network.
+    pub fn network(&self) -> &UNet {
+        &self.network
+    }
+
+    /// The network, to change it.
+    pub fn network_mut(&mut self) -> &mut UNet {
+        self.replay = Replay::default();
+        &mut self.network
+    }
+
+    /// `then` of the network's raw output for `c_in·x`.
+    fn evaluate(
+        &self,
+        (x, c_in): (Tensor<4>, &[f64]),
+        c_noise: &[f64],
+        Context { labels, dropout }: Context<'_>,
+        then: impl FnOnce(Tensor<4>) -> Tensor<4>,
+    ) -> Tensor<4> {
+        let features = self.network.features(c_noise, labels);
+        if dropout.is_some() || self.network.is_autodiff() {
+            let features = Tensor::from_data(features, &x.device());
+            return then(self.network.forward_features(scale(x, c_in), features, dropout));
+        }
+        let network = |x, features| self.network.forward_features(x, features, None);
+        self.replay.run((x, c_in), features, network, then)
+    }
+
     /// [`Denoiser::denoise`] of images of known classes, or with dropout while training.
     pub fn forward(&self, x: Tensor<4>, sigma: &[f64], context: Context<'_>) -> Tensor<4> {
         match self.preconditioning {
@@ -95,8 +128,8 @@ impl Preconditioned {
                 let c_out = each(sigma, |s| s * sigma_data / variance(s).sqrt());
                 let c_in = each(sigma, |s| 1.0 / variance(s).sqrt());
                 let c_noise = each(sigma, |s| s.ln() / 4.0);
-                let raw = self.network.forward(scale(x.clone(), &c_in), &c_noise, context);
-                combine(&[(x, &c_skip), (raw, &c_out)])
+                let input = (x.clone(), c_in.as_slice());
+                self.evaluate(input, &c_noise, context, |raw| combine(&[(x, &c_skip), (raw, &c_out)]))
             }
             Preconditioning::Eps => {
                 let t = each(sigma, |s| self.sde.time_of_sigma(s));
@@ -105,8 +138,8 @@ impl Preconditioned {
                     AnySde::Ve(_) | AnySde::Edm(_) => each(sigma, f64::ln),
                     AnySde::Vp(_) | AnySde::SubVp(_) => each(&t, |t| 999.0 * t),
                 };
-                let eps = self.network.forward(scale(x.clone(), &mean_coeff), &c_noise, context);
-                combine(&[(x, &[1.0]), (eps, &each(sigma, |s| -s))])
+                let (input, c_out) = ((x.clone(), mean_coeff.as_slice()), each(sigma, |s| -s));
+                self.evaluate(input, &c_noise, context, |eps| combine(&[(x, &[1.0]), (eps, &c_out)]))
             }
         }
     }

@@ -104,15 +104,14 @@ fn preconditioning_has_its_limits() {
     for sde in sdes() {
         for preconditioning in [Preconditioning::Edm { sigma_data: 0.5 }, Preconditioning::Eps] {
             let network = lively_unet(&config, 1, 5, &cpu());
-            let model = Preconditioned { network, preconditioning, sde };
+            let model = Preconditioned::new(network, preconditioning, sde);
             let x: Tensor<4> =
                 tensor(&(0..64).map(|i| (i % 7) as f32 / 7.0).collect::<Vec<_>>(), [1, 1, 8, 8], &cpu());
             let clean = values(model.denoise(x.clone(), &[1e-4]));
             assert!(relative_error(&clean, &values(x.clone())) < 1e-3, "{sde:?} {preconditioning:?}");
         }
         let network = lively_unet(&config, 1, 5, &cpu());
-        let model =
-            Preconditioned { network, preconditioning: Preconditioning::Edm { sigma_data: 0.5 }, sde };
+        let model = Preconditioned::new(network, Preconditioning::Edm { sigma_data: 0.5 }, sde);
         let z: Tensor<4> = tensor(&scorefield::rng::Noise::new(1).normal(0, 1, 64), [1, 1, 8, 8], &cpu());
         let far = values(model.denoise(z * 1e4, &[1e4]));
         assert!(far.iter().all(|v| v.abs() < 5.0), "{sde:?}: {far:?}");

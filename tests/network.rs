@@ -160,7 +160,7 @@ fn the_network_on_the_gpu_equals_the_cpu() {
             let x = normal(2, 2 * c * h * w);
             let [on_cpu, on_gpu] = [cpu(), gpu()].map(|device| {
                 let network = lively_unet(&config, c, 1, &device);
-                let model = Preconditioned { network, preconditioning, sde };
+                let model = Preconditioned::new(network, preconditioning, sde);
                 values(model.denoise(tensor(&x, [2, c, h, w], &device), &[0.2, 3.0]))
             });
             let error = relative_error(&on_gpu, &on_cpu);

@@ -237,7 +237,7 @@ pub fn small_unet() -> UNetConfig {
 pub fn lively_model(config: &UNetConfig, sde: AnySde, shape: [usize; 3], device: &Device) -> ScoreModel {
     let network = lively_unet(config, shape[0], 5, device);
     let preconditioning = Preconditioning::Edm { sigma_data: 0.5 };
-    let denoiser = Preconditioned { network, preconditioning, sde };
+    let denoiser = Preconditioned::new(network, preconditioning, sde);
     ScoreModel::new(Box::new(denoiser), sde, DataRange::CENTRED, shape, device)
 }
 

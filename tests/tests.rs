@@ -29,6 +29,8 @@ mod parity;
 mod network;
 // The WGSL kernels against their twins.
 mod kernels;
+// Replayed evaluations against launched ones.
+mod replay;
 // Training: repeatability, resume, clipping, averages, and what happens when it blows up.
 mod training;
 // Model files: round trips, and files that lie.
@@ -56,6 +58,7 @@ fn main() {
         parity::trials(),
         network::trials(),
         kernels::trials(),
+        replay::trials(),
         training::trials(),
         weights::trials(),
         evaluation::trials(),

@@ -119,7 +119,7 @@ fn files_in_f32_are_exact() {
     let x = || tensor(&Noise::new(1).normal(0, 2, 64), [2, 1, 8, 8], &cpu());
     let preconditioning = Preconditioning::Edm { sigma_data: 0.5 };
     let network = lively_unet(&config, 1, 3, &cpu());
-    let original = Preconditioned { network, preconditioning, sde: model.sde };
+    let original = Preconditioned::new(network, preconditioning, model.sde);
     let t = model.sde.time_of_sigma(0.8);
     assert_eq!(values(model.denoised(x(), &[t])), values(original.denoise(x(), &[model.sde.sigma(t)])));
     assert_eq!(bytes, file(&config, Precision::F32), "the same network gives the same bytes");

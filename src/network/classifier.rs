@@ -150,7 +150,8 @@ impl Classifier {
         let [b, _, h, w] = x.dims();
         let x = crate::ops::scale(x - 0.5, &input_scale(sigma));
         let x = x.pad((0, w % PATCH, 0, h % PATCH), 0.0);
-        let time = self.time.forward(&c_noise, &[], &x.device());
+        let features = Tensor::from_data(self.time.features(&c_noise, &[]), &x.device());
+        let time = self.time.forward(features);
         let input = space_to_depth(x, PATCH);
         let stem = self.stem.forward(input.clone());
         let high = self.high.forward(stem.clone(), &time, None);

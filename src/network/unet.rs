@@ -1,7 +1,7 @@
 //! The U-Net of the DDPM++/NCSN++ family.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::layers::{
@@ -169,6 +169,11 @@ pub struct UNet {
 }
 
 impl UNet {
+    /// Whether its weights are those of a training run, which records gradients for them.
+    pub fn is_autodiff(&self) -> bool {
+        self.stem.filter().weight.is_autodiff()
+    }
+
     /// Builds the network for images of `c_in` channels, weights drawn from `init`.
     pub fn new(config: &UNetConfig, c_in: usize, c_out: usize, init: &mut Init) -> Self {
         let widths: Vec<usize> = config.multipliers.iter().map(|m| m * config.channels).collect();
@@ -226,11 +231,29 @@ impl UNet {
     /// # Panics
     /// For a class that the network does not have.
     pub fn forward(&self, x: Tensor<4>, c_noise: &[f64], context: Context<'_>) -> Tensor<4> {
-        let Context { labels, dropout } = context;
+        let features = Tensor::from_data(self.features(c_noise, context.labels), &x.device());
+        self.forward_features(x, features, context.dropout)
+    }
+
+    /// How the network reads noise levels and classes: what [`Self::forward_features`] takes of them, `[rows, n]`.
+    ///
+    /// # Panics
+    /// For a class that the network does not have.
+    pub fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData {
+        self.time.features(c_noise, labels)
+    }
+
+    /// [`Self::forward`] for the [`Self::features`] of the noise levels and classes. On a GPU nothing but launches.
+    pub fn forward_features(
+        &self,
+        x: Tensor<4>,
+        features: Tensor<2>,
+        dropout: Option<&Dropout>,
+    ) -> Tensor<4> {
         let [b, _, height, width] = x.dims();
         let multiple = self.patch << (self.down.len() - 1);
         let pad = |size: usize| size.next_multiple_of(multiple) - size;
-        let time = self.time.forward(c_noise, labels, &x.device());
+        let time = self.time.forward(features);
         let x = x.pad((0, pad(width), 0, pad(height)), 0.0);
 
         let mut x = self.stem.forward(space_to_depth(x, self.patch));

@@ -13,8 +13,12 @@ const THREADS: usize = 64;
 ///
 /// All tensors are `[n, c, h, w]`. One pass over memory where the device has a kernel, for up to six terms.
 pub fn combine(terms: &[(Tensor<4>, &[f64])]) -> Tensor<4> {
-    let kernel = (1..=MOST_TERMS).contains(&terms.len()).then(|| launch(terms)).flatten();
-    kernel.unwrap_or_else(|| combine_plain(terms))
+    run(terms, None).unwrap_or_else(|| combine_plain(terms))
+}
+
+/// Puts the sum into the memory of `y` and returns it again; `None` on a device without a kernel.
+pub(super) fn combine_into(y: Tensor<4>, terms: &[(Tensor<4>, &[f64])]) -> Option<Tensor<4>> {
+    run(terms, Some(y))
 }
 
 /// `sum of factor·x` over the terms: [`combine`] with one factor each for all samples.
@@ -63,9 +67,12 @@ fn kernel(terms: usize, per_row: bool) -> Kernel {
     SWITCHES[..terms].iter().fold(shader!("combine").switch("ROWS", per_row), |k, name| k.switch(name, true))
 }
 
-fn launch(terms: &[(Tensor<4>, &[f64])]) -> Option<Tensor<4>> {
+fn run(terms: &[(Tensor<4>, &[f64])], y: Option<Tensor<4>>) -> Option<Tensor<4>> {
     const NAMES: [&str; MOST_TERMS] = ["x0", "x1", "x2", "x3", "x4", "x5"];
     let (first, _) = terms.first()?;
+    if terms.len() > MOST_TERMS {
+        return None;
+    }
     let (device, shape) = (first.device(), first.dims());
     let [rows, c, h, w] = shape;
     let per_row = terms.iter().any(|(_, factors)| factors.len() > 1);
@@ -84,7 +91,12 @@ fn launch(terms: &[(Tensor<4>, &[f64])]) -> Option<Tensor<4>> {
             *a = factors[0] as f32;
         }
     }
-    Some(launch.run_for("y", shape, &params, wgsl::rows((rows * c * h * w).div_ceil(THREADS))))
+    let (launch, y) = match y {
+        Some(y) => (launch.onto("y", y.clone()), y),
+        None => launch.output("y", shape),
+    };
+    launch.run(&params, wgsl::rows((rows * c * h * w).div_ceil(THREADS)));
+    Some(y)
 }
 
 #[cfg(test)]

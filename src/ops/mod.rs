@@ -15,6 +15,8 @@ mod group_norm;
 mod joined;
 mod langevin;
 pub mod noise;
+mod replay;
+mod scratch;
 mod template;
 mod time;
 mod wgsl;
@@ -32,6 +34,7 @@ pub use group_norm::{
 };
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
+pub use replay::Replay;
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use wgsl::{launches, reads_half, runs_on as takes_wgsl};
 

@@ -8,10 +8,12 @@ use std::cell::Cell;
 use burn::backend::wgpu::{CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
 use burn::backend::{Cube, CubeDevice, DispatchDevice};
 use burn::cubecl::client::Client;
+use burn::cubecl::ir::attributes::BufferIOAttr;
 use burn::cubecl::prelude::{CubeCount, CubeDim, KernelId};
 use burn::cubecl::server::{Handle, KernelArguments, MetadataBindingInfo};
-use burn::tensor::{DType, Device, Shape, Tensor};
+use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 
+use super::scratch;
 use super::template::expand;
 
 /// Whether ops on tensors of `device` go to our WGSL kernels: on wgpu, unless it compiles to another language. Not with
@@ -25,15 +27,33 @@ pub fn reads_half(device: &Device) -> bool {
     runs_on(device) && device.supports_dtype(DType::F16)
 }
 
+/// Who takes launches for `device`, if kernels [run on](runs_on) it.
+///
 /// The runtime is named after its compiler, which is settled only when the adapter is known.
-fn client(device: &Device) -> Option<(CubeDevice, Client)> {
+pub fn client(device: &Device) -> Option<Client> {
+    Some(cube(device)?.client()).filter(|client| client.name() == "wgpu<wgsl>")
+}
+
+fn cube(device: &Device) -> Option<&CubeDevice> {
     match device.as_dispatch() {
-        DispatchDevice::Cube(cube) => {
-            let client = cube.client();
-            (client.name() == "wgpu<wgsl>").then(|| (cube.clone(), client))
-        }
+        DispatchDevice::Cube(cube) => Some(cube),
         _ => None,
     }
+}
+
+/// The memory of a tensor of a device that kernels run on, in the order of its dimensions: a copy if it is not.
+fn memory<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
+    into_contiguous(tensor.try_into_primitive::<Cube>().expect("a tensor of this device, without autodiff"))
+}
+
+/// `tensor` with its values in the order of its dimensions.
+pub fn contiguous<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    Tensor::from_primitive::<Cube>(memory(tensor))
+}
+
+/// Replaces the values of `tensor`, which is contiguous, by `data` of the same shape.
+pub fn write<const D: usize>(client: &Client, tensor: &Tensor<D>, data: &TensorData) {
+    client.write(&memory(tensor.clone()).handle, data.clone().into_bytes());
 }
 
 thread_local! {
@@ -118,53 +138,58 @@ pub struct Launch {
     threads: usize,
     cube: CubeDevice,
     client: Client,
-    buffers: Vec<Handle>,
+    buffers: Vec<(Handle, BufferIOAttr)>,
 }
 
 impl Launch {
     /// A launch of `kernel` in workgroups of `threads`. `device` is one that kernels
     /// [run on](runs_on).
     pub fn new(device: &Device, kernel: Kernel, threads: usize) -> Option<Self> {
-        let (cube, client) = client(device)?;
+        let (client, cube) = (client(device)?, cube(device)?.clone());
         let kernel = kernel.value("threads", threads);
         Some(Self { kernel, threads, cube, client, buffers: vec![] })
     }
 
-    /// Binds a tensor, contiguous.
+    /// Binds a tensor, contiguous, which the kernel reads.
     pub fn input<const D: usize>(mut self, name: &'static str, tensor: Tensor<D>) -> Self {
-        let tensor = tensor.try_into_primitive::<Cube>().expect("a tensor of this device, without autodiff");
-        self.bind(name, into_contiguous(tensor).handle);
+        self.bind(name, memory(tensor).handle, BufferIOAttr::ReadOnly);
+        self
+    }
+
+    /// Binds a contiguous tensor, which the kernel sets.
+    pub fn onto<const D: usize>(mut self, name: &'static str, tensor: Tensor<D>) -> Self {
+        self.bind(name, memory(tensor).handle, BufferIOAttr::WriteOnly);
         self
     }
 
     /// Binds a new tensor, which the kernel sets, and returns it.
     pub fn output<const D: usize>(mut self, name: &'static str, shape: [usize; D]) -> (Self, Tensor<D>) {
-        let handle = self.client.empty(shape.iter().product::<usize>() * size_of::<f32>());
-        self.bind(name, handle.clone());
+        let handle = scratch::take(&self.client, shape.iter().product::<usize>() * size_of::<f32>());
+        self.bind(name, handle.clone(), BufferIOAttr::WriteOnly);
         let (client, cube) = (self.client.clone(), self.cube.clone());
         let tensor = CubeTensor::new_contiguous(client, cube, Shape::from(shape), handle, DType::F32);
         (self, Tensor::from_primitive::<Cube>(tensor))
     }
 
-    fn bind(&mut self, name: &'static str, handle: Handle) {
+    fn bind(&mut self, name: &'static str, handle: Handle, use_of_it: BufferIOAttr) {
         self.kernel.values.push((name, self.buffers.len() as u32));
-        self.buffers.push(handle);
+        self.buffers.push((handle, use_of_it));
     }
 
     /// Runs the kernel in `groups` workgroups.
     pub fn run(mut self, params: &impl Params, groups: [usize; 3]) {
         self.kernel.values.push(("params", self.buffers.len() as u32));
-        let buffers = self.buffers.into_iter().map(Handle::binding);
+        let mut arguments =
+            KernelArguments::new().with_info(MetadataBindingInfo::custom(words(bytemuck::bytes_of(params))));
+        for (handle, use_of_it) in self.buffers {
+            arguments = arguments.with_buffer_io(handle.binding(), use_of_it);
+        }
         let [x, y, z] = groups.map(|n| n as u32);
-        let dim = CubeDim::new_1d(self.threads as u32);
-        self.client.launch(
-            Box::new(SourceKernel::new(self.kernel, dim)),
-            CubeCount::Static(x, y, z),
-            KernelArguments::new()
-                .with_buffers(buffers.collect())
-                .with_info(MetadataBindingInfo::custom(words(bytemuck::bytes_of(params)))),
-        );
-        LAUNCHES.set(LAUNCHES.get() + 1);
+        let kernel = SourceKernel::new(self.kernel, CubeDim::new_1d(self.threads as u32));
+        scratch::launch(&self.client, || {
+            self.client.launch(Box::new(kernel), CubeCount::Static(x, y, z), arguments);
+            LAUNCHES.set(LAUNCHES.get() + 1);
+        });
     }
 
     /// [`Self::run`] with one output.

@@ -101,7 +101,7 @@ impl Trainer {
         let channels = problem.shape[0];
         let network = UNet::new(&config.network, channels, channels, &mut Init::new(config.seed, &autodiff));
         let average = network.valid();
-        let model = Preconditioned { network, preconditioning: problem.preconditioning, sde: problem.sde };
+        let model = Preconditioned::new(network, problem.preconditioning, problem.sde);
         let (config, adam) = (config.clone(), Adam::new(&average));
         Self { config, problem, model, average, adam, step: 0, device: device.clone() }
     }
@@ -112,9 +112,9 @@ impl Trainer {
     /// # Errors
     /// [`Error::Weights`] if they are the weights of another network.
     pub fn start_from(&mut self, file: ModelFile) -> Result<()> {
-        self.model.network =
-            file.with_classes(self.config.network.classes).fill(self.model.network.clone())?;
-        self.average = self.model.network.valid();
+        let network = file.with_classes(self.config.network.classes).fill(self.model.network().clone())?;
+        self.average = network.valid();
+        *self.model.network_mut() = network;
         Ok(())
     }
 
@@ -136,7 +136,7 @@ impl Trainer {
     /// The averaged weights as a model to sample from.
     pub fn score_model(&self) -> ScoreModel {
         let Problem { sde, range, shape, preconditioning, .. } = self.problem;
-        let denoiser = Preconditioned { network: self.average.clone(), preconditioning, sde };
+        let denoiser = Preconditioned::new(self.average.clone(), preconditioning, sde);
         ScoreModel::new(Box::new(denoiser), sde, range, shape, &self.device)
     }
 
@@ -166,12 +166,12 @@ impl Trainer {
         let labels = batches.labels(step, self.config.network.classes, self.config.label_dropout);
         let context = Context { labels: &labels, dropout: Some(&dropout) };
         let loss = self.config.objective.loss(&self.model, sigma_data, x0, z, &t, context).mean();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model.network);
+        let gradients = GradientsParams::from_grads(loss.backward(), self.model.network());
         let (rate, clip) = (self.config.learning_rate_at(step), self.config.clip);
         let adam = AdamStep { rate, step: step + 1, clip };
-        let norm_sq = self.adam.step(&mut self.model.network, gradients, adam);
+        let norm_sq = self.adam.step(self.model.network_mut(), gradients, adam);
         let ema = self.config.ema.min((1 + step) as f64 / (10 + step) as f64);
-        update_average(&mut self.average, &self.model.network, ema);
+        update_average(&mut self.average, self.model.network(), ema);
         self.step += 1;
 
         let numbers = Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0);
@@ -201,7 +201,7 @@ impl Trainer {
             bytes.map(|bytes| bytes.to_vec()).map_err(|e| failed(e.to_string()))
         };
         let [first, second] = &self.adam.moments;
-        Ok([record(&self.model.network.valid())?, record(&self.average)?, record(first)?, record(second)?])
+        Ok([record(&self.model.network().valid())?, record(&self.average)?, record(first)?, record(second)?])
     }
 
     /// Puts back what [`Self::to_parts`] took, at `step`.
@@ -221,7 +221,7 @@ impl Trainer {
             *network = network.clone().try_load_record(record).map_err(|e| damaged(e.to_string()))?;
             Ok(())
         };
-        load(&mut self.model.network, raw)?;
+        load(self.model.network_mut(), raw)?;
         load(&mut self.average, average)?;
         let [first_moment, second_moment] = &mut self.adam.moments;
         load(first_moment, first)?;

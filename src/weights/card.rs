@@ -160,7 +160,7 @@ impl ModelCard {
     ) -> Result<LoadedModel> {
         let (config, preconditioning, sde) = self.parts()?;
         let network = fill(UNet::new(config, self.channels, self.channels, &mut Init::new(0, device)))?;
-        let denoiser = Preconditioned { network, preconditioning, sde };
+        let denoiser = Preconditioned::new(network, preconditioning, sde);
         let (range, shape, classes) = (self.range, self.shape(), self.classes());
         Ok(LoadedModel { denoiser, range, shape, classes, device: device.clone() })
     }

@@ -1,5 +1,5 @@
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::{Init, Linear};
@@ -98,12 +98,12 @@ impl TimeMlp {
         }
     }
 
-    /// `[rows, all blocks' channels]`: a row for the whole batch, or one per image where the levels or the
+    /// What the layers read, `[rows, n]`: a row for the whole batch, or one per image where the levels or the
     /// `labels` differ. A network without classes takes no label but `None`.
     ///
     /// # Panics
     /// For a class that the network does not have.
-    pub fn forward(&self, c_noise: &[f64], labels: &[Option<usize>], device: &Device) -> Tensor<2> {
+    pub fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData {
         let (rows, width) = (c_noise.len().max(labels.len()), self.dim + class_features(self.classes));
         let levels = self.embedding.features(c_noise, self.dim);
         let mut features = vec![0.0; rows * width];
@@ -115,7 +115,11 @@ impl TimeMlp {
                 row[self.dim + class] = (self.classes as f32).sqrt();
             }
         }
-        let features = Tensor::<1>::from_floats(features.as_slice(), device).reshape([rows, width]);
+        TensorData::new(features, [rows, width])
+    }
+
+    /// `[rows, all blocks' channels]` for [`Self::features`].
+    pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
         ops::time_mlp(features, [&self.first, &self.second, &self.blocks].map(Linear::dense))
     }
 }
