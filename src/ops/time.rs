@@ -39,44 +39,36 @@ pub fn linear(x: Tensor<2>, (weight, bias): Dense) -> Tensor<2> {
 
 params! {
     struct Params {
-        rows: u32,
-        inputs: u32,
         outputs: u32,
+        inputs: u32,
     }
 }
 
 const THREADS: usize = 64;
-const MOST_THREADS: usize = 256;
+/// Two layers of this many units take 8 kB of workgroup memory, of which every device has twice as much.
+const MOST_HIDDEN: usize = 1024;
 
-fn kernel(embed: bool) -> Kernel {
-    shader!("time").switch("EMBED", embed)
+fn kernel(hidden: usize) -> Kernel {
+    shader!("time").value("hidden", hidden / 4)
 }
 
 fn run(features: &Tensor<2>, [first, second, blocks]: &[Dense; 3]) -> Option<Tensor<2>> {
-    let device = features.device();
     let ([rows, inputs], [hidden, channels]) = (features.dims(), blocks.0.dims());
-    let threads = hidden / 4;
-    if [inputs, hidden, channels].iter().any(|size| !size.is_multiple_of(4)) || threads > MOST_THREADS {
+    if [inputs, hidden, channels].iter().any(|size| !size.is_multiple_of(4)) || hidden > MOST_HIDDEN {
         return None;
     }
-    let params = |inputs: usize, outputs: usize| Params {
-        rows: rows as u32,
-        inputs: (inputs / 4) as u32,
-        outputs: (outputs / 4) as u32,
-    };
-    let embedding = Launch::new(&device, kernel(true), threads)?
+    let params = Params { outputs: (channels / 4) as u32, inputs: (inputs / 4) as u32 };
+    let [rows_of_groups, ..] = wgsl::row(rows)?;
+    let columns = (channels / 4).div_ceil(THREADS);
+    let launch = Launch::new(&features.device(), kernel(hidden), THREADS)?
         .input("features", features.clone())
         .input("weight1", first.0.clone())
         .input("bias1", first.1.clone())
         .input("weight2", second.0.clone())
         .input("bias2", second.1.clone())
-        .run_for("embedding", [rows, hidden], &params(inputs, hidden), wgsl::row(rows)?);
-    let groups = wgsl::row((rows * channels / 4).div_ceil(THREADS))?;
-    let launch = Launch::new(&device, kernel(false), THREADS)?
         .input("weight", blocks.0.clone())
-        .input("bias", blocks.1.clone())
-        .input("embedding", embedding);
-    Some(launch.run_for("shifts", [rows, channels], &params(hidden, channels), groups))
+        .input("bias", blocks.1.clone());
+    Some(launch.run_for("shifts", [rows, channels], &params, [columns, rows_of_groups, 1]))
 }
 
 #[cfg(test)]
@@ -85,7 +77,6 @@ mod tests {
 
     #[test]
     fn kernels_are_valid() {
-        wgsl::check::<Params>(kernel(true), 32);
-        wgsl::check::<Params>(kernel(false), THREADS);
+        wgsl::check::<Params>(kernel(64), THREADS);
     }
 }
