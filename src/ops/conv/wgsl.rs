@@ -70,6 +70,7 @@ impl Plan {
             _ if batch * tiles_of([4, 8], size) * quads < 64 => ([4, 4], 1),
             _ => ([4, 8], 1),
         };
+        let tile = if adapter == Adapter::Software { fitted(tile, size, shape.upsample) } else { tile };
         let per_image = tiles_of(tile, size);
         let threads = if batch * per_image * quads < 128 { FEW_THREADS } else { THREADS };
         let lanes = adapter.lanes();
@@ -113,6 +114,12 @@ impl Plan {
 
 fn tiles_of(tile: [usize; 2], [height, width]: [usize; 2]) -> usize {
     height.div_ceil(tile[0]) * width.div_ceil(tile[1])
+}
+
+/// As many tiles as those of at most `tile` that cover the image, each no larger than it has to be, since what lies
+/// beyond the image is computed too. A tile begins at a pixel of the image before it was upsampled.
+fn fitted(tile: [usize; 2], size: [usize; 2], upsample: usize) -> [usize; 2] {
+    [0, 1].map(|i| size[i].div_ceil(size[i].div_ceil(tile[i])).next_multiple_of(upsample))
 }
 
 /// What of the shader a launch uses, and its constants.
@@ -344,7 +351,7 @@ mod tests {
                         for adapter in ADAPTERS {
                             let [height, width] = size;
                             let norm = norm && Plan::normalises(adapter, size);
-                            let shape = Shape { taps, norm, ..Shape::default() };
+                            let shape = Shape { stride: 1, upsample: 1, taps, norm, ..Shape::default() };
                             let plan = Plan::new(adapter, [batch, height, width], c_out, &shape);
                             let tiles = batch * tiles_of(plan.tile, size);
                             let quads = c_out.div_ceil(4);
