@@ -29,6 +29,7 @@ trials! {
         cancel_takes_effect_within_a_step,
         densities_are_the_native_ones,
         mistakes_of_the_caller_are_named,
+        evaluations_are_replayed_on_webgpu,
         two_thousand_steps_leave_nothing_behind,
     ],
 }
@@ -195,6 +196,35 @@ fn mistakes_of_the_caller_are_named() {
     }
     api.draws_the_native_picture("mnist-vp", "heun", &json!({"n_steps": 3}), 1);
     api.browser.assert_console_clean();
+}
+
+/// Bind groups are what a launch costs the page most. A recording has them, so evaluations after it need but those of
+/// the sampler.
+fn evaluations_are_replayed_on_webgpu() {
+    const COUNT: &str = "globalThis.counts = { groups: 0, dispatches: 0 };
+        const count = (type, method, name) => {
+            const original = type.prototype[method];
+            type.prototype[method] = function (...args) {
+                counts[name] += 1;
+                return original.apply(this, args);
+            };
+        };
+        count(GPUDevice, 'createBindGroup', 'groups');
+        count(GPUComputePassEncoder, 'dispatchWorkgroups', 'dispatches');";
+    let mut api = Api::open("gpu", Gpu::Software);
+    api.browser.eval_in_worker(&format!("{{ {COUNT} }}"));
+    let mut run = |n_steps: usize| {
+        let request =
+            json!({"model": "mnist-vp", "sampler": "euler", "options": {"n_steps": n_steps}, "count": 1});
+        api.call("sample", &request);
+        ["groups", "dispatches"]
+            .map(|name| api.browser.eval_in_worker(&format!("counts.{name}")).as_f64().expect("a number"))
+    };
+    // The first evaluation is launched and the second recorded; then all are replayed.
+    let [_, two, seven] = [2, 2, 7].map(&mut run);
+    let [groups, dispatches] = [0, 1].map(|i| (seven[i] - two[i]) / 7.0);
+    figure(format_args!("bind groups of an evaluation: {groups:.1}, dispatches: {dispatches:.1}"));
+    assert!(groups < 20.0 && dispatches > 60.0, "{groups} bind groups, {dispatches} dispatches");
 }
 
 /// A page that uses the API by itself, in the global `engine`.
