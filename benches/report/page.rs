@@ -149,7 +149,8 @@ impl Report {
             out,
             "\n## What an evaluation sends to WebGPU\n\nCounted in the browser, for one evaluation inside a run of Heun's method with batch 16; in brackets the whole of\n\
              a run of one evaluation. Programs are made once (cubecl's cache). Tensors and read-backs take their memory from\n\
-             cubecl's pool, which makes no buffer once it is warm. cubecl makes a bind group per dispatch.\n"
+             cubecl's pool, which makes no buffer once it is warm; those that are made hold the numbers of a step. The network's\n\
+             launches are replayed with the bind groups of their recording.\n"
         )?;
         let head: Vec<&str> = names.keys().map(String::as_str).collect();
         writeln!(out, "| network | {} |\n|---|{}", head.join(" | "), "---:|".repeat(head.len()))?;

@@ -30,14 +30,22 @@ impl Scratch {
     }
 
     fn lend<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        /// If the work panics, launches are as usual again.
+        struct End;
+        impl Drop for End {
+            fn drop(&mut self) {
+                CURRENT.set(None);
+            }
+        }
         CURRENT.set(Some(std::mem::take(self)));
+        let _end = End;
         let result = work();
         *self = CURRENT.take().expect("it was put there");
         result
     }
 
     fn take(&mut self, client: &Client, size: usize) -> Handle {
-        // A buffer that the kernels may overwrite is no tensor's.
+        // Such a buffer is nobody's but this list's and the device's own.
         if let Some((_, free)) = self.buffers.iter().find(|(of, buffer)| *of == size && buffer.can_mut()) {
             return free.clone();
         }
