@@ -96,7 +96,7 @@ impl Preconditioned {
         &self.network
     }
 
-    /// The network, to change it.
+    /// The network, to change it: what a GPU has recorded of its evaluations is forgotten.
     pub fn network_mut(&mut self) -> &mut UNet {
         self.replay = Replay::default();
         &mut self.network

@@ -16,6 +16,7 @@ trials! {
     gpu: [
         a_replay_is_bit_equal_to_a_launch,
         other_shapes_are_launched_and_recorded_anew,
+        odd_sizes_are_replayed_too,
         other_weights_are_launched,
         each_thread_launches_for_itself,
         memory_of_others_stays_as_it_is,
@@ -74,6 +75,20 @@ fn other_shapes_are_launched_and_recorded_anew() {
     }
     let alternating = [1, 2, 1, 2].map(|n| evaluate(&model, n, 1.0, None));
     assert!(alternating.iter().all(|count| *count > 30), "{alternating:?}");
+}
+
+/// Images that the network pads to whole patches, and crops again.
+fn odd_sizes_are_replayed_too() {
+    let model = model(5);
+    let counts = [2.0, 1.0, 0.5].map(|sigma| {
+        let x = tensor(&Noise::new(3).normal(0, 2, 15 * 13), [2, 1, 15, 13], &gpu());
+        let of = |model: &Preconditioned| values(model.forward(x.clone(), &[sigma], Context::default()));
+        let fresh = Preconditioned::new(model.network().clone(), model.preconditioning, model.sde);
+        let (found, launched) = counted(|| of(&model));
+        assert_eq!(found, of(&fresh), "sigma = {sigma}");
+        launched
+    });
+    assert_eq!(counts[2], REPLAYED, "{counts:?}");
 }
 
 fn other_weights_are_launched() {
