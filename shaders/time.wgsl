@@ -30,7 +30,6 @@ fn silu(v: vec4f) -> vec4f {
 @compute @workgroup_size({{ threads }})
 fn main(
     @builtin(workgroup_id) workgroup: vec3u,
-    @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) thread: u32,
 ) {
     let row = workgroup.y;
@@ -55,7 +54,8 @@ fn main(
     }
     workgroupBarrier();
     let n = params.outputs;
-    for (var quad = workgroup.x * {{ threads }}u + thread; quad < n; quad += workgroups.x * {{ threads }}u) {
+    let quad = workgroup.x * {{ threads }}u + thread;
+    if quad < n {
         var h = bias[quad];
         for (var i = 0u; i < hidden; i++) {
             let w = 4 * i * n + quad;

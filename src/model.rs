@@ -107,14 +107,14 @@ impl Preconditioned {
         &self,
         (x, c_in): (Tensor<4>, &[f64]),
         c_noise: &[f64],
-        Context { labels, dropout }: Context<'_>,
+        context: Context<'_>,
         then: impl FnOnce(Tensor<4>) -> Tensor<4>,
     ) -> Tensor<4> {
-        let features = self.network.features(c_noise, labels);
-        if dropout.is_some() || self.network.is_autodiff() {
-            let features = Tensor::from_data(features, &x.device());
-            return then(self.network.forward_features(scale(x, c_in), features, dropout));
+        // In training nothing repeats: neither weights nor masks.
+        if context.dropout.is_some() || self.network.is_autodiff() {
+            return then(self.network.forward(scale(x, c_in), c_noise, context));
         }
+        let features = self.network.features(c_noise, context.labels);
         let network = |x, features| self.network.forward_features(x, features, None);
         self.replay.run((x, c_in), features, network, then)
     }

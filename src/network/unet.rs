@@ -169,11 +169,6 @@ pub struct UNet {
 }
 
 impl UNet {
-    /// Whether its weights are those of a training run, which records gradients for them.
-    pub fn is_autodiff(&self) -> bool {
-        self.stem.filter().weight.is_autodiff()
-    }
-
     /// Builds the network for images of `c_in` channels, weights drawn from `init`.
     pub fn new(config: &UNetConfig, c_in: usize, c_out: usize, init: &mut Init) -> Self {
         let widths: Vec<usize> = config.multipliers.iter().map(|m| m * config.channels).collect();
@@ -233,6 +228,11 @@ impl UNet {
     pub fn forward(&self, x: Tensor<4>, c_noise: &[f64], context: Context<'_>) -> Tensor<4> {
         let features = Tensor::from_data(self.features(c_noise, context.labels), &x.device());
         self.forward_features(x, features, context.dropout)
+    }
+
+    /// Whether its weights are those of a training run, which records gradients for them.
+    pub fn is_autodiff(&self) -> bool {
+        self.stem.filter().weight.is_autodiff()
     }
 
     /// How the network reads noise levels and classes: what [`Self::forward_features`] takes of them, `[rows, n]`.
