@@ -97,6 +97,10 @@ fn cases() -> Vec<Case> {
         (17, [3, 2], [2, 1]),
         (2, [14, 14], [32, 64]),
         (1, [27, 31], [4, 6]),
+        // In tiles of 4x4: several bands of an image, several images in a band, a row longer than a band.
+        (5, [26, 31], [9, 12]),
+        (11, [7, 6], [17, 8]),
+        (2, [3, 140], [8, 20]),
     ] {
         for (kernel, stride) in [(1, 1), (1, 2), (3, 1), (3, 2), (5, 1), (5, 3)] {
             cases.push(Case { batch, size, channels, kernel, stride });

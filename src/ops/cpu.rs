@@ -73,14 +73,18 @@ pub fn for_each_parts<const N: usize>(
     let mut parts = parts.map(|(part, chunk)| part.chunks_mut(chunk));
     let n = parts[0].len();
     let next = |_| parts.each_mut().map(|chunks| chunks.next().expect("equally many chunks"));
-    let jobs: Vec<[&mut [f32]; N]> = (0..n).map(next).collect();
+    for_each((0..n).map(next).enumerate().collect(), |(i, chunks)| f(i, chunks));
+}
+
+/// Does each job, in parallel where there are threads.
+pub fn for_each<T: Send>(jobs: Vec<T>, f: impl Fn(T) + Send + Sync) {
     #[cfg(not(target_family = "wasm"))]
     {
         use rayon::prelude::*;
-        jobs.into_par_iter().enumerate().for_each(|(i, chunks)| f(i, chunks));
+        jobs.into_par_iter().for_each(f);
     }
     #[cfg(target_family = "wasm")]
-    jobs.into_iter().enumerate().for_each(|(i, chunks)| f(i, chunks));
+    jobs.into_iter().for_each(f);
 }
 
 /// Adds `x` to `sum`, value by value.
@@ -103,15 +107,15 @@ pub fn sum_rows(rows: &[f32], len: usize) -> Vec<f32> {
 }
 
 /// Lends a buffer of `len` floats that each thread keeps, so that hot loops do not allocate.
-/// Its content is whatever the last borrower left.
+/// Its content is whatever the last borrower left. Who borrows while borrowing gets another one.
 pub fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    thread_local!(static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) });
-    let mut buffer = SCRATCH.take();
+    thread_local!(static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) });
+    let mut buffer = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }
     let result = f(&mut buffer[..len]);
-    SCRATCH.set(buffer);
+    SCRATCH.with_borrow_mut(|buffers| buffers.push(buffer));
     result
 }
 
