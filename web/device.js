@@ -3,10 +3,11 @@
 /**
  * Decides between 'gpu' and 'cpu'. WebGPU is probed here because wgpu panics, instead of failing, where there is
  * none. `because` is a reason that stands already (the GPU broke a moment ago).
- * @returns {Promise<{kind: 'gpu'|'cpu', name: string, reason: string}>}
+ * `lanes` are those of a software adapter's subgroups, where its programs may use them.
+ * @returns {Promise<{kind: 'gpu'|'cpu', name: string, reason: string, lanes: number}>}
  */
 export async function chooseDevice(wanted, because) {
-  const cpu = (reason) => ({ kind: 'cpu', name: 'WebAssembly', reason: because || reason });
+  const cpu = (reason) => ({ kind: 'cpu', name: 'WebAssembly', reason: because || reason, lanes: 0 });
   if (wanted === 'cpu') return cpu('You chose the CPU.');
   if (!navigator.gpu) {
     return cpu(
@@ -27,7 +28,13 @@ export async function chooseDevice(wanted, because) {
   if (wanted === 'auto' && isSoftware(adapter.info)) {
     return cpu(`The only WebGPU adapter here (${name}) is itself software and slower than WebAssembly.`);
   }
-  return { kind: 'gpu', name, reason: wanted === 'gpu' ? 'You chose the GPU.' : 'WebGPU is available.' };
+  const reason = wanted === 'gpu' ? 'You chose the GPU.' : 'WebGPU is available.';
+  return { kind: 'gpu', name, reason, lanes: isSoftware(adapter.info) ? subgroupLanes(adapter) : 0 };
+}
+
+/** How many threads make a subgroup, if every subgroup has as many. */
+function subgroupLanes({ features, info: { subgroupMinSize, subgroupMaxSize } }) {
+  return features.has('subgroups') && subgroupMinSize === subgroupMaxSize ? subgroupMaxSize : 0;
 }
 
 let trouble = ''; // the browser's words for what happened to the GPU
@@ -47,14 +54,22 @@ export async function gpuTrouble(message) {
  */
 export function watchGpu(onFailure, onCompiled) {
   if (!self.GPUAdapter) return;
+  // cubecl refuses a browser's device that cannot time its programs. Nothing here times any, so it hears that all can.
+  const { has } = GPUSupportedFeatures.prototype;
+  GPUSupportedFeatures.prototype.has = function (name) {
+    return name === 'timestamp-query' || has.call(this, name);
+  };
   // wgpu opens the device inside wasm and only logs its errors, after which results are silently wrong.
   const requestDevice = GPUAdapter.prototype.requestDevice;
   const fail = (message) => {
     trouble ||= message;
     onFailure(message);
   };
-  GPUAdapter.prototype.requestDevice = async function (...args) {
-    const device = await requestDevice.apply(this, args).catch((error) => {
+  GPUAdapter.prototype.requestDevice = async function (wanted) {
+    // wgpu asks for all that an adapter has and it knows; it does not know of subgroups.
+    const features = new Set(wanted?.requiredFeatures).add('subgroups');
+    const requiredFeatures = [...features].filter((name) => has.call(this.features, name));
+    const device = await requestDevice.call(this, { ...wanted, requiredFeatures }).catch((error) => {
       trouble ||= error.message; // the caller reports it
       throw error;
     });

@@ -42,7 +42,7 @@ const handlers = {
     const choice = await chooseDevice(device, reason);
     const { Session, compiled } = await loadWasm(module, tell);
     try {
-      session = await Session.open(choice.kind);
+      session = await Session.open(choice.kind, choice.lanes);
     } catch (error) {
       error.code ??= choice.kind === 'gpu' ? 'device' : 'crash';
       throw error;

@@ -130,9 +130,8 @@ impl Report {
             out,
             "\n## Inside the 3x3 convolution\n\nIn the browser, the kernels of a whole network: its time with each of them run {} times, less its plain time.\n\
              Natively, a chain of one convolution. On a software adapter the share is limited by loads, of which the peak needs\n\
-             none: each becomes a loop over the lanes, with a bounds check. Natively a subgroup loads each weight once and\n\
-             hands it round; a browser's subgroups wgpu does not ask for. Images and channels that are no multiple of a tile\n\
-             cost the rest.\n",
+             none: each becomes a loop over the lanes, with a bounds check. A subgroup loads each weight once and hands it\n\
+             round. Images and channels that are no multiple of a tile cost the rest.\n",
             REPEATS + 1
         )?;
         writeln!(out, "| device | convolution | GFLOP/s | share of the peak |\n|---|---|---:|---:|")?;

@@ -12,7 +12,7 @@ pub enum Adapter {
     /// over lanes and costs ten times a multiply-add, a barrier a hundred.
     Software,
     /// A processor whose subgroups always have this many lanes: one can load for all of them, and hand the value round
-    /// in one instruction. (Not in browsers: wgpu does not ask for their subgroups.)
+    /// in one instruction.
     Subgroups(usize),
 }
 
@@ -30,9 +30,16 @@ impl Adapter {
         let promised =
             adapter.features().contains(wgpu::Features::SUBGROUP) && lanes == info.subgroup_min_size;
         match info.device_type == wgpu::DeviceType::Cpu {
-            true if promised && (4..=8).contains(&lanes) => Self::Subgroups(lanes as usize),
-            true => Self::Software,
+            true => Self::software(if promised { lanes as usize } else { 0 }),
             false => Self::Hardware,
+        }
+    }
+
+    /// A processor whose subgroups have so many lanes; 0 where there are none.
+    pub fn software(lanes: usize) -> Self {
+        match (4..=8).contains(&lanes) {
+            true => Self::Subgroups(lanes),
+            false => Self::Software,
         }
     }
 

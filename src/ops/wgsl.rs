@@ -104,7 +104,12 @@ impl Kernel {
 
     /// The program.
     fn wgsl(&self) -> String {
-        expand(self.source, &self.values, &self.switches)
+        let program = expand(self.source, &self.values, &self.switches);
+        // Browsers want to be asked. naga, which compiles natively, does not know the question.
+        match cfg!(target_family = "wasm") && self.switches.contains(&"SUBGROUP") {
+            true => format!("enable subgroups;\n{program}"),
+            false => program,
+        }
     }
 }
 

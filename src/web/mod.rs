@@ -21,6 +21,7 @@ use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
 use crate::interpolate::interpolate;
 use crate::likelihood::{Likelihood, bits_per_dim};
+use crate::ops::Adapter;
 use crate::rng::Noise;
 use crate::sampler::{Event, Run, Sampler, Solution, Tolerance};
 use crate::weights::{Architecture, LoadedClassifier, LoadedModel, ModelFile};
@@ -66,11 +67,17 @@ pub struct Session {
 impl Session {
     /// Opens `"gpu"` or `"cpu"`. The caller must have seen that WebGPU has an adapter: wgpu panics without.
     ///
+    /// `lanes` are those of a software adapter's subgroups, which the caller has added to what wgpu asks of the device;
+    /// 0 for none.
+    ///
     /// # Errors
     /// A JS error with a `code`, as all methods: see [`messages::failure`].
-    pub async fn open(device: String) -> Result<Session, JsValue> {
+    pub async fn open(device: String, lanes: usize) -> Result<Session, JsValue> {
         let open = async { device::open(device.parse()?).await };
         let opened = open.await.map_err(|e| failure(&e, DeviceChoice::Gpu))?;
+        if lanes > 0 {
+            Adapter::software(lanes).set();
+        }
         let (models, classifiers, cancel) = Default::default();
         Ok(Session { opened, models, classifiers, cancel })
     }

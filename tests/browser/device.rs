@@ -17,6 +17,7 @@ trials! {
         a_gpu_that_refuses_to_start_is_told,
         a_shader_that_fails_is_told_and_the_cpu_finishes,
         a_crash_on_the_gpu_is_told_and_the_cpu_finishes,
+        a_gpu_may_lack_what_only_some_have,
     ],
 }
 
@@ -156,8 +157,47 @@ fn a_crash_on_the_gpu_is_told_and_the_cpu_finishes() {
     visit.assert_clean();
 }
 
+/// wgpu asks the browser for no subgroups, so the page does; cubecl wants timestamps, so the page hides that there are
+/// none. A GPU with neither draws the same picture.
+fn a_gpu_may_lack_what_only_some_have() {
+    const DENY: &str = "
+        const denied = ['subgroups', 'timestamp-query'];
+        const claim = GPUSupportedFeatures.prototype.has;
+        GPUSupportedFeatures.prototype.has = function (name) {
+            return !denied.includes(name) && claim.call(this, name);
+        };
+        const request = GPUAdapter.prototype.requestDevice;
+        GPUAdapter.prototype.requestDevice = async function (wanted) {
+            if (wanted.requiredFeatures.some((name) => denied.includes(name))) throw new TypeError('not here');
+            return request.call(this, wanted);
+        };";
+    const COUNT: &str = "
+        const make = GPUDevice.prototype.createShaderModule;
+        self.programs = { subgroups: 0, others: 0 };
+        GPUDevice.prototype.createShaderModule = function (module) {
+            programs[module.code.includes('subgroupBroadcast') ? 'subgroups' : 'others'] += 1;
+            return make.call(this, module);
+        };";
+    let pictures = ["", DENY].map(|deny| {
+        let mut visit = broken(format!("{deny}{COUNT}"));
+        visit.open(&format!("#task=generate&device=gpu&{RUN}"));
+        visit.finish(GENERATE);
+        assert!(visit.device().contains("WebGPU"), "{}", visit.device());
+        let programs = visit.browser.eval_in_worker("programs");
+        assert!(programs["others"].as_u64() > Some(0), "{programs}");
+        assert_eq!(programs["subgroups"].as_u64() > Some(0), deny.is_empty(), "{programs}");
+        visit.assert_clean();
+        visit.grid()
+    });
+    let [all, fewer] = pictures.map(|picture| picture.pixels);
+    assert_eq!(all.len(), fewer.len());
+    let difference = all.iter().zip(&fewer).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(difference <= Some(1), "{difference:?} grey levels apart");
+}
+
 /// The page with a browser whose WebGPU a script in the worker has changed.
-fn broken(script: &'static str) -> Visit {
+fn broken(script: impl Into<String>) -> Visit {
+    let script = script.into();
     let site = Site::serve_altered(dist().expect("a built page"), move |path, bytes| match path {
         // Before the page watches the device, not after.
         "device.js" => Some([script.as_bytes(), b"\n", &bytes?].concat()),

@@ -36,8 +36,8 @@ const FEW_THREADS: usize = 16;
 /// Larger ones have work enough to fill a dispatch of their own, and sums over a large workgroup cost more than that.
 const MOST_TILES: usize = 8;
 
-/// Pixels (rows, columns) of a thread whose subgroup shares the loads of weights.
-const SHARED: [usize; 2] = [4, 4];
+/// Pixels (rows, columns) of a thread whose subgroup shares the loads of weights, whichever covers an image best.
+const SHARED: [[usize; 2]; 3] = [[4, 4], [5, 3], [7, 2]];
 
 /// How the work is cut: a thread computes `tile` pixels (rows, columns) of `wide` quads of output channels, a
 /// workgroup `tiles` of them, each by `sharing` threads.
@@ -58,7 +58,9 @@ impl Plan {
         let quads = c_out.div_ceil(4);
         let (tile, wide) = match (adapter, shape) {
             // Eight channels for each pixel loaded, since the weights cost little.
-            (Adapter::Subgroups(_), _) => (SHARED, if quads.is_multiple_of(2) { 2 } else { 1 }),
+            (Adapter::Subgroups(_), _) => {
+                (shared(size, shape.upsample), if quads.is_multiple_of(2) { 2 } else { 1 })
+            }
             (_, Shape { taps: false, .. }) => ([2, 4], 1),
             // What fits into 128 registers. The tiles below need all 256 that a compiler for graphics cards has (RADV's,
             // for RDNA2), and most of their kernels move 14 to 257 more values to memory and back.
@@ -94,7 +96,7 @@ impl Plan {
     /// The adapter to cut images of this size for: they may be too small to fill a subgroup.
     fn adapter([batch, height, width]: [usize; 3]) -> Adapter {
         match Adapter::current() {
-            Adapter::Subgroups(lanes) if batch * tiles_of(SHARED, [height, width]) < lanes => {
+            Adapter::Subgroups(lanes) if batch * tiles_of(SHARED[0], [height, width]) < lanes => {
                 Adapter::Software
             }
             adapter => adapter,
@@ -116,8 +118,15 @@ fn tiles_of(tile: [usize; 2], [height, width]: [usize; 2]) -> usize {
     height.div_ceil(tile[0]) * width.div_ceil(tile[1])
 }
 
+/// The tile that computes the fewest pixels beyond the image. A tile begins at a pixel of the image before it was upsampled.
+fn shared(size: [usize; 2], upsample: usize) -> [usize; 2] {
+    let fits = |tile: &[usize; 2]| tile.iter().all(|side| side.is_multiple_of(upsample));
+    let computed = |tile: &[usize; 2]| tiles_of(*tile, size) * tile[0] * tile[1];
+    SHARED.into_iter().filter(fits).min_by_key(computed).unwrap_or(SHARED[0])
+}
+
 /// As many tiles as those of at most `tile` that cover the image, each no larger than it has to be, since what lies
-/// beyond the image is computed too. A tile begins at a pixel of the image before it was upsampled.
+/// beyond the image is computed too.
 fn fitted(tile: [usize; 2], size: [usize; 2], upsample: usize) -> [usize; 2] {
     [0, 1].map(|i| size[i].div_ceil(size[i].div_ceil(tile[i])).next_multiple_of(upsample))
 }
