@@ -24,14 +24,19 @@ fn tiles(
     }
 }
 
-/// The convolution of a tensor in main memory.
-pub fn forward(x: &Tensor<4>, filter: &Filter) -> Tensor<4> {
+/// The convolution of a tensor in main memory. Where the weights stay as they are, much of the work with them is done
+/// once.
+pub fn forward(x: &Tensor<4>, filter: &Filter, weights_stay: bool) -> Tensor<4> {
     let (dims, [_, c_out], kernel, stride) = (x.dims(), filter.weight.dims(), filter.kernel, filter.stride);
     let (x, weight, bias) = (cpu::values(x), cpu::values(&filter.weight), cpu::values(&filter.bias));
-    let (x, weight, bias) = (x.storage::<f32>(), weight.storage::<f32>(), bias.storage::<f32>());
+    let (x, bias) = (x.storage::<f32>(), bias.storage::<f32>());
     let y = match tiles(dims, c_out, kernel, stride) {
-        Some(tiles) => tiles.convolve(x, weight, bias),
-        None => Windows::new(dims, kernel, stride).convolve(x, weight, bias),
+        Some(tiles) if weights_stay => tiles.convolve(x, &winograd::kept(&tiles, &weight), bias),
+        Some(tiles) => cpu::with_scratch(tiles.filter_len(), |u| {
+            tiles.transform_filter(weight.storage(), u);
+            tiles.convolve(x, u, bias)
+        }),
+        None => Windows::new(dims, kernel, stride).convolve(x, weight.storage(), bias),
     };
     let [batch, height, width, _] = dims;
     cpu::tensor(y, [batch, height.div_ceil(stride), width.div_ceil(stride), c_out])

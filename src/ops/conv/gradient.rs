@@ -24,7 +24,7 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize,
     let pass = Pass { x: plain.clone().into(), upsample: false, filter: filter.clone(), then: Then::Nothing };
     let (y, on_flex) = match wgsl::run(&pass) {
         Some(y) => (y, false),
-        None if uses_flex(&plain.device()) => (flex::forward(&plain, &filter), true),
+        None if uses_flex(&plain.device()) => (flex::forward(&plain, &filter, !weight.is_autodiff()), true),
         None => return conv_plain(x, weight, bias, kernel, stride),
     };
     record(inputs, y, move |dy, [wants_x, wants_weight, wants_bias]| {

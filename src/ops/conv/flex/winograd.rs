@@ -4,7 +4,10 @@
 //! `y = Aᵀ·(sum over input channels of (G·g·Gᵀ)∘(Bᵀ·d·B))·A` for the filter `g` and the 6x6 pixels `d` that the tile
 //! sees. The sum at each of the 36 places is a matrix product over the tiles.
 
+mod kept;
 mod transform;
+
+pub use kept::kept;
 
 use super::{BLOCK, add_pixels};
 use crate::ops::cpu;
@@ -75,26 +78,37 @@ impl Tiles {
         self.bands().zip(y.chunks_mut(images).flat_map(|images| images.chunks_mut(band))).collect()
     }
 
-    /// The convolution of `x` `[b, h, w, c_in]` with a filter `[9·c_in, c_out]`: `[b, h, w, c_out]`.
-    pub fn convolve(&self, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    /// Where the planes of a transformed filter lie.
+    fn transformed_filter(&self) -> Planes {
+        Planes::transformed(self.c_in, self.c_out)
+    }
+
+    /// Values of a transformed filter.
+    pub fn filter_len(&self) -> usize {
+        POINTS * self.transformed_filter().plane
+    }
+
+    /// Writes to `u` what [`Self::convolve`] takes of a filter `[9·c_in, c_out]`.
+    pub fn transform_filter(&self, weight: &[f32], u: &mut [f32]) {
+        transform(G, self.c_in, (weight, self.filter()), (u, self.transformed_filter()), None);
+    }
+
+    /// The convolution of `x` `[b, h, w, c_in]` with a transformed filter: `[b, h, w, c_out]`.
+    pub fn convolve(&self, x: &[f32], u: &[f32], bias: &[f32]) -> Vec<f32> {
         let Self { batch, height, width, c_in, c_out, .. } = *self;
         let mut y = vec![0.0; batch * height * width * c_out];
-        let u_planes = Planes::transformed(c_in, c_out);
-        cpu::with_scratch(POINTS * u_planes.plane, |u| {
-            transform(G, c_in, (weight, self.filter()), (u, u_planes), None);
-            let u = &*u;
-            cpu::for_each(self.split(&mut y), |(band, y)| {
-                let n = band.tiles(self);
-                let (v_planes, m_planes) = (Planes::transformed(n, c_in), Planes::transformed(n, c_out));
-                cpu::with_scratch(POINTS * (v_planes.plane + m_planes.plane), |scratch| {
-                    let (v, m) = scratch.split_at_mut(POINTS * v_planes.plane);
-                    transform(Bt, n, (x, band.within(self, 1, c_in)), (v, v_planes), None);
-                    let planes = v.chunks_exact(v_planes.plane).zip(u.chunks_exact(u_planes.plane));
-                    for ((v, u), m) in planes.zip(m.chunks_exact_mut(m_planes.plane)) {
-                        cpu::gemm([n, c_out, c_in], (v, c_in, 1), (u, c_out, 1), m, false);
-                    }
-                    transform(At, n, (m, m_planes), (y, band.apart(self, c_out)), Some(bias));
-                });
+        cpu::for_each(self.split(&mut y), |(band, y)| {
+            let n = band.tiles(self);
+            let (v_planes, m_planes) = (Planes::transformed(n, c_in), Planes::transformed(n, c_out));
+            cpu::with_scratch(POINTS * (v_planes.plane + m_planes.plane), |scratch| {
+                let (v, m) = scratch.split_at_mut(POINTS * v_planes.plane);
+                transform(Bt, n, (x, band.within(self, 1, c_in)), (v, v_planes), None);
+                let planes =
+                    v.chunks_exact(v_planes.plane).zip(u.chunks_exact(self.transformed_filter().plane));
+                for ((v, u), m) in planes.zip(m.chunks_exact_mut(m_planes.plane)) {
+                    cpu::gemm([n, c_out, c_in], (v, c_in, 1), (u, c_out, 1), m, false);
+                }
+                transform(At, n, (m, m_planes), (y, band.apart(self, c_out)), Some(bias));
             });
         });
         y
@@ -104,7 +118,10 @@ impl Tiles {
     /// in reverse.
     pub fn gradients(&self, x: &[f32], dy: &[f32], mirrored: &[f32]) -> [Vec<f32>; 3] {
         let Self { batch, height, width, c_in: c_out, c_out: c_in, .. } = *self;
-        let dx = self.convolve(dy, mirrored, &vec![0.0; c_in]);
+        let dx = cpu::with_scratch(self.filter_len(), |u| {
+            self.transform_filter(mirrored, u);
+            self.convolve(dy, u, &vec![0.0; c_in])
+        });
         let (weight, image) = (9 * c_in * c_out, height * width);
         let row = weight + c_out;
         let block = BLOCK.max(self.images);
@@ -121,11 +138,11 @@ impl Tiles {
         [dx, dw, db]
     }
 
-    /// The gradient of the filter of [`Self::convolve`] for `dy`, that of its result:
+    /// The gradient of the filter of a convolution for `dy`, that of its result:
     /// `Gᵀ·(sum over tiles of (Bᵀ·d·B)∘(A·dy·Aᵀ))·G`.
     fn filter_gradient(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
         let Self { c_in, c_out, .. } = *self;
-        let s_planes = Planes::transformed(c_in, c_out);
+        let s_planes = self.transformed_filter();
         let plane = |c| Planes::transformed(BAND.max(self.across), c).plane;
         cpu::with_scratch(POINTS * (s_planes.plane + plane(c_in) + plane(c_out)), |scratch| {
             let (s, scratch) = scratch.split_at_mut(POINTS * s_planes.plane);
