@@ -22,6 +22,7 @@ trials! {
         gradients_flow_only_where_they_are_asked_for,
         operations_do_not_depend_on_the_number_of_threads,
         operations_take_views,
+        a_convolution_follows_its_weights,
     ],
     gpu: [
         convolution_on_the_gpu_equals_the_cpu,
@@ -512,6 +513,34 @@ fn operations_take_views() {
     assert_eq!(values(found), values(conv(copy(), weight_copy, bias_copy.clone(), 3, 2)));
     let found = group_norm_silu(view(), bias.clone(), bias, 2);
     assert_eq!(values(found), values(group_norm_silu(copy(), bias_copy.clone(), bias_copy, 2)));
+
+    // In tiles, where filters are remembered: two that are parts of the same memory.
+    let x = tensor(&normal(4, 8 * 8 * 8), [1, 8, 8, 8], &device);
+    let bias = tensor(&normal(5, 8), [8], &device);
+    let both = tensor(&normal(6, 2 * 72 * 8), [2 * 72, 8], &device);
+    let filters = [0, 72].map(|row| both.clone().slice([row..row + 72, 0..8]));
+    let found = filters.clone().map(|weight| values(conv(x.clone(), weight, bias.clone(), 3, 1)));
+    let copies = filters.map(|weight| tensor(&values(weight), [72, 8], &device));
+    let expected = copies.map(|weight| values(conv(x.clone(), weight, bias.clone(), 3, 1)));
+    assert_eq!(found, expected);
+    assert_ne!(found[0], found[1]);
+}
+
+/// A model's filters are transformed once; one that changes, in place or not, is another filter.
+fn a_convolution_follows_its_weights() {
+    let device = cpu();
+    let x = tensor(&normal(1, 8 * 8 * 8), [1, 8, 8, 8], &device);
+    let mut weight = tensor(&normal(2, 72 * 8), [72, 8], &device);
+    let bias = tensor(&normal(3, 8), [8], &device);
+    for step in 0..3 {
+        for _ in 0..2 {
+            let [found, plain] = [conv as Convolution, conv_plain]
+                .map(|f| values(f(x.clone(), weight.clone(), bias.clone(), 3, 1)));
+            let error = relative_error(&found, &plain);
+            assert!(error < BOUND, "step {step}: off by {error:e}");
+        }
+        weight = weight * 0.5 + 0.1;
+    }
 }
 
 fn convolution_on_the_gpu_equals_the_cpu() {
