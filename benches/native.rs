@@ -11,7 +11,8 @@ use scorefield::model::ScoreModel;
 use scorefield::network::UNetConfig;
 use scorefield::ops::conv;
 use scorefield::rng::Noise;
-use scorefield::sampler::{Run, Sampler};
+use scorefield::run::Run;
+use scorefield::sampler::Sampler;
 use scorefield::training::{Batches, Problem, TrainConfig, Trainer};
 
 use crate::networks::Network;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use scorefield::model::{DataRange, Preconditioning, ScoreModel};
+use scorefield::images::DataRange;
+use scorefield::model::{Preconditioning, ScoreModel};
 use scorefield::network::layers::Init;
 use scorefield::network::{Context, UNet, UNetConfig};
 use scorefield::rng::Noise;

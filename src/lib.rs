@@ -6,23 +6,34 @@
 //! tensors, for any GPU that wgpu reaches, for the CPU, and for WebGPU in a page.
 //!
 //! # The way of an image through the house
-//! 1. [`data`] reads images; [`rng`] supplies every random number as a function of what it is for.
+//! 1. [`images`] are what all this is about; [`rng`] supplies every random number as a function of what it is for;
+//!    [`ops`] are the fused operations on a device, which [`device`] opens.
 //! 2. [`sde`] says how an image becomes noise, [`schedule`] at which noise levels to look.
-//! 3. [`network`] maps a noisy image to raw numbers, with the fused operations of [`ops`];
-//!    [`model`] says what the numbers mean: the denoised image, the noise, the score.
-//! 4. [`objective`] compares with what was added, [`training`] improves the weights,
-//!    [`weights`] keeps them in a file with their model card.
-//! 5. [`control`] adds conditions to a model, [`sampler`] walks from noise to an image,
-//!    [`interpolate()`](interpolate::interpolate) between two images, [`likelihood`] measures how probable
-//!    one is, and [`picture`] shows them.
-//! 6. [`evaluation`] judges many of them, and [`figures`] makes the papers' figures again.
+//! 3. [`network`] maps a noisy image to raw numbers; [`model`] says what the numbers mean: the denoised image, the
+//!    noise, the score. [`weights`] keeps them in a file with their model card. [`toy`] has distributions whose score is
+//!    known.
+//! 4. [`control`] adds conditions to a model. A [`run`] is the conversation between long work and whoever waits for it:
+//!    [`flow`] follows the ODE between image and noise, either way, and [`sampler`] walks from noise to an image.
+//! 5. [`picture`] shows images and [`data`] reads them; an [`objective`] compares what a network says with what was added,
+//!    and [`training`] improves its weights.
+//! 6. [`evaluation`] judges many samples, and [`figures`] makes the papers' figures again.
 //!
-//! A module uses only modules above it in this list. On top stand two thin front ends that render the
-//! same events: the command line ([`cli`], native) and the page's worker (`web`, wasm).
+//! On top stand two thin front ends that render the same events: the command line ([`cli`], native) and the page's
+//! worker (`page`, wasm).
+//!
+//! # The rooms from the ground up
+//! A room uses only what stands before it in this list; a test reads it. docs/DESIGN.md has the invariant of each.
+//!
+//! - `error`, `cancel`, `estimate`, `files`, `kind`
+//! - `images`, `rng`, `ops`, `device`
+//! - `sde`, `schedule`, `network`, `model`, `weights`, `toy`
+//! - `control`, `run`, `flow`, `sampler`
+//! - `picture`, `data`, `objective`, `training`
+//! - `evaluation`, `figures`, `cli`, `page`
 //!
 //! # Example
 //! ```
-//! use scorefield::{device, rng::Noise, sampler::{Run, Sampler}, weights::shipped};
+//! use scorefield::{device, rng::Noise, run::Run, sampler::Sampler, weights::shipped};
 //!
 //! # pollster::block_on(async {
 //! let opened = device::open(device::DeviceChoice::Cpu).await?;
@@ -35,14 +46,14 @@
 //! # }).unwrap();
 //! ```
 
-pub mod analytic;
+mod error;
+
 pub mod cancel;
 #[cfg(not(target_family = "wasm"))]
 pub mod cli;
 pub mod control;
 pub mod data;
 pub mod device;
-mod error;
 pub mod estimate;
 #[cfg(not(target_family = "wasm"))]
 pub mod evaluation;
@@ -50,21 +61,24 @@ pub mod evaluation;
 pub mod figures;
 #[cfg(not(target_family = "wasm"))]
 pub mod files;
-pub mod interpolate;
-pub mod likelihood;
+pub mod flow;
+pub mod images;
+mod kind;
 pub mod model;
 pub mod network;
 pub mod objective;
 pub mod ops;
+#[cfg(target_family = "wasm")]
+pub mod page;
 pub mod picture;
 pub mod rng;
+pub mod run;
 pub mod sampler;
 pub mod schedule;
 pub mod sde;
+pub mod toy;
 #[cfg(not(target_family = "wasm"))]
 pub mod training;
-#[cfg(target_family = "wasm")]
-pub mod web;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Descending grids of times for samplers, and the largest noise level that a data set asks for.
+//! Descending grids of times for samplers.
 
 use crate::sde::Sde;
 
@@ -37,34 +37,6 @@ pub fn natural(sde: &dyn Sde, n_levels: usize) -> Vec<f64> {
     }
 }
 
-/// The largest Euclidean distance between two of the `len`-long rows of `images`.
-///
-/// This is `sigma_max` by technique 1 of NCSNv2 (Song and Ermon 2020, section 3.1), in the units of
-/// `images`. Exact and quadratic in the number of rows: pass some thousands of images.
-pub fn largest_distance(images: &[f32], len: usize) -> f64 {
-    let norms: Vec<f32> = images.chunks_exact(len).map(|a| a.iter().map(|v| v * v).sum()).collect();
-    let n = norms.len();
-    const ROWS: usize = 64;
-    let mut largest = 0.0_f32;
-    let mut products = vec![0.0; ROWS * n];
-    for first in (0..n).step_by(ROWS) {
-        let rows = ROWS.min(n - first);
-        crate::ops::gemm(
-            [rows, n, len],
-            (&images[first * len..], len, 1),
-            (images, 1, len),
-            &mut products,
-            false,
-        );
-        for (i, row) in products[..rows * n].chunks_exact(n).enumerate() {
-            for (product, norm) in row.iter().zip(&norms) {
-                largest = largest.max(norms[first + i] + norm - 2.0 * product);
-            }
-        }
-    }
-    f64::from(largest).sqrt()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,13 +54,5 @@ mod tests {
             }
             assert!((ts[9] - t_end).abs() < 1e-9);
         }
-    }
-
-    #[test]
-    fn largest_distance_finds_the_far_pair() {
-        let mut images = vec![0.5_f32; 100 * 3];
-        images[3 * 7..3 * 8].copy_from_slice(&[3.0, 0.0, 0.0]);
-        images[3 * 90..3 * 91].copy_from_slice(&[-1.0, 3.0, 0.0]);
-        assert!((largest_distance(&images, 3) - 5.0).abs() < 1e-6);
     }
 }

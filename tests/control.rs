@@ -4,14 +4,16 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
 use pollster::block_on;
 use scorefield::Error;
-use scorefield::analytic::GaussianMixture;
 use scorefield::control::{
     ClassGuide, Guide, class_guided, colorize, denoise, edit, guided, inpaint, upscale,
 };
-use scorefield::model::{DataRange, Denoiser, ScoreModel};
+use scorefield::images::DataRange;
+use scorefield::model::{Denoiser, ScoreModel};
 use scorefield::rng::Noise;
-use scorefield::sampler::{Run, Sampler};
+use scorefield::run::Run;
+use scorefield::sampler::Sampler;
 use scorefield::sde::{AnySde, VeSde, VpSde};
+use scorefield::toy::GaussianMixture;
 use scorefield::weights::shipped;
 use serde_json::{Value, json};
 

@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use pollster::block_on;
 use scorefield::Error;
-use scorefield::analytic::GaussianMixture;
 use scorefield::model::ScoreModel;
 use scorefield::rng::Noise;
-use scorefield::sampler::{Event, OptionKind, Run, Sampler};
+use scorefield::run::{Event, Run};
+use scorefield::sampler::{OptionKind, Sampler};
 use scorefield::schedule::natural;
 use scorefield::sde::Sde;
+use scorefield::toy::GaussianMixture;
 use serde_json::{Value, json};
 
 use crate::support::{

@@ -3,12 +3,15 @@
 use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::Error;
-use scorefield::analytic::GaussianMixture;
-use scorefield::likelihood::{Density, Likelihood, Probe, Product, Trace, bits_per_dim, dequantised};
-use scorefield::model::{DataRange, ScoreModel};
+use scorefield::flow::{
+    Density, Likelihood, Probe, Product, Tolerance, Trace, bits_per_dim, decode, dequantised, encode,
+};
+use scorefield::images::DataRange;
+use scorefield::model::ScoreModel;
 use scorefield::rng::Noise;
-use scorefield::sampler::{Run, Tolerance, decode, encode};
+use scorefield::run::Run;
 use scorefield::sde::{AnySde, VeSde, VpSde};
+use scorefield::toy::GaussianMixture;
 use scorefield::weights::shipped;
 
 use crate::support::{analytic, cpu, digits, figure, lively_model, small_unet, tensor, trials, values};

@@ -1,9 +1,10 @@
 //! What a network's output means: the views of a [`ScoreModel`] agree with each other and with the density.
 
 use burn::tensor::Tensor;
-use scorefield::analytic::GaussianMixture;
-use scorefield::model::{DataRange, Denoiser, Preconditioned, Preconditioning};
+use scorefield::images::DataRange;
+use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
 use scorefield::sde::{AnySde, VeSde, VpSde};
+use scorefield::toy::GaussianMixture;
 
 use crate::support::{analytic, cpu, lively_unet, relative_error, small_unet, tensor, trials, values};
 

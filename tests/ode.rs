@@ -4,12 +4,13 @@
 use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::Error;
-use scorefield::analytic::GaussianMixture;
-use scorefield::interpolate::{Endpoint, interpolate, slerp};
+use scorefield::flow::{Endpoint, Tolerance, decode, encode, interpolate, slerp};
 use scorefield::model::ScoreModel;
 use scorefield::rng::Noise;
-use scorefield::sampler::{Run, Sampler, Tolerance, decode, encode};
+use scorefield::run::Run;
+use scorefield::sampler::Sampler;
 use scorefield::sde::{AnySde, Sde, VeSde, VpSde};
+use scorefield::toy::GaussianMixture;
 use serde_json::json;
 
 use crate::support::{

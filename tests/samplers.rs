@@ -7,13 +7,15 @@ use std::rc::Rc;
 use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::Error;
-use scorefield::analytic::GaussianMixture;
 use scorefield::cancel::CancelToken;
-use scorefield::model::{DataRange, Denoiser, ScoreModel};
+use scorefield::images::DataRange;
+use scorefield::model::{Denoiser, ScoreModel};
 use scorefield::rng::Noise;
-use scorefield::sampler::{Event, OptionKind, Run, Sampler};
+use scorefield::run::{Event, Run};
+use scorefield::sampler::{OptionKind, Sampler};
 use scorefield::schedule::geometric;
 use scorefield::sde::AnySde;
+use scorefield::toy::GaussianMixture;
 use scorefield::weights::shipped;
 use serde_json::json;
 

@@ -8,15 +8,17 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use libtest_mimic::Trial;
 use pollster::block_on;
-use scorefield::analytic::GaussianMixture;
 use scorefield::device::{self, DeviceChoice};
-use scorefield::model::{DataRange, Preconditioned, Preconditioning, ScoreModel};
+use scorefield::images::DataRange;
+use scorefield::model::{Preconditioned, Preconditioning, ScoreModel};
 use scorefield::network::layers::Init;
 use scorefield::network::{UNet, UNetConfig};
 use scorefield::ops::takes_wgsl;
 use scorefield::rng::{Domain, Noise};
-use scorefield::sampler::{Run, Sampler};
+use scorefield::run::Run;
+use scorefield::sampler::Sampler;
 use scorefield::sde::{AnySde, EdmSde, SubVpSde, VeSde, VpSde};
+use scorefield::toy::GaussianMixture;
 
 /// Lists a module's tests: `trials! { cpu: [a, b], gpu: [c] }`. Those of `gpu` are shown as ignored where
 /// no adapter takes WGSL.

@@ -1,9 +1,10 @@
 use std::path::PathBuf;
 
-use super::shared::{ModelArgs, Output, ToleranceArgs, bar, upload, watched};
+use super::shared::{ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
+use crate::flow::{decode, encode};
+use crate::ops::read;
 use crate::picture::{Fit, load_image, load_npy, save_npy};
-use crate::sampler::{decode, encode, read};
 use crate::{Error, Result};
 
 /// `encode`
@@ -33,7 +34,7 @@ impl EncodeArgs {
             return Err(Error::config("--out", problem, "use .npy"));
         }
         let model = self.model.open().await?;
-        let image = upload(&model, &load_image(&self.image, model.shape, self.fit)?);
+        let image = model.upload(&load_image(&self.image, model.shape, self.fit)?);
         let bar = bar();
         let code = encode(&model, image, tolerance, &mut watched(cancel, &bar)).await?;
         bar.finish_and_clear();
@@ -78,7 +79,7 @@ impl DecodeArgs {
         }
         let bar = bar();
         let mut run = watched(cancel, &bar);
-        let images = decode(&model, upload(&model, &values), tolerance, !self.inverse, &mut run).await?;
+        let images = decode(&model, model.upload(&values), tolerance, !self.inverse, &mut run).await?;
         bar.finish_and_clear();
         output.write(&read(images).await?, [shape[0], c, h, w], None, model.nfe(), self.json)
     }

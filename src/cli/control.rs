@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 
-use super::shared::{Drawing, ModelArgs, Output, Usual, upload};
+use super::shared::{Drawing, ModelArgs, Output, Usual};
 use crate::cancel::CancelToken;
-use crate::control;
 use crate::model::ScoreModel;
+use crate::ops::{read, upload};
 use crate::picture::{Fit, load_image};
-use crate::sampler::read;
-use crate::{Error, Result};
+use crate::rng::{Domain, Noise};
+use crate::{Error, Result, control};
 
 /// The sampler where a part of the image is given: its corrector lets the rest settle with that part, which an
 /// ODE never does (docs/CONTROL.md).
@@ -40,7 +40,7 @@ impl InpaintArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
-        let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
+        let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
         let mask = load_mask(&self.mask, &model)?;
         job.draw(&control::inpaint(model, image, mask)?, cancel).await
     }
@@ -56,7 +56,7 @@ fn load_mask(path: &Path, model: &ScoreModel) -> Result<Tensor<4>> {
     if kept.iter().all(|kept| *kept == 1.0) {
         return Err(Error::data(path, "is black everywhere", "make white what is to be drawn"));
     }
-    Ok(Tensor::<1>::from_floats(kept.as_slice(), model.device()).reshape([1, 1, h, w]))
+    Ok(upload(&kept, [1, 1, h, w], model.device()))
 }
 
 /// `colorize`
@@ -76,7 +76,7 @@ impl ColorizeArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
-        let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
+        let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
         job.draw(&control::colorize(model, image)?, cancel).await
     }
 }
@@ -103,7 +103,7 @@ impl UpscaleArgs {
         let model = self.model.open().await?;
         let [c, h, w] = control::small_shape(&model, self.factor)?;
         let pixels = load_image(&self.image, [c, h, w], Fit::Exact)?;
-        let small = Tensor::<1>::from_floats(pixels.as_slice(), model.device()).reshape([1, c, h, w]);
+        let small = upload(&pixels, [1, c, h, w], model.device());
         job.draw(&control::upscale(model, small, self.factor)?, cancel).await
     }
 }
@@ -128,7 +128,7 @@ impl EditArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(FROM_THE_START)?;
         let model = self.model.open().await?;
-        let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
+        let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
         job.draw(&control::edit(model, image, self.strength)?, cancel).await
     }
 }
@@ -141,6 +141,9 @@ pub struct DenoiseArgs {
     /// The noisy image.
     #[arg(long)]
     image: PathBuf,
+    /// The image is clean: add the noise of this seed first, as the page's Clean up does.
+    #[arg(long, value_name = "SEED")]
+    add: Option<u64>,
     /// Standard deviation of its noise, black being 0 and white 1.
     #[arg(long)]
     sigma: f64,
@@ -156,7 +159,11 @@ impl DenoiseArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(FROM_THE_START)?;
         let model = self.model.open().await?;
-        let image = upload(&model, &load_image(&self.image, model.shape, Fit::Exact)?);
+        let mut image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
+        if let Some(seed) = self.add {
+            let noise = Noise::new(seed).domain(Domain::Corruption);
+            image = image + model.upload(&noise.normal(0, 1, model.dim())) * self.sigma;
+        }
         let model = control::denoise(model, image.clone(), self.sigma)?;
         if self.draw {
             return job.draw(&model, cancel).await;

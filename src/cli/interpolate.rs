@@ -2,10 +2,10 @@ use std::path::{Path, PathBuf};
 
 use super::shared::{ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
-use crate::interpolate::{Endpoint, interpolate};
+use crate::flow::{Endpoint, interpolate};
+use crate::ops::read;
 use crate::picture::{Fit, load_image};
 use crate::rng::Noise;
-use crate::sampler::read;
 use crate::{Error, Result};
 
 /// `interpolate`

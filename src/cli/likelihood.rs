@@ -5,7 +5,7 @@ use super::shared::{ModelArgs, ToleranceArgs, bar, check_count, watched};
 use crate::cancel::CancelToken;
 use crate::data::{DataSource, Dataset, Split};
 use crate::estimate::Estimate;
-use crate::likelihood::{Likelihood, Probe, Trace};
+use crate::flow::{Likelihood, Probe, Trace};
 use crate::rng::Noise;
 use crate::{Error, Result};
 

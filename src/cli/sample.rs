@@ -1,8 +1,8 @@
 use super::shared::{Drawing, ModelArgs, Usual};
-use crate::Result;
 use crate::cancel::CancelToken;
-use crate::device;
+use crate::control::guided_by;
 use crate::weights::{LoadedClassifier, shipped};
+use crate::{Result, device};
 
 /// `sample`
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ impl Args {
             (classifier, _) => {
                 let judge = shipped::open(classifier.unwrap_or("mnist-classifier"))?;
                 let judge = LoadedClassifier::new(judge, &opened.device)?;
-                judge.guide(file.score_model(&opened.device)?, class, self.guidance)?
+                guided_by(judge, file.score_model(&opened.device)?, class, self.guidance)?
             }
         };
         job.draw(&model, cancel).await

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::tensor::Tensor;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
 use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
+use crate::flow::Tolerance;
 use crate::model::ScoreModel;
+use crate::ops::read;
 use crate::picture::{Grid, save_npy, save_png};
 use crate::rng::Noise;
-use crate::sampler::{Event, Run, Sampler, Tolerance, read};
+use crate::run::{Event, Run};
+use crate::sampler::Sampler;
 use crate::weights::{ModelFile, shipped};
 use crate::{Error, Result};
 
@@ -187,12 +189,6 @@ pub fn check_count(what: &str, value: usize) -> Result<()> {
         true => Ok(()),
         false => Err(Error::config(what, format!("= {value} is not allowed"), "use 1 to 1000000")),
     }
-}
-
-/// Images of the model's size, `[n, c, h, w]`, on its device.
-pub fn upload(model: &ScoreModel, pixels: &[f32]) -> Tensor<4> {
-    let [c, h, w] = model.shape;
-    Tensor::<1>::from_floats(pixels, model.device()).reshape([pixels.len() / model.dim(), c, h, w])
 }
 
 /// A progress bar on stderr that follows a run's events, and Ctrl-C.

@@ -1,13 +1,12 @@
 use std::path::PathBuf;
 
 use crate::cancel::CancelToken;
-use crate::data::{DataSource, Dataset, Split};
-use crate::device::{self, DeviceChoice};
-use crate::training::checkpoint::Checkpoint;
-use crate::training::classifier::{ClassifierTraining, train_classifier};
+use crate::data::{DataSource, Dataset, ImageSet, Split};
+use crate::device::{self, DeviceChoice, Opened};
+use crate::training::run::checkpoint::Checkpoint;
 use crate::training::run::{Outcome, RunFolder, train};
-use crate::training::{PRESETS, TrainConfig};
-use crate::weights::Accuracy;
+use crate::training::{ClassifierLesson, Course, Lesson, ScoreLesson, TrainConfig, presets};
+use crate::weights::{Accuracy, shipped};
 use crate::{Error, Result};
 
 /// `train`
@@ -74,21 +73,18 @@ pub struct Args {
 impl Args {
     /// Trains.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        if self.preset.as_deref() == Some(CLASSIFIER) {
-            return self.run_classifier(cancel).await;
-        }
-        let mut config = self.config()?;
-        let folder = RunFolder(self.folder(&config.name));
+        let mut course = self.course()?;
+        let folder = RunFolder(self.folder(&course.pace().name));
         let resume = match self.resume {
             true => Some(Checkpoint::read(&folder.checkpoint())?),
             false => None,
         };
         if let Some(checkpoint) = &resume {
-            config = self.resumed(&checkpoint.state.config)?;
+            course = self.resumed(course, &checkpoint.state.config)?;
         }
-        config.validate()?;
+        course.validate()?;
         if self.dry_run && !self.conditional {
-            return print_toml(&config);
+            return print_toml(&course);
         }
         if resume.is_none() && folder.checkpoint().exists() {
             let problem = format!("{} already holds a run", folder.0.display());
@@ -98,57 +94,46 @@ impl Args {
                 "add --resume to go on with it, or choose another folder",
             ));
         }
+        let data = course.basics().data.clone();
         if self.download {
-            config.data.download()?;
+            data.download()?;
         }
-        let images = config.data.load()?;
+        let images = data.load()?;
         if self.conditional {
             let none = || {
                 let fix = "leave out --conditional, or name labelled images";
                 Error::config(format!("the data set {}", images.name), "has no classes", fix)
             };
-            config.network.classes = images.n_classes().ok_or_else(none)?;
+            score(&mut course, "--conditional")?.network.learn_classes(images.n_classes().ok_or_else(none)?);
         }
         if self.dry_run {
-            return print_toml(&config);
+            return print_toml(&course);
         }
         let opened = device::open(self.device).await?;
-        let [c, h, w] = images.shape();
-        eprintln!(
-            "{}: {} images of {c}x{h}x{w} on {} ({})",
-            config.name,
-            images.len(),
-            opened.name,
-            opened.reason.trim_end_matches('.')
-        );
-        let outcome = train(&config, &images, &opened, &folder, resume, cancel).await?;
-        let model = folder.model(&config);
-        match outcome {
-            Outcome::Finished => println!("{}", model.display()),
-            Outcome::Stopped { step } => {
-                println!("stopped after step {step}; go on with: {}", resume_command(&folder, &config));
+        let job = Job { images: &images, opened, folder, resume, cancel };
+        match &course {
+            Course::Score(config) => job.train(ScoreLesson::new(config, &images)?).await,
+            Course::Classifier(config) => {
+                let test = DataSource { split: Split::Test, ..data }.load()?;
+                job.train(ClassifierLesson::new(config, &images, &test)?).await
             }
         }
-        Ok(())
     }
 
     /// The configuration of a resumed run: the checkpoint's, or that of `--config` if it trains the same
     /// model on the same images.
-    fn resumed(&self, saved: &TrainConfig) -> Result<TrainConfig> {
-        let mut config = match self.config {
-            Some(_) => self.config()?,
-            None => TrainConfig { steps: self.steps.unwrap_or(saved.steps), ..saved.clone() },
-        };
-        config.data.data_dir = self.data_dir.clone().or(config.data.data_dir);
-        let fixed = |c: &TrainConfig| {
-            let data = DataSource { data_dir: None, ..c.data.clone() };
-            (c.name.clone(), c.network.clone(), c.sde, c.preconditioning, data, c.seed)
-        };
-        if fixed(&config) != fixed(saved) {
+    fn resumed(&self, mut course: Course, saved: &Course) -> Result<Course> {
+        if self.config.is_none() {
+            course = saved.clone();
+            let basics = course.basics();
+            *basics.steps = self.steps.unwrap_or(*basics.steps);
+            basics.data.data_dir = self.data_dir.clone().or(basics.data.data_dir.take());
+        }
+        if !saved.goes_on(&course) {
             let problem = "differs from the checkpoint in name, network, sde, preconditioning, data or seed";
             return Err(Error::config("--config", problem, "start a new run with another --out"));
         }
-        Ok(config)
+        Ok(course)
     }
 
     /// Where the run's files go.
@@ -156,76 +141,82 @@ impl Args {
         self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name))
     }
 
-    /// Trains a classifier and prints its accuracy under noise.
-    async fn run_classifier(&self, cancel: &CancelToken) -> Result<()> {
-        if self.resume || self.flip || self.conditional || self.init.is_some() {
-            return Err(Error::config(
-                "--resume, --flip, --conditional, --init",
-                "are not for classifiers",
-                "leave them out",
-            ));
-        }
-        let mut config = ClassifierTraining::default();
-        config.name = self.name.clone().unwrap_or(config.name);
-        config.steps = self.steps.unwrap_or(config.steps);
-        config.batch = self.batch.unwrap_or(config.batch);
-        config.seed = self.seed.unwrap_or(config.seed);
-        config.data.dataset = self.dataset.unwrap_or(config.data.dataset);
-        config.data.data_dir = self.data_dir.clone();
-        (config.data.crop, config.data.size) = (self.crop, self.size);
-        config.validate()?;
-        if self.dry_run {
-            return print_toml(&config);
-        }
-        if self.download {
-            config.data.download()?;
-        }
-        let images = config.data.load()?;
-        let test = DataSource { split: Split::Test, ..config.data.clone() }.load()?;
-        let opened = device::open(self.device).await?;
-        let folder = self.folder(&config.name);
-        let report = train_classifier(&config, &images, &test, &opened, &folder, cancel).await?;
-        for Accuracy { sigma, correct } in report.accuracy {
-            println!("noise {sigma:.2}: {:.2} % of the test images right", 100.0 * correct);
-        }
-        println!("{}", report.model.display());
-        Ok(())
-    }
-
     /// Preset or file, then the flags.
-    fn config(&self) -> Result<TrainConfig> {
-        let mut config = match (&self.config, &self.preset) {
+    fn course(&self) -> Result<Course> {
+        let mut course = match (&self.config, &self.preset) {
             (Some(path), _) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|e| Error::io(path, e, "name a readable TOML file"))?;
                 toml::from_str(&text)
                     .map_err(|e| Error::data(path, e.to_string().trim_end(), "correct the file"))?
             }
-            (None, Some(name)) => TrainConfig::preset(name)?,
-            (None, None) => default_for(self.dataset.unwrap_or_default()),
+            (None, Some(name)) => presets::preset(name)?,
+            (None, None) => default_for(self.dataset.unwrap_or_default()).into(),
         };
-        if let Some(dataset) = self.dataset {
-            config.data.dataset = dataset;
+        let basics = course.basics();
+        basics.data.dataset = self.dataset.unwrap_or(basics.data.dataset);
+        basics.data.data_dir = self.data_dir.clone().or(basics.data.data_dir.take());
+        basics.data.crop = self.crop.or(basics.data.crop);
+        basics.data.size = self.size.or(basics.data.size);
+        *basics.init = self.init.clone().or(basics.init.take());
+        *basics.steps = self.steps.unwrap_or(*basics.steps);
+        *basics.batch = self.batch.unwrap_or(*basics.batch);
+        *basics.seed = self.seed.unwrap_or(*basics.seed);
+        if let Some(name) = &self.name {
+            basics.name.clone_from(name);
         }
-        config.data.data_dir = self.data_dir.clone().or(config.data.data_dir);
-        config.data.crop = self.crop.or(config.data.crop);
-        config.data.size = self.size.or(config.data.size);
-        config.flip |= self.flip;
-        config.name = self.name.clone().unwrap_or(config.name);
-        config.init = self.init.clone().or(config.init);
-        config.steps = self.steps.unwrap_or(config.steps);
-        config.batch = self.batch.unwrap_or(config.batch);
-        config.seed = self.seed.unwrap_or(config.seed);
-        Ok(config)
+        if self.flip {
+            score(&mut course, "--flip")?.flip = true;
+        }
+        Ok(course)
     }
 }
 
-/// The preset that trains no score network.
-const CLASSIFIER: &str = "mnist-classifier";
+/// Everything that a run needs besides its lesson.
+struct Job<'a> {
+    images: &'a ImageSet,
+    opened: Opened,
+    folder: RunFolder,
+    resume: Option<Checkpoint>,
+    cancel: &'a CancelToken,
+}
+
+impl Job<'_> {
+    /// Trains, and says where the model is or how to go on.
+    async fn train(self, lesson: impl Lesson) -> Result<()> {
+        let Self { images, opened, folder, resume, cancel } = self;
+        let (name, [c, h, w]) = (lesson.course().pace().name, images.shape());
+        eprintln!(
+            "{name}: {} images of {c}x{h}x{w} on {} ({})",
+            images.len(),
+            opened.name,
+            opened.reason.trim_end_matches('.')
+        );
+        let outcome = train(lesson, images, &opened, &folder, resume, cancel).await?;
+        if let Outcome::Stopped { step } = outcome {
+            println!("stopped after step {step}; go on with: {}", resume_command(&folder, &name));
+            return Ok(());
+        }
+        let model = folder.model(&name).display().to_string();
+        for Accuracy { sigma, correct } in shipped::open(&model)?.card.accuracy {
+            println!("noise {sigma:.2}: {:.2} % of the test images right", 100.0 * correct);
+        }
+        println!("{model}");
+        Ok(())
+    }
+}
+
+/// The configuration of a score network; `flag` is for no other.
+fn score<'a>(course: &'a mut Course, flag: &str) -> Result<&'a mut TrainConfig> {
+    match course {
+        Course::Score(config) => Ok(config),
+        Course::Classifier(_) => Err(Error::config(flag, "is not for classifiers", "leave it out")),
+    }
+}
 
 /// A configuration as `--config` takes it.
-fn print_toml(config: &impl serde::Serialize) -> Result<()> {
-    let text = toml::to_string(config)
+fn print_toml(course: &Course) -> Result<()> {
+    let text = toml::to_string(course)
         .map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
     print!("{text}");
     Ok(())
@@ -233,10 +224,11 @@ fn print_toml(config: &impl serde::Serialize) -> Result<()> {
 
 /// The preset made for `dataset`, or the general one under its name.
 fn default_for(dataset: Dataset) -> TrainConfig {
-    let presets = PRESETS.iter().filter_map(|name| TrainConfig::preset(name).ok());
-    let fits = |preset: &TrainConfig| preset.data.dataset == dataset && preset.data.data_dir.is_none();
-    let mut fitting: Vec<TrainConfig> = presets.filter(fits).collect();
-    fitting.pop().unwrap_or_else(|| {
+    let fitting = presets::names().filter_map(|name| match presets::preset(name) {
+        Ok(Course::Score(preset)) if preset.data.dataset == dataset => Some(preset),
+        _ => None,
+    });
+    fitting.filter(|preset| preset.data.data_dir.is_none()).last().unwrap_or_else(|| {
         let mut config = TrainConfig { name: format!("{dataset}-vp"), ..TrainConfig::default() };
         config.data.dataset = dataset;
         config
@@ -244,11 +236,11 @@ fn default_for(dataset: Dataset) -> TrainConfig {
 }
 
 /// What to type to go on.
-fn resume_command(folder: &RunFolder, config: &TrainConfig) -> String {
-    let default = PathBuf::from("runs").join(&config.name);
+fn resume_command(folder: &RunFolder, name: &str) -> String {
+    let default = PathBuf::from("runs").join(name);
     let out = match folder.0 == default {
         true => String::new(),
         false => format!(" --out {}", folder.0.display()),
     };
-    format!("scorefield train --name {}{out} --resume", config.name)
+    format!("scorefield train --name {name}{out} --resume")
 }

@@ -1,9 +1,11 @@
 use burn::tensor::Tensor;
 
-use crate::Result;
-use crate::model::{DataRange, Denoiser, ScoreModel, check_class, each};
+use crate::images::DataRange;
+use crate::model::{Denoiser, ScoreModel, check_class};
 use crate::network::Classifier;
-use crate::ops::scale;
+use crate::ops::{each, scale};
+use crate::weights::LoadedClassifier;
+use crate::{Error, Result};
 
 /// Something that images are wanted to be, with a probability that has a gradient.
 pub trait Guide {
@@ -78,4 +80,22 @@ pub fn class_guided(
     check_class(classes, class, weight)?;
     let guide = ClassGuide::new(classifier, model.range, class);
     Ok(guided(model, Box::new(guide), weight))
+}
+
+/// [`class_guided`] by the classifier of a model file.
+///
+/// # Errors
+/// As [`class_guided`], and [`Config`](crate::Error::Config) if the model draws images of another shape than the
+/// classifier judges.
+pub fn guided_by(
+    judge: LoadedClassifier,
+    model: ScoreModel,
+    class: usize,
+    weight: f64,
+) -> Result<ScoreModel> {
+    if judge.shape != model.shape {
+        let problem = format!("judges images of {:?}, the model draws {:?}", judge.shape, model.shape);
+        return Err(Error::config("classifier", problem, "use one of the model's data set"));
+    }
+    class_guided(model, judge.classifier, judge.classes, class, weight)
 }

@@ -28,7 +28,7 @@ mod upscale;
 pub use colorize::colorize;
 pub use denoise::denoise;
 pub use edit::edit;
-pub use guidance::{ClassGuide, Guide, class_guided, guided};
+pub use guidance::{ClassGuide, Guide, class_guided, guided, guided_by};
 pub use inpaint::inpaint;
 pub use upscale::{small_shape, upscale};
 

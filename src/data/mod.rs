@@ -4,7 +4,7 @@
 //! later, on the device. The one invariant: an `ImageSet` that a reader hands out is consistent, so nothing
 //! behind this module checks lengths again. A new file format is one file here and one line in `load.rs`.
 //!
-//! The readers need a file system and exist only natively; [`toy`], [`synthetic`] and the types that
+//! The readers need a file system and exist only natively; [`synthetic`] and the types that
 //! describe a data set are available everywhere.
 
 #[cfg(not(target_family = "wasm"))]
@@ -23,7 +23,6 @@ mod load;
 pub mod npz;
 mod source;
 pub mod synthetic;
-pub mod toy;
 
 pub use source::{DATA_VARIABLE, DataSource, Dataset, Split};
 

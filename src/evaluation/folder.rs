@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use super::{Judge, Measured, Settings};
 use crate::data::ImageSet;
 use crate::files::{advice, write_atomic};
-use crate::likelihood::Likelihood;
+use crate::flow::Likelihood;
 use crate::model::ScoreModel;
 use crate::rng::Noise;
-use crate::sampler::Run;
+use crate::run::Run;
 use crate::{Error, Result};
 
 /// An evaluation, or one shard of it, as far as it has come.

@@ -4,8 +4,10 @@ use super::{Judged, Verdicts, judge};
 use crate::data::ImageSet;
 use crate::model::ScoreModel;
 use crate::network::Classifier;
+use crate::ops::read;
 use crate::rng::Noise;
-use crate::sampler::{Run, Sampler, read};
+use crate::run::Run;
+use crate::sampler::Sampler;
 use crate::weights::ModelFile;
 use crate::{Error, Result};
 
@@ -36,8 +38,7 @@ impl Judge {
     /// If `images` is not a whole number of images of the classifier's size.
     pub async fn verdicts(&self, images: &[f32]) -> Result<Verdicts> {
         let [c, h, w] = self.shape;
-        let images =
-            Tensor::<1>::from_floats(images, &self.device).reshape([images.len() / (c * h * w), c, h, w]);
+        let images = upload(images, [images.len() / (c * h * w), c, h, w], &self.device);
         judge(&self.classifier, images).await
     }
 

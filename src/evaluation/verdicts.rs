@@ -3,7 +3,7 @@ use burn::tensor::activation::softmax;
 
 use super::Gaussian;
 use crate::network::Classifier;
-use crate::sampler::read;
+use crate::ops::read;
 use crate::{Error, Result};
 
 /// Images that a classifier sees at a time.

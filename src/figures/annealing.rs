@@ -2,8 +2,10 @@ use serde_json::json;
 
 use super::studio::grid;
 use super::{Figure, Outcome, Studio};
+use crate::ops::read;
 use crate::rng::Noise;
-use crate::sampler::{AnnealedLangevin, Event, Run, Sampler, read};
+use crate::run::{Event, Run};
+use crate::sampler::{AnnealedLangevin, Sampler};
 use crate::{Result, schedule};
 
 /// Columns before the finished samples, and rows.

@@ -5,8 +5,9 @@ use serde_json::json;
 use super::studio::{grid, rms_difference, upload};
 use super::{Figure, Outcome, Studio};
 use crate::data::{DataSource, Dataset};
+use crate::ops::read;
 use crate::rng::Noise;
-use crate::sampler::{PredictorCorrector, Sampler, read};
+use crate::sampler::{PredictorCorrector, Sampler};
 use crate::weights::shipped;
 use crate::{Error, Result, control};
 
@@ -38,7 +39,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
         .flat_map(|i| all.image((2 * i + 1) * all.len() / (2 * n)))
         .map(|byte| f32::from(*byte) / 255.0)
         .collect();
-    let truth = upload(&model, &colours.repeat(COLOURINGS));
+    let truth = model.upload(&colours.repeat(COLOURINGS));
     let grey = read(truth.clone().mean_dim(1).expand(truth.dims())).await?;
     let conditioned = control::colorize(model, truth)?;
     let sampler =

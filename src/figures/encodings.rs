@@ -3,8 +3,9 @@ use serde_json::json;
 use super::studio::{grid, rms_difference, upload};
 use super::{Figure, Outcome, Studio};
 use crate::estimate::Estimate;
+use crate::flow::{Tolerance, decode, encode};
 use crate::model::ScoreModel;
-use crate::sampler::{Tolerance, decode, encode, read};
+use crate::ops::read;
 use crate::{Error, Result};
 
 /// Digits that are shown.
@@ -27,13 +28,13 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let tolerance = Tolerance::default();
     let mut codes = Vec::new();
     for model in &models {
-        let code = encode(model, upload(model, &pixels), tolerance, &mut studio.run()).await?;
+        let code = encode(model, model.upload(&pixels), tolerance, &mut studio.run()).await?;
         // On one scale: both priors are then standard normal.
         codes.push(read(code / model.sde.prior_std()).await?);
     }
     let mut decoded = Vec::new();
     for model in &models {
-        let code = upload(model, &codes[0]) * model.sde.prior_std();
+        let code = model.upload(&codes[0]) * model.sde.prior_std();
         decoded.push(read(decode(model, code, tolerance, true, &mut studio.run()).await?).await?);
     }
 

@@ -4,8 +4,9 @@ use serde_json::json;
 use super::studio::{grid, upload};
 use super::{Figure, Outcome, Studio};
 use crate::estimate::Estimate;
+use crate::ops::read;
 use crate::rng::Noise;
-use crate::sampler::{PredictorCorrector, Sampler, read};
+use crate::sampler::{PredictorCorrector, Sampler};
 use crate::{Result, control};
 
 /// Completions of each digit, and digits that are shown.
@@ -23,8 +24,8 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let mask: Vec<f32> = (0..h * w).map(|i| f32::from(u8::from(i < h / 2 * w))).collect();
     let known: Vec<f32> = digits.iter().enumerate().map(|(i, v)| v * mask[i % (h * w)]).collect();
 
-    let image = upload(&model, &digits.repeat(COMPLETIONS));
-    let mask = Tensor::<1>::from_floats(mask.as_slice(), model.device()).reshape([1, 1, h, w]);
+    let image = model.upload(&digits.repeat(COMPLETIONS));
+    let mask = upload(&mask, [1, 1, h, w], model.device());
     let conditioned = control::inpaint(model, image, mask)?;
     let sampler =
         Sampler::PredictorCorrector(PredictorCorrector { n_corrector: 4, ..PredictorCorrector::default() });

@@ -3,9 +3,9 @@ use serde_json::json;
 use super::studio::grid;
 use super::{Figure, Outcome, Studio};
 use crate::Result;
-use crate::interpolate::{Endpoint, interpolate};
+use crate::flow::{Endpoint, Tolerance, interpolate};
+use crate::ops::read;
 use crate::rng::Noise;
-use crate::sampler::{Tolerance, read};
 
 /// Images in a row, and rows that are shown.
 const FRAMES: usize = 9;

@@ -2,15 +2,15 @@ use serde_json::json;
 
 use super::{Figure, Outcome, Studio};
 use crate::Result;
-use crate::analytic::GaussianMixture;
-use crate::data::toy::Toy;
 use crate::estimate::Estimate;
-use crate::model::{DataRange, ScoreModel};
+use crate::images::DataRange;
+use crate::model::ScoreModel;
 use crate::picture::Picture;
 use crate::picture::chart::{Axis, Chart, Mark, PALETTE, Series};
 use crate::rng::{Domain, Noise};
 use crate::sampler::{AnnealedLangevin, Langevin, Sampler};
 use crate::sde::{AnySde, VeSde};
+use crate::toy::{GaussianMixture, Toy};
 
 /// Half the side of the square that is shown, and in which Langevin dynamics starts.
 const HALF: f64 = 8.0;

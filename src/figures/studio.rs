@@ -6,9 +6,11 @@ use crate::cancel::CancelToken;
 use crate::data::{DataSource, ImageSet, Split};
 use crate::evaluation::{Judge, Reference};
 use crate::model::ScoreModel;
+use crate::ops::read;
 use crate::picture::{Grid, Picture};
 use crate::rng::Noise;
-use crate::sampler::{Run, Sampler, read};
+use crate::run::Run;
+use crate::sampler::Sampler;
 use crate::weights::shipped;
 use crate::{Error, Result};
 
@@ -88,12 +90,6 @@ impl Studio {
         }
         Ok((images, nfe))
     }
-}
-
-/// Images `[n, c, h, w]` of a model's size on its device.
-pub(super) fn upload(model: &ScoreModel, pixels: &[f32]) -> Tensor<4> {
-    let [c, h, w] = model.shape;
-    Tensor::<1>::from_floats(pixels, model.device()).reshape([pixels.len() / model.dim(), c, h, w])
 }
 
 /// Images of a model in rows of `columns`, a pixel being `scale` pixels wide.

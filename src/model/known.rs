@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use super::DataRange;
+use crate::images::DataRange;
 
 /// An orthogonal projection onto the part of an image that is known.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::{
     Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space, space_to_depth,
 };
+use crate::ops::each;
 use crate::{Error, Result};
 
 /// Architecture of a [`Classifier`].
@@ -55,7 +56,7 @@ impl ClassifierConfig {
         Ok(())
     }
 
-    /// Names and shapes of the large weights; see [`super::UNetConfig::main_weights`].
+    /// Names and shapes of the large weights; see [`super::Architecture::main_weights`].
     pub fn main_weights(&self) -> Vec<(String, [usize; 2])> {
         let width = 2 * self.channels;
         vec![
@@ -146,7 +147,7 @@ impl Classifier {
 
     /// All layers up to the features.
     fn pass(&self, x: Tensor<4>, sigma: &[f64]) -> Pass {
-        let c_noise = crate::model::each(sigma, |s| (s + 1e-3).ln() / 4.0);
+        let c_noise = each(sigma, |s| (s + 1e-3).ln() / 4.0);
         let [b, _, h, w] = x.dims();
         let x = crate::ops::scale(x - 0.5, &input_scale(sigma));
         let x = x.pad((0, w % PATCH, 0, h % PATCH), 0.0);
@@ -168,7 +169,7 @@ impl Classifier {
 
 /// What brings an image with noise of each `sigma` to unit variance.
 fn input_scale(sigma: &[f64]) -> Vec<f64> {
-    crate::model::each(sigma, |s| 2.0 / (0.25 + s * s).sqrt())
+    each(sigma, |s| 2.0 / (0.25 + s * s).sqrt())
 }
 
 /// What the layers of a [`Classifier`] have made of a batch.

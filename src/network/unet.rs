@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::family::{Architecture, ScoreNetwork};
 use super::layers::{
     Attention, Conv, Dropout, Embedding, Init, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space,
     space_to_depth,
@@ -45,12 +46,8 @@ impl Default for UNetConfig {
     }
 }
 
-impl UNetConfig {
-    /// Checks every size, so that a hostile file cannot ask for an absurd network.
-    ///
-    /// # Errors
-    /// [`Error::Config`] names the field and its allowed range.
-    pub fn validate(&self) -> Result<()> {
+impl Architecture for UNetConfig {
+    fn validate(&self) -> Result<()> {
         let range = |what: &str, value: usize, low: usize, high: usize| {
             if (low..=high).contains(&value) {
                 return Ok(());
@@ -82,12 +79,9 @@ impl UNetConfig {
         Ok(())
     }
 
-    /// Checks the sizes, and that no level attends over more pixels than fit into memory: it needs the
-    /// square of their number for every image of a batch.
-    ///
-    /// # Errors
-    /// [`Error::Config`] names the field and what it may be.
-    pub fn validate_for(&self, height: usize, width: usize) -> Result<()> {
+    /// No level may attend over more pixels than fit into memory: it needs the square of their number for every image
+    /// of a batch.
+    fn validate_for(&self, height: usize, width: usize) -> Result<()> {
         const MOST_PIXELS: usize = 64 * 64;
         self.validate()?;
         let multiple = self.patch << (self.multipliers.len() - 1);
@@ -103,9 +97,8 @@ impl UNetConfig {
         Ok(())
     }
 
-    /// Names and shapes of one large weight of every block on the way down: by them a file shows that
-    /// it holds this network, without the network being built.
-    pub fn main_weights(&self) -> Vec<(String, [usize; 2])> {
+    /// One of every block on the way down.
+    fn main_weights(&self) -> Vec<(String, [usize; 2])> {
         let blocks = (0..self.multipliers.len()).flat_map(|level| (0..self.blocks).map(move |b| (level, b)));
         blocks
             .map(|(level, block)| {
@@ -114,15 +107,15 @@ impl UNetConfig {
             })
             .collect()
     }
-}
 
-/// What a network may be told besides an image and its noise; nothing by default.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Context<'a> {
-    /// The classes of the images, `None` for any: one for the whole batch or one per image; empty is `None`.
-    pub labels: &'a [Option<usize>],
-    /// The masks of a training step.
-    pub dropout: Option<&'a Dropout>,
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn learn_classes(&mut self, classes: usize) -> &'static str {
+        self.classes = classes;
+        "time.first.weight"
+    }
 }
 
 /// A block and the attention that may follow it.
@@ -168,9 +161,10 @@ pub struct UNet {
     patch: usize,
 }
 
-impl UNet {
-    /// Builds the network for images of `c_in` channels, weights drawn from `init`.
-    pub fn new(config: &UNetConfig, c_in: usize, c_out: usize, init: &mut Init) -> Self {
+impl ScoreNetwork for UNet {
+    type Config = UNetConfig;
+
+    fn new(config: &UNetConfig, c_in: usize, c_out: usize, init: &mut Init) -> Self {
         let widths: Vec<usize> = config.multipliers.iter().map(|m| m * config.channels).collect();
         let levels = widths.len();
         let area = config.patch * config.patch;
@@ -220,36 +214,15 @@ impl UNet {
         Self { time, stem, down, middle, up, norm, head, patch: config.patch }
     }
 
-    /// The network's raw output `[b, c_out, h, w]` for `x` `[b, c_in, h, w]` and one noise level for
-    /// the whole batch or one per image.
-    ///
-    /// # Panics
-    /// For a class that the network does not have.
-    pub fn forward(&self, x: Tensor<4>, c_noise: &[f64], context: Context<'_>) -> Tensor<4> {
-        let features = Tensor::from_data(self.features(c_noise, context.labels), &x.device());
-        self.forward_features(x, features, context.dropout)
-    }
-
-    /// Whether its weights are those of a training run, which records gradients for them.
-    pub fn is_autodiff(&self) -> bool {
+    fn is_autodiff(&self) -> bool {
         self.stem.filter().weight.is_autodiff()
     }
 
-    /// How the network reads noise levels and classes: what [`Self::forward_features`] takes of them, `[rows, n]`.
-    ///
-    /// # Panics
-    /// For a class that the network does not have.
-    pub fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData {
+    fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData {
         self.time.features(c_noise, labels)
     }
 
-    /// [`Self::forward`] for the [`Self::features`] of the noise levels and classes. On a GPU nothing but launches.
-    pub fn forward_features(
-        &self,
-        x: Tensor<4>,
-        features: Tensor<2>,
-        dropout: Option<&Dropout>,
-    ) -> Tensor<4> {
+    fn forward_features(&self, x: Tensor<4>, features: Tensor<2>, dropout: Option<&Dropout>) -> Tensor<4> {
         let [b, _, height, width] = x.dims();
         let multiple = self.patch << (self.down.len() - 1);
         let pad = |size: usize| size.next_multiple_of(multiple) - size;

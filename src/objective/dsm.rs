@@ -1,9 +1,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Preconditioned, each};
-use crate::network::Context;
-use crate::ops::{per_sample, scale};
+use super::{Loss, Models, Step};
+use crate::ops::{each, per_sample, scale};
 use crate::sde::Sde;
 
 /// Continuous denoising score matching (Song et al. 2021, equation 7):
@@ -68,31 +67,32 @@ impl Dsm {
         }
     }
 
-    /// The loss of each sample, `[b]`, averaged over pixels.
-    ///
-    /// `x0` and `noise` are `[b, c, h, w]`. Written with the denoised image `D`: since
-    /// `score error = mean_coeff·(D - x_0)/std²`, the weighted error is `lambda/(std·sigma)²·|D - x_0|²`.
-    pub fn loss(
-        &self,
-        model: &Preconditioned,
-        sigma_data: f64,
-        x0: Tensor<4>,
-        noise: Tensor<4>,
-        t: &[f64],
-        context: Context<'_>,
-    ) -> Tensor<1> {
-        let sigma = each(t, |t| model.sde.sigma(t));
-        let weight = each(t, |t| {
-            let (sigma, (_, std)) = (model.sde.sigma(t), model.sde.marginal_prob(t));
-            let lambda = match self.weighting {
-                Weighting::Std2 => std * std,
-                Weighting::Likelihood => model.sde.diffusion(t).powi(2),
-                Weighting::Edm => std * std * (1.0 + (sigma / sigma_data).powi(2)),
-            };
-            lambda / (std * sigma).powi(2)
+    /// `lambda(t)`.
+    fn lambda(&self, sde: &dyn Sde, sigma_data: f64, t: f64) -> f64 {
+        let (_, std) = sde.marginal_prob(t);
+        match self.weighting {
+            Weighting::Std2 => std * std,
+            Weighting::Likelihood => sde.diffusion(t).powi(2),
+            Weighting::Edm => std * std * (1.0 + (sde.sigma(t) / sigma_data).powi(2)),
+        }
+    }
+}
+
+impl Loss for Dsm {
+    /// Written with the denoised image `D`: since `score error = mean_coeff·(D - x_0)/std²`, the weighted error is
+    /// `lambda/(std·sigma)²·|D - x_0|²`.
+    fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
+        let model = models.student;
+        let (uniform, normal) = step.levels();
+        let t = self.times(&*model.sde, step.sigma_data, &uniform, &normal);
+        let sigma = each(&t, |t| model.sde.sigma(t));
+        let weight = each(&t, |t| {
+            let (_, std) = model.sde.marginal_prob(t);
+            self.lambda(&*model.sde, step.sigma_data, t) / (std * model.sde.sigma(t)).powi(2)
         });
-        let noisy = x0.clone() + scale(noise, &sigma);
-        let error = model.forward(noisy, &sigma, context) - x0;
+        let noisy = step.x0.clone() + scale(step.noise(), &sigma);
+        let dropout = step.masks();
+        let error = model.forward(noisy, &sigma, step.context(&dropout)) - step.x0.clone();
         let [b, c, h, w] = error.dims();
         // The root of the weight goes inside the square: its own square can leave the range of f32.
         let root = per_sample(&each(&weight, f64::sqrt), &error.device());

@@ -1,7 +1,93 @@
 //! Training objectives, one file each.
+//!
+//! What a score network is trained by is one of the family [`Objective`], in a file a table whose `kind` names it. All
+//! of them are given the same: the [`Models`] that take part and the images and random numbers of one [`Step`]. To add
+//! one: a file with a type that implements [`Loss`] and its serde defaults, its `mod` line, and a line in the
+//! `objectives!` list. [`Recognition`] is apart: it trains a classifier.
 
 mod dsm;
 mod recognition;
+mod step;
 
-pub use dsm::{Dsm, TimeDistribution, Weighting};
+pub use dsm::{TimeDistribution, Weighting};
 pub use recognition::Recognition;
+pub use step::Step;
+
+use burn::tensor::Tensor;
+use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
+
+use crate::kind::Tagged;
+use crate::model::Preconditioned;
+
+/// The models that take part in a training step.
+#[derive(Debug, Clone, Copy)]
+pub struct Models<'a> {
+    /// The one that learns: gradients are recorded for its weights, also through the gradient of a loss for its input.
+    pub student: &'a Preconditioned,
+    /// The moving average of its weights, off the tape: what a student may be compared with.
+    pub average: &'a Preconditioned,
+    /// A finished model that it learns from, off the tape, where the run has one.
+    pub teacher: Option<&'a Preconditioned>,
+}
+
+/// How wrong a model is, as a number whose gradient improves it.
+pub trait Loss {
+    /// The loss of each sample of a step, `[b]`, averaged over pixels.
+    ///
+    /// All its random numbers are those of `step`; a second evaluation may ask for the same dropout masks again
+    /// ([`Step::masks`]).
+    fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1>;
+}
+
+macro_rules! objectives {
+    (usual: $usual:literal, $($(#[$doc:meta])* $name:literal => $module:ident::$variant:ident),+ $(,)?) => {
+        $(pub use $module::$variant;)+
+
+        /// What a score network is trained by: in a file a table whose `kind` names it, `dsm` if it names none.
+        #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+        #[serde(tag = "kind")]
+        pub enum Objective { $($(#[$doc])* #[serde(rename = $name)] $variant($variant)),+ }
+
+        impl Objective {
+            /// Every objective, with its default settings.
+            pub fn all() -> Vec<Self> {
+                vec![$(Self::$variant(Default::default())),+]
+            }
+        }
+
+        impl Loss for Objective {
+            fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
+                match self { $(Self::$variant(objective) => objective.loss(models, step)),+ }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for Objective {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let table = Tagged::read(deserializer, "kind", $usual)?;
+                match table.kind.clone().as_str() {
+                    $($name => table.into_fields().map(Self::$variant),)+
+                    _ => Err(table.unknown(&[$($name),+])),
+                }
+            }
+        }
+
+        $(impl From<$variant> for Objective {
+            fn from(objective: $variant) -> Self {
+                Self::$variant(objective)
+            }
+        })+
+    };
+}
+
+objectives! {
+    usual: "dsm",
+    /// Denoising score matching at continuous noise levels.
+    "dsm" => dsm::Dsm,
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Dsm::default().into()
+    }
+}

@@ -3,8 +3,8 @@
 
 use burn::tensor::Tensor;
 
-use super::wgsl::{self, Launch, params, shader};
-use super::{cpu, is_flex};
+use super::launch::wgsl::{self, Launch, params, shader};
+use super::{host, is_flex};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -37,7 +37,7 @@ pub fn adam(
         return run(launch, [weight, gradient], moments, norm_sq, step);
     }
     match is_flex(&device) {
-        true => adam_flex([&weight, &gradient], &moments, norm_sq, step),
+        true => adam_on_host([&weight, &gradient], &moments, norm_sq, step),
         false => adam_plain(weight, gradient, moments, norm_sq, step),
     }
 }
@@ -136,7 +136,7 @@ fn run(
     [weight, first, second]
 }
 
-fn adam_flex(
+fn adam_on_host(
     [weight, gradient]: [&Tensor<1>; 2],
     moments: &[Tensor<1>; 2],
     norm_sq: &Tensor<1>,
@@ -144,7 +144,7 @@ fn adam_flex(
 ) -> [Tensor<1>; 3] {
     /// Values that a thread takes at once.
     const CHUNK: usize = 1 << 13;
-    let inputs = [weight, gradient, &moments[0], &moments[1], norm_sq].map(cpu::values);
+    let inputs = [weight, gradient, &moments[0], &moments[1], norm_sq].map(host::values);
     let [weight, gradient, first, second, norm_sq] = inputs.each_ref().map(|input| input.storage::<f32>());
     let len = weight.len();
     let Params { rate, beta1, beta2, rest1, rest2, correction1, correction2, epsilon, clip, .. } =
@@ -157,11 +157,11 @@ fn adam_flex(
         output
     });
     let parts = outputs.each_mut().map(|output| (output.as_mut_slice(), CHUNK));
-    cpu::for_each_parts(parts, |i, [w, m, v]| {
+    host::for_each_parts(parts, |i, [w, m, v]| {
         let [weight, gradient, first, second] =
             [weight, gradient, first, second].map(|input| &input[i * CHUNK..][..w.len()]);
         let (m, v) = (&mut m[..w.len()], &mut v[..w.len()]);
-        cpu::vectorised(
+        host::vectorised(
             #[inline(always)]
             || {
                 for j in 0..w.len() {
@@ -173,7 +173,7 @@ fn adam_flex(
             },
         );
     });
-    outputs.map(|output| cpu::tensor(output, [len]))
+    outputs.map(|output| host::tensor(output, [len]))
 }
 
 #[cfg(test)]

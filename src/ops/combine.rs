@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::wgsl::{self, Kernel, Launch, params, shader};
+use super::launch::wgsl::{self, Kernel, Launch, params, shader};
 
 /// The most terms that one kernel adds: with the factors and the result, the eight buffers that every
 /// WebGPU device has.

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::wgsl::{self, Launch, params, shader};
+use super::launch::wgsl::{self, Launch, params, shader};
 
 /// Root mean square of `error/(atol + rtol·max(|x|, |x_next|))` of each sample (Hairer et al. 1993, II.4.11).
 ///

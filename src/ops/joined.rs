@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::gradient::record;
-use super::{cpu, is_flex};
+use super::{host, is_flex};
 
 /// An image `[b, h, w, c]` whose channels may lie in two tensors: those of `x`, then those of `skip`.
 #[derive(Debug, Clone)]
@@ -54,23 +54,23 @@ fn cat(x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
         return Tensor::cat(vec![x, skip], 3);
     }
     let y = {
-        let parts = plain.each_ref().map(cpu::values);
+        let parts = plain.each_ref().map(host::values);
         let [x, skip] = parts.each_ref().map(|part| part.storage::<f32>());
         let mut y = vec![0.0; b * h * w * c];
-        cpu::for_each_chunk(&mut y, h * w * c, |i, y| {
+        host::for_each_chunk(&mut y, h * w * c, |i, y| {
             for (pixel, y) in y.chunks_exact_mut(c).enumerate() {
                 let pixel = i * h * w + pixel;
                 y[..c_x].copy_from_slice(&x[pixel * c_x..][..c_x]);
                 y[c_x..].copy_from_slice(&skip[pixel * c_skip..][..c_skip]);
             }
         });
-        cpu::tensor(y, [b, h, w, c])
+        host::tensor(y, [b, h, w, c])
     };
     let split = move |dy: Tensor<4>, _| {
-        let dy = cpu::values(&dy);
+        let dy = host::values(&dy);
         let dy = dy.storage::<f32>();
         let (mut dx, mut dskip) = (vec![0.0; b * h * w * c_x], vec![0.0; b * h * w * c_skip]);
-        cpu::for_each_parts([(&mut dx, h * w * c_x), (&mut dskip, h * w * c_skip)], |i, [dx, dskip]| {
+        host::for_each_parts([(&mut dx, h * w * c_x), (&mut dskip, h * w * c_skip)], |i, [dx, dskip]| {
             let pixels = dx.chunks_exact_mut(c_x).zip(dskip.chunks_exact_mut(c_skip));
             for ((dx, dskip), dy) in pixels.zip(dy[i * h * w * c..].chunks_exact(c)) {
                 dx.copy_from_slice(&dy[..c_x]);
@@ -78,8 +78,8 @@ fn cat(x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
             }
         });
         [
-            Some(cpu::tensor::<4>(dx, [b, h, w, c_x]).into_dispatch()),
-            Some(cpu::tensor::<4>(dskip, [b, h, w, c_skip]).into_dispatch()),
+            Some(host::tensor::<4>(dx, [b, h, w, c_x]).into_dispatch()),
+            Some(host::tensor::<4>(dskip, [b, h, w, c_skip]).into_dispatch()),
         ]
     };
     record([x.into_dispatch(), skip.into_dispatch()], y, split)

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::wgsl::{self, Launch, params, shader};
+use super::launch::wgsl::{self, Launch, params, shader};
 
 /// What fixes the size of a [`langevin`] step.
 #[derive(Debug, Clone, Copy)]

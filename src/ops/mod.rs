@@ -4,39 +4,36 @@
 //! To add one: a file here, its WGSL of the same stem in `shaders/` if it has one, and a parity test.
 
 mod adam;
-mod adapter;
 mod attention;
 mod combine;
 mod conv;
-mod cpu;
 mod error_norm;
 mod gradient;
 mod group_norm;
+mod host;
 mod joined;
 mod langevin;
+mod launch;
 pub mod noise;
-mod replay;
-mod scratch;
-mod template;
 mod time;
-mod wgsl;
+mod transfer;
 
 pub use adam::{AdamStep, adam, adam_plain, add_squares};
-pub use adapter::Adapter;
 pub use attention::{attention, attention_plain};
 pub use combine::{combine, combine_plain, per_sample, scale, sum};
 pub use conv::{Filter, Pass, Then, conv, conv_input_gradient, conv_plain, upsample};
-pub use cpu::gemm;
 pub use error_norm::{error_norm, error_norm_plain};
 pub use group_norm::{
     EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu,
     group_norm_silu_plain, shift_norm_silu_gradient,
 };
+pub use host::gemm;
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
-pub use replay::Replay;
+pub use launch::wgsl::{launches, reads_half, runs_on as takes_wgsl};
+pub use launch::{Adapter, Replay};
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
-pub use wgsl::{launches, reads_half, runs_on as takes_wgsl};
+pub use transfer::{each, read, upload};
 
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;

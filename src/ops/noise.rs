@@ -6,7 +6,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use super::wgsl::{self, Launch, params, shader};
+use super::launch::wgsl::{self, Launch, params, shader};
 use crate::rng::Noise;
 
 /// Standard normal values on `device`.

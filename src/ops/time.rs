@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, activation::silu};
 
 use super::conv;
-use super::wgsl::{self, Kernel, Launch, params, shader};
+use super::launch::wgsl::{self, Kernel, Launch, params, shader};
 
 /// Weights `[inputs, outputs]` and bias `[outputs]` of a dense layer.
 pub type Dense = (Tensor<2>, Tensor<1>);

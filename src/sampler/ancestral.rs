@@ -3,8 +3,9 @@ use serde::{Deserialize, Serialize};
 
 use super::options::Choice;
 use super::predictor::{LastStep, descend};
-use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use super::{Chain, Claim, Method, OptionInfo, Order, Run, SamplerInfo};
 use crate::Result;
+use crate::model::Learned;
 use crate::ops::sum;
 
 /// Ancestral sampling: DDPM's chain for VP, SMLD's for VE (Ho et al. 2020, algorithm 2; Song et al. 2021,
@@ -48,6 +49,7 @@ impl Method for Ancestral {
         name: "ancestral",
         title: "Ancestral",
         help: "Each step draws from what the forward chain leaves possible (DDPM, 2020).",
+        needs: Learned::Score,
         options: &[
             OptionInfo::integer("n_steps", "Steps", "One evaluation each.", 2, 4000),
             OptionInfo::choice(
@@ -69,6 +71,14 @@ impl Method for Ancestral {
 
     fn within(self, nfe: usize) -> Option<Self> {
         Some(Self { n_steps: nfe.checked_sub(self.last_step.evaluations())?, ..self })
+    }
+
+    fn claims() -> Vec<Claim<Self>> {
+        let of = |variance| {
+            let method = Self { variance, ..Self::default() };
+            Claim { method, order: Order::Weak(1), floor_nfe: 200, bias: (1001, 0.05), sigma: 0.0 }
+        };
+        vec![of(Variance::BetaTilde), of(Variance::Beta)]
     }
 
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {

@@ -1,7 +1,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use super::{Chain, Claim, Method, OptionInfo, Order, Run, SamplerInfo};
+use crate::model::Learned;
 use crate::ops::sum;
 use crate::{Result, schedule};
 
@@ -32,6 +33,7 @@ impl Method for Ddim {
         name: "ddim",
         title: "DDIM",
         help: "Steps straight towards the denoised image, with as much fresh noise as asked (DDIM, 2021).",
+        needs: Learned::Score,
         options: &[
             OptionInfo::integer("n_steps", "Steps", "One evaluation each.", 1, 4000),
             OptionInfo::real(
@@ -51,6 +53,14 @@ impl Method for Ddim {
 
     fn within(self, nfe: usize) -> Option<Self> {
         Some(Self { n_steps: nfe, ..self })
+    }
+
+    fn claims() -> Vec<Claim<Self>> {
+        let of = |eta, order, floor_nfe| {
+            let method = Self { eta, ..Self::default() };
+            Claim { method, order, floor_nfe, bias: (500, 0.04), sigma: 0.0 }
+        };
+        vec![of(0.0, Order::Ode(1), 100), of(0.5, Order::Weak(1), 200)]
     }
 
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {

@@ -2,7 +2,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::options::Choice;
-use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use super::{Chain, Claim, Method, OptionInfo, Order, Run, SamplerInfo};
+use crate::model::Learned;
 use crate::ops::sum;
 use crate::sde::Sde;
 use crate::{Error, Result, schedule};
@@ -63,6 +64,7 @@ impl Method for DpmSolver2M {
         name: "dpmpp_2m",
         title: "DPM-Solver++ 2M",
         help: "Second-order steps that remember the last evaluation: good images in the fewest evaluations (2022).",
+        needs: Learned::Score,
         options: &[
             OptionInfo::integer("n_steps", "Steps", "One evaluation each.", 1, 1000),
             OptionInfo::choice(
@@ -84,6 +86,14 @@ impl Method for DpmSolver2M {
 
     fn within(self, nfe: usize) -> Option<Self> {
         Some(Self { n_steps: nfe, ..self })
+    }
+
+    fn claims() -> Vec<Claim<Self>> {
+        let of = |grid, floor_nfe| {
+            let method = Self { grid, ..Self::default() };
+            Claim { method, order: Order::Ode(2), floor_nfe, bias: (60, 0.01), sigma: 0.0 }
+        };
+        vec![of(NoiseGrid::Karras, 50), of(NoiseGrid::LogSnr, 20)]
     }
 
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {

@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
-use super::Chain;
 use super::predictor::single_step;
+use super::{Chain, Order};
 
 single_step! {
     /// Euler's rule on the probability-flow ODE in time (Song et al. 2021, equation 13 and appendix D.3).
@@ -15,6 +15,9 @@ single_step! {
     name: "euler",
     title: "Euler ODE",
     help: "The probability-flow ODE with fixed first-order steps, the simplest deterministic sampler.",
+    order: Order::Ode(1),
+    floor_nfe: 500,
+    bias: (501, 0.11),
 }
 
 fn step(chain: &mut Chain<'_>, x: Tensor<4>, t_cur: f64, t_next: f64) -> Tensor<4> {

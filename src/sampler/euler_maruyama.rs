@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
-use super::Chain;
 use super::predictor::single_step;
+use super::{Chain, Order};
 use crate::ops::sum;
 
 single_step! {
@@ -15,6 +15,9 @@ single_step! {
     name: "euler_maruyama",
     title: "Euler-Maruyama",
     help: "The reverse-time SDE by its simplest rule: each step removes a little noise and adds less (Score-SDE, 2021).",
+    order: Order::Weak(1),
+    floor_nfe: 200,
+    bias: (301, 0.02),
 }
 
 pub(super) fn step(chain: &mut Chain<'_>, x: Tensor<4>, t_cur: f64, t_next: f64) -> Tensor<4> {

@@ -1,7 +1,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use super::{Chain, Claim, Method, OptionInfo, Order, Run, SamplerInfo};
+use crate::model::Learned;
 use crate::ops::sum;
 use crate::sde::Sde;
 use crate::{Error, Result, schedule};
@@ -46,6 +47,7 @@ impl Method for Heun {
         name: "heun",
         title: "Heun ODE",
         help: "The probability-flow ODE with fixed second-order steps: good images in few evaluations (EDM, 2022).",
+        needs: Learned::Score,
         options: &[
             OptionInfo::integer("n_steps", "Steps", "Two evaluations each, one for the last.", 1, 1000),
             OptionInfo::real(
@@ -108,6 +110,14 @@ impl Method for Heun {
                 "use s_tmin <= s_tmax, or s_churn = 0 for none",
             )),
         }
+    }
+
+    fn claims() -> Vec<Claim<Self>> {
+        let of = |s_churn, order, floor_nfe| {
+            let method = Self { s_churn, ..Self::default() };
+            Claim { method, order, floor_nfe, bias: (119, 0.01), sigma: 0.0 }
+        };
+        vec![of(0.0, Order::Ode(2), 50), of(40.0, Order::None, 100)]
     }
 
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {

@@ -2,7 +2,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::predictor::LastStep;
-use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use super::{Chain, Claim, Method, OptionInfo, Order, Run, SamplerInfo};
+use crate::model::Learned;
 use crate::ops::sum;
 use crate::{Error, Result};
 
@@ -36,6 +37,7 @@ impl Method for Langevin {
         name: "langevin",
         title: "Langevin, one noise level",
         help: "Langevin steps without annealing: shows why NCSN lowers its noise step by step (2019).",
+        needs: Learned::Score,
         options: &[
             OptionInfo::integer("n_steps", "Steps", "One evaluation each.", 1, 10_000),
             OptionInfo::real("sigma", "Noise level", "In units of the data.", 1e-4, 1e4, 0.05),
@@ -57,6 +59,13 @@ impl Method for Langevin {
 
     fn within(self, nfe: usize) -> Option<Self> {
         Some(Self { n_steps: nfe.checked_sub(self.last_step.evaluations())?, ..self })
+    }
+
+    /// At a noise of half the distance between the modes: with half of that, the chains have not forgotten where they
+    /// started after as many steps.
+    fn claims() -> Vec<Claim<Self>> {
+        let method = Self { sigma: 1.0, step_size: 0.1, last_step: LastStep::Keep, ..Self::default() };
+        vec![Claim { method, order: Order::None, floor_nfe: 600, bias: (600, 0.06), sigma: 1.0 }]
     }
 
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {

@@ -3,11 +3,13 @@
 //! All of them walk the same way: a state `[n, c, h, w]`, times from 1 down to the diffusion's
 //! `sampling_eps`, noise that is a function of (seed, sample, draw), and after every step a report to
 //! the caller, who can show a preview or cancel. To add one: a file with a type that implements
-//! [`Method`] and its serde defaults, and one line in the `samplers!` list below.
+//! [`Method`] and its serde defaults, its `mod` line, and a line in the `samplers!` list below. The tests take what it
+//! [claims](Method::claims) from there and hold it to that.
 
 mod ald;
 mod ancestral;
 mod chain;
+mod claims;
 mod ddim;
 mod dpmpp_2m;
 mod euler;
@@ -19,30 +21,20 @@ mod options;
 mod pc;
 mod predictor;
 mod reverse_diffusion;
-mod run;
 
-pub use ald::AnnealedLangevin;
-pub use ancestral::{Ancestral, Variance};
-pub use ddim::Ddim;
-pub use dpmpp_2m::{DpmSolver2M, NoiseGrid};
-pub use euler::Euler;
-pub use euler_maruyama::EulerMaruyama;
-pub use heun::Heun;
-pub use langevin::Langevin;
-pub use ode::{ProbabilityFlow, Tolerance, decode, encode};
-pub(crate) use ode::{flow, solve};
+pub use ancestral::Variance;
+pub use claims::{Claim, Order};
+pub use dpmpp_2m::NoiseGrid;
 pub use options::{Choice, OptionInfo, OptionKind, SamplerInfo};
-pub use pc::{Corrector, Predictor, PredictorCorrector};
+pub use pc::{Corrector, Predictor};
 pub use predictor::LastStep;
-pub use reverse_diffusion::ReverseDiffusion;
-pub(crate) use run::read;
-pub use run::{Event, Preview, Run};
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::model::ScoreModel;
+use crate::model::{Learned, ScoreModel};
 use crate::rng::Noise;
+use crate::run::{self, Run, Solution};
 use crate::{Error, Result};
 use chain::Chain;
 
@@ -60,6 +52,11 @@ pub trait Method: Serialize {
     where
         Self: Sized;
 
+    /// What it promises, for its default options and for others that change what is promised.
+    fn claims() -> Vec<Claim<Self>>
+    where
+        Self: Sized;
+
     /// Refuses options that are allowed each but make no sense together.
     ///
     /// # Errors
@@ -72,17 +69,10 @@ pub trait Method: Serialize {
     fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> impl Future<Output = Result<Tensor<4>>>;
 }
 
-/// What a sampler returns.
-#[derive(Debug, Clone)]
-pub struct Solution {
-    /// Samples `[n, c, h, w]` as pixel values: `[0, 1]` up to the sampler's error, not clipped.
-    pub images: Tensor<4>,
-    /// Network evaluations that each sample cost, counted.
-    pub nfe: usize,
-}
-
 macro_rules! samplers {
-    ($($name:literal => $variant:ident),+ $(,)?) => {
+    ($($name:literal => $module:ident::$variant:ident),+ $(,)?) => {
+        $(pub use $module::$variant;)+
+
         /// Any sampler with its options; as JSON `{"name": "pc", "n_steps": 100}`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name")]
@@ -98,7 +88,14 @@ macro_rules! samplers {
                 vec![$(Self::$variant($variant::default())),+]
             }
 
-            /// Name, title and options.
+            /// What all samplers promise.
+            pub fn claims() -> Vec<Claim<Self>> {
+                let mut claims = Vec::new();
+                $(claims.extend($variant::claims().into_iter().map(|claim| claim.map(Self::$variant)));)+
+                claims
+            }
+
+            /// Name, title, need and options.
             pub fn info(&self) -> SamplerInfo {
                 match self { $(Self::$variant(_) => <$variant as Method>::INFO),+ }
             }
@@ -127,17 +124,17 @@ macro_rules! samplers {
 }
 
 samplers! {
-    "ald" => AnnealedLangevin,
-    "pc" => PredictorCorrector,
-    "ode" => ProbabilityFlow,
-    "heun" => Heun,
-    "dpmpp_2m" => DpmSolver2M,
-    "ddim" => Ddim,
-    "euler" => Euler,
-    "ancestral" => Ancestral,
-    "reverse_diffusion" => ReverseDiffusion,
-    "euler_maruyama" => EulerMaruyama,
-    "langevin" => Langevin,
+    "ald" => ald::AnnealedLangevin,
+    "pc" => pc::PredictorCorrector,
+    "ode" => ode::ProbabilityFlow,
+    "heun" => heun::Heun,
+    "dpmpp_2m" => dpmpp_2m::DpmSolver2M,
+    "ddim" => ddim::Ddim,
+    "euler" => euler::Euler,
+    "ancestral" => ancestral::Ancestral,
+    "reverse_diffusion" => reverse_diffusion::ReverseDiffusion,
+    "euler_maruyama" => euler_maruyama::EulerMaruyama,
+    "langevin" => langevin::Langevin,
 }
 
 impl Sampler {
@@ -156,6 +153,36 @@ impl Sampler {
         })
     }
 
+    /// The samplers for a model that has learned this, in the order in which they are shown.
+    pub fn fitting(learned: Learned) -> Vec<Self> {
+        Self::all().into_iter().filter(|sampler| sampler.info().needs == learned).collect()
+    }
+
+    /// The sampler where nothing is said: Heun's for a score, else the first that fits.
+    pub fn usual_for(learned: Learned) -> Option<Self> {
+        let mut fitting = Self::fitting(learned);
+        let usual = fitting.iter().position(|sampler| sampler.info().name == Heun::INFO.name).unwrap_or(0);
+        (usual < fitting.len()).then(|| fitting.swap_remove(usual))
+    }
+
+    /// Refuses a model that has learned something else than this sampler needs.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the samplers that fit.
+    pub fn check_fits(&self, learned: Learned) -> Result<()> {
+        let SamplerInfo { name, needs, .. } = self.info();
+        if needs == learned {
+            return Ok(());
+        }
+        let fitting: Vec<&str> = Self::fitting(learned).iter().map(|sampler| sampler.info().name).collect();
+        let fix = match fitting.is_empty() {
+            true => "choose another model".into(),
+            false => format!("use {}", fitting.join(", ")),
+        };
+        let problem = format!("needs {needs}, but the model has learned {learned}");
+        Err(Error::config(format!("the sampler {name}"), problem, fix))
+    }
+
     /// The sampler of that name with some options set; the others keep their defaults.
     ///
     /// # Errors
@@ -172,7 +199,7 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::Cancelled`] on request, [`Error::NonFinite`] if the samples are not finite,
-    /// [`Error::Config`] for options out of range.
+    /// [`Error::Config`] for options out of range, or a model that has learned something else than is needed.
     pub async fn sample(
         &self,
         model: &ScoreModel,
@@ -181,6 +208,7 @@ impl Sampler {
         run: &mut Run<'_>,
     ) -> Result<Solution> {
         options::validate(self)?;
+        self.check_fits(model.learned)?;
         let before = model.nfe();
         run.first_nfe = before;
         let x = self.walk(&mut Chain::new(model, *noise, n), run).await?;

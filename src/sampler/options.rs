@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Sampler;
+use crate::model::Learned;
 use crate::{Error, Result};
 
 /// A sampler as people meet it.
@@ -15,6 +16,8 @@ pub struct SamplerInfo {
     pub title: &'static str,
     /// One sentence.
     pub help: &'static str,
+    /// What a model must have learned for it.
+    pub needs: Learned,
     /// What can be set.
     pub options: &'static [OptionInfo],
 }

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use super::ancestral::Variance;
 use super::options::Choice;
 use super::predictor::{LastStep, descend};
-use super::{Chain, Method, OptionInfo, Run, SamplerInfo};
+use super::{Chain, Claim, Method, OptionInfo, Order, Run, SamplerInfo};
 use super::{ancestral, euler_maruyama, reverse_diffusion};
+use crate::model::Learned;
 use crate::ops::{StepSize, langevin, sum};
 use crate::{Error, Result};
 
@@ -80,6 +81,7 @@ impl Method for PredictorCorrector {
         name: "pc",
         title: "Predictor-corrector",
         help: "A step of the reverse-time SDE, each corrected by Langevin dynamics (Score-SDE, 2021).",
+        needs: Learned::Score,
         options: &[
             OptionInfo::integer("n_steps", "Steps", "Predictor steps from noise to data.", 2, 4000),
             OptionInfo::integer(
@@ -140,6 +142,36 @@ impl Method for PredictorCorrector {
                 "choose a predictor, or a corrector with n_corrector of 1 or more",
             )),
         }
+    }
+
+    /// The corrector's step depends on the state, which widens the density by up to 2 % in two dimensions. Without a
+    /// predictor the corrector alone has to follow the noise, which takes many more steps.
+    fn claims() -> Vec<Claim<Self>> {
+        let mut claims = Vec::new();
+        for predictor in [Predictor::ReverseDiffusion, Predictor::EulerMaruyama, Predictor::Ancestral] {
+            for corrector in [Corrector::Langevin, Corrector::Ald, Corrector::None] {
+                let method = Self { predictor, corrector, ..Self::default() };
+                claims.push(Claim {
+                    method,
+                    order: if corrector == Corrector::None { Order::Weak(1) } else { Order::None },
+                    floor_nfe: 200,
+                    bias: (1001, 0.05),
+                    sigma: 0.0,
+                });
+            }
+        }
+        for corrector in [Corrector::Langevin, Corrector::Ald] {
+            let method =
+                Self { predictor: Predictor::None, corrector, corrector_snr: 0.4, ..Self::default() };
+            claims.push(Claim {
+                method,
+                order: Order::None,
+                floor_nfe: 4000,
+                bias: (4000, 0.05),
+                sigma: 0.0,
+            });
+        }
+        claims
     }
 
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {

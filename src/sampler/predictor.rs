@@ -48,7 +48,8 @@ macro_rules! single_step {
     (
         $(#[$doc:meta])*
         $sampler:ident, $step:path,
-        n_steps: $n_steps:literal, name: $name:literal, title: $title:literal, help: $help:literal $(,)?
+        n_steps: $n_steps:literal, name: $name:literal, title: $title:literal, help: $help:literal,
+        order: $order:expr, floor_nfe: $floor_nfe:literal, bias: $bias:expr $(,)?
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -71,6 +72,7 @@ macro_rules! single_step {
                 name: $name,
                 title: $title,
                 help: $help,
+                needs: $crate::model::Learned::Score,
                 options: &[
                     $crate::sampler::OptionInfo::integer("n_steps", "Steps", "One evaluation each.", 2, 4000),
                     $crate::sampler::LastStep::OPTION,
@@ -85,10 +87,21 @@ macro_rules! single_step {
                 Some(Self { n_steps: nfe.checked_sub(self.last_step.evaluations())?, ..self })
             }
 
+            fn claims() -> Vec<$crate::sampler::Claim<Self>> {
+                let method = Self::default();
+                vec![$crate::sampler::Claim {
+                    method,
+                    order: $order,
+                    floor_nfe: $floor_nfe,
+                    bias: $bias,
+                    sigma: 0.0,
+                }]
+            }
+
             async fn walk(
                 &self,
                 chain: &mut $crate::sampler::Chain<'_>,
-                run: &mut $crate::sampler::Run<'_>,
+                run: &mut $crate::run::Run<'_>,
             ) -> $crate::Result<Tensor<4>> {
                 $crate::sampler::predictor::descend(chain, run, self.n_steps, self.last_step, $step).await
             }

@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
-use super::Chain;
 use super::predictor::single_step;
+use super::{Chain, Order};
 use crate::ops::sum;
 
 single_step! {
@@ -17,6 +17,9 @@ single_step! {
     name: "reverse_diffusion",
     title: "Reverse diffusion",
     help: "The reverse-time SDE, discretised as its forward process (Score-SDE, 2021).",
+    order: Order::Weak(1),
+    floor_nfe: 200,
+    bias: (501, 0.04),
 }
 
 pub(super) fn step(chain: &mut Chain<'_>, x: Tensor<4>, t_cur: f64, t_next: f64) -> Tensor<4> {

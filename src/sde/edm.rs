@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::Sde;
+use super::{Sde, require, rises};
+use crate::Result;
 
 /// EDM's diffusion: noise in proportion to time and no scaling, `sigma(t) = t`, `s(t) = 1`
 /// (Karras et al. 2022, section 3 and table 1).
@@ -9,6 +10,7 @@ use super::Sde;
 /// `std(t) = sigma_max·t`, `dx = sigma_max·sqrt(2t) dw`. At `t = 0` there is no noise. Samplers step on
 /// the paper's grid, see [`Sde::grid_exponent`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EdmSde {
     /// Smallest noise level at which samplers evaluate the score, in data units (0.002 in the paper).
     pub sigma_min: f64,
@@ -55,11 +57,25 @@ impl Sde for EdmSde {
         Some(7.0)
     }
 
+    fn name(&self) -> &'static str {
+        "EDM"
+    }
+
+    fn title(&self) -> &'static str {
+        "EDM"
+    }
+
     fn summary(&self) -> String {
         format!("EDM, sigma {} to {:.1}", self.sigma_min, self.sigma_max)
     }
 
-    fn positive(&self) -> [(&'static str, f64); 2] {
-        [("sigma_min", self.sigma_min), ("sigma_max - sigma_min", self.sigma_max - self.sigma_min)]
+    fn c_noise(&self, sigma: f64) -> f64 {
+        sigma.ln()
+    }
+
+    fn check(&self) -> Result<()> {
+        let fix = "use 0 < sigma_min < sigma_max";
+        let fine = rises(self.sigma_min, self.sigma_max);
+        require(fine, "sigma_min, sigma_max", [self.sigma_min, self.sigma_max], fix)
     }
 }

@@ -2,19 +2,19 @@
 //!
 //! Every diffusion of the literature has a drift that is linear in `x`, so an [`Sde`] is a handful
 //! of scalar functions of time. They are host `f64`; only states are `f32` tensors.
-//! To add one: a file with a type that implements [`Sde`], and one line in [`AnySde`].
+//! To add one: a file with a type that implements [`Sde`] and `Default`, its `mod` line, and a line in the list of
+//! [`AnySde`]. Everything else asks the diffusion: a model card for its title and its check, a network for how it
+//! reads a noise level, training for the range of the data and what is to be measured of it.
 
 mod edm;
 mod sub_vp;
 mod ve;
 mod vp;
 
-pub use edm::EdmSde;
-pub use sub_vp::SubVpSde;
-pub use ve::VeSde;
-pub use vp::VpSde;
-
 use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::images::{DataRange, ImageSet};
 
 /// A forward diffusion and the quantities that follow from it.
 pub trait Sde {
@@ -66,11 +66,44 @@ pub trait Sde {
         (a, std_to * std_to - a * a * std_from * std_from)
     }
 
-    /// The diffusion in a few characters, for model cards.
+    /// Its short name: `VE`, `sub-VP`.
+    fn name(&self) -> &'static str;
+
+    /// Its name for people, as a part of a model's title.
+    fn title(&self) -> &'static str;
+
+    /// Name and parameters in a few characters, for model cards.
     fn summary(&self) -> String;
 
-    /// What must be positive for the parameters to make sense: name and value.
-    fn positive(&self) -> [(&'static str, f64); 2];
+    /// What black and white are in its authors' models.
+    fn range(&self) -> DataRange {
+        DataRange::CENTRED
+    }
+
+    /// What a network that predicts the noise from the unscaled state reads for the noise level `sigma`: `999·t` as
+    /// DDPM and Score-SDE have it, `ln(sigma)` where the state is not scaled (NCSN++).
+    fn c_noise(&self, sigma: f64) -> f64 {
+        999.0 * self.time_of_sigma(sigma)
+    }
+
+    /// Refuses parameters that make no sense. One that is open passes; see [`Sde::is_open`].
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) names the parameters and what they may be.
+    fn check(&self) -> Result<()>;
+
+    /// Whether a parameter is left to be measured from the data.
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    /// The same diffusion, what was open in it measured from `images`.
+    fn measured(&self, _images: &ImageSet) -> Self
+    where
+        Self: Sized + Clone,
+    {
+        self.clone()
+    }
 
     /// Drift of the reverse-time SDE, `f·x - g²·score` (Song et al. 2021, equation 6).
     fn reverse_drift(&self, t: f64) -> Drift {
@@ -83,6 +116,22 @@ pub trait Sde {
     }
 }
 
+/// Refuses parameters unless they are `fine`.
+fn require(fine: bool, what: &str, values: [f64; 2], fix: &str) -> Result<()> {
+    match fine {
+        true => Ok(()),
+        false => {
+            let [a, b] = values;
+            Err(crate::Error::config(format!("sde.{what} = {a}, {b}"), "is not allowed", fix))
+        }
+    }
+}
+
+/// Whether `0 < low < high`, both finite.
+fn rises(low: f64, high: f64) -> bool {
+    low > 0.0 && high > low && high.is_finite()
+}
+
 /// The coefficients of a drift `x_coefficient·x + score_coefficient·score(x, t)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drift {
@@ -93,18 +142,36 @@ pub struct Drift {
 }
 
 macro_rules! any_sde {
-    ($($(#[$doc:meta])* $variant:ident($sde:ty)),+ $(,)?) => {
+    ($($(#[$doc:meta])* $variant:ident($module:ident::$sde:ident)),+ $(,)?) => {
+        $(pub use $module::$sde;)+
+
         /// One of the diffusions, as a model card stores it.
         #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
         pub enum AnySde { $($(#[$doc])* $variant($sde)),+ }
 
         impl AnySde {
+            /// Every diffusion, with its paper's parameters.
+            pub fn all() -> Vec<Self> {
+                vec![$(Self::$variant($sde::default())),+]
+            }
+
             /// [`Sde::until`].
             pub fn until(&self, t: f64) -> Self {
                 match self { $(Self::$variant(sde) => Self::$variant(sde.until(t))),+ }
             }
+
+            /// [`Sde::measured`].
+            pub fn measured(&self, images: &ImageSet) -> Self {
+                match self { $(Self::$variant(sde) => Self::$variant(sde.measured(images))),+ }
+            }
         }
+
+        $(impl From<$sde> for AnySde {
+            fn from(sde: $sde) -> Self {
+                Self::$variant(sde)
+            }
+        })+
 
         impl std::ops::Deref for AnySde {
             type Target = dyn Sde;
@@ -117,33 +184,24 @@ macro_rules! any_sde {
 
 any_sde! {
     /// Variance exploding.
-    Ve(VeSde),
+    Ve(ve::VeSde),
     /// Variance preserving.
-    Vp(VpSde),
+    Vp(vp::VpSde),
     /// Sub-variance preserving.
-    SubVp(SubVpSde),
+    SubVp(sub_vp::SubVpSde),
     /// Karras et al.'s, `sigma(t) = t`.
-    Edm(EdmSde),
+    Edm(edm::EdmSde),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn all() -> [AnySde; 4] {
-        [
-            AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 }),
-            AnySde::Vp(VpSde::default()),
-            AnySde::SubVp(SubVpSde::default()),
-            AnySde::Edm(EdmSde::default()),
-        ]
-    }
-
     /// The marginal must solve the SDE's own moment equations: d mean/dt = f·mean and
     /// d var/dt = 2·f·var + g², here by central differences.
     #[test]
     fn marginals_satisfy_the_moment_equations() {
-        for sde in all() {
+        for sde in AnySde::all() {
             for t in [0.05, 0.2, 0.5, 0.8, 0.95] {
                 let h = 1e-5;
                 let ((m0, s0), (m, s), (m1, s1)) =
@@ -160,7 +218,7 @@ mod tests {
 
     #[test]
     fn time_of_sigma_inverts_sigma() {
-        for sde in all() {
+        for sde in AnySde::all() {
             for t in [1e-3, 0.1, 0.5, 0.9, 1.0] {
                 assert!((sde.time_of_sigma(sde.sigma(t)) - t).abs() < 1e-9, "{sde:?} {t}");
             }
@@ -170,7 +228,7 @@ mod tests {
     /// Time runs `t` times as fast, so the drift is `t` times as large and the diffusion `sqrt(t)` times.
     #[test]
     fn a_part_of_a_diffusion_has_its_marginals() {
-        for sde in all() {
+        for sde in AnySde::all() {
             for t in [1e-3, 0.3, 1.0] {
                 let part = sde.until(t);
                 for u in [1e-3, 0.5, 1.0] {
@@ -186,7 +244,7 @@ mod tests {
 
     #[test]
     fn probability_flow_is_the_reverse_drift_with_half_the_score() {
-        for sde in all() {
+        for sde in AnySde::all() {
             let (reverse, flow) = (sde.reverse_drift(0.3), sde.probability_flow(0.3));
             assert_eq!((reverse.x, reverse.score), (flow.x, 2.0 * flow.score));
         }
@@ -195,7 +253,7 @@ mod tests {
     /// Two transitions in a row are one, and a transition of the marginal is the marginal.
     #[test]
     fn transitions_compose() {
-        for sde in all() {
+        for sde in AnySde::all() {
             let [(a1, v1), (a2, v2), (a, v)] =
                 [(0.2, 0.5), (0.5, 0.7), (0.2, 0.7)].map(|(from, to)| sde.transition(from, to));
             assert!(
@@ -213,7 +271,7 @@ mod tests {
     #[test]
     fn paths_of_the_forward_sde_have_the_marginals() {
         let (n, n_steps, x0) = (4000, 1000, 0.8);
-        for sde in all() {
+        for sde in AnySde::all() {
             let (_, start) = sde.marginal_prob(0.0);
             let noise = crate::rng::Noise::new(1).domain(crate::rng::Domain::Data);
             let mut x: Vec<f64> = noise.normal(0, 1, n).iter().map(|z| x0 + start * f64::from(*z)).collect();

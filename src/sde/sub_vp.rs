@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Sde, VpSde};
+use crate::Result;
 
 /// Sub-variance preserving: VP's drift with less noise, `dx = -beta(t)·x/2 dt + sqrt(beta(t)·(1 - exp(-2·∫beta))) dw`.
 ///
@@ -8,6 +9,7 @@ use super::{Sde, VpSde};
 /// so never larger (Song et al. 2021, equation 29 and appendix B). The paper's best likelihoods are of
 /// this diffusion.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SubVpSde {
     /// Rate at `t = 0` (0.1 in the paper).
     pub beta_min: f64,
@@ -60,11 +62,19 @@ impl Sde for SubVpSde {
         self.vp().sampling_eps()
     }
 
+    fn name(&self) -> &'static str {
+        "sub-VP"
+    }
+
+    fn title(&self) -> &'static str {
+        "sub-variance preserving"
+    }
+
     fn summary(&self) -> String {
         format!("sub-{}", self.vp().summary())
     }
 
-    fn positive(&self) -> [(&'static str, f64); 2] {
-        self.vp().positive()
+    fn check(&self) -> Result<()> {
+        self.vp().check()
     }
 }

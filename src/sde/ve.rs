@@ -1,18 +1,33 @@
 use serde::{Deserialize, Serialize};
 
-use super::Sde;
+use super::{Sde, require, rises};
+use crate::Result;
+use crate::images::{DataRange, ImageSet};
+use crate::ops::gemm;
 
 /// Variance exploding: `dx = g dw`, the continuous form of NCSN's geometric noise levels.
 ///
 /// `std(t) = sigma_min·(sigma_max/sigma_min)^t`, `g(t) = std(t)·sqrt(2·ln(sigma_max/sigma_min))`
 /// (Song et al. 2021, equation 30). The state at `t = 0` already carries `sigma_min` of noise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct VeSde {
     /// Smallest noise level, in data units (0.01 in all the papers).
     pub sigma_min: f64,
-    /// Largest noise level: the largest distance between two training images (NCSNv2, technique 1).
+    /// Largest noise level: the largest distance between two training images (NCSNv2, technique 1); 0 where that is
+    /// still to be measured.
     pub sigma_max: f64,
 }
+
+/// Score-SDE's for CIFAR-10.
+impl Default for VeSde {
+    fn default() -> Self {
+        Self { sigma_min: 0.01, sigma_max: 50.0 }
+    }
+}
+
+/// Images that technique 1 compares: enough for the maximum, few enough for some seconds.
+const COMPARED: usize = 8192;
 
 impl VeSde {
     fn log_ratio(&self) -> f64 {
@@ -56,13 +71,74 @@ impl Sde for VeSde {
         1e-5
     }
 
+    fn name(&self) -> &'static str {
+        "VE"
+    }
+
+    fn title(&self) -> &'static str {
+        "variance exploding"
+    }
+
     fn summary(&self) -> String {
         format!("VE, sigma {} to {:.1}", self.sigma_min, self.sigma_max)
     }
 
-    fn positive(&self) -> [(&'static str, f64); 2] {
-        [("sigma_min", self.sigma_min), ("sigma_max - sigma_min", self.sigma_max - self.sigma_min)]
+    fn range(&self) -> DataRange {
+        DataRange::UNIT
     }
+
+    fn c_noise(&self, sigma: f64) -> f64 {
+        sigma.ln()
+    }
+
+    fn check(&self) -> Result<()> {
+        let fix = "use 0 < sigma_min < sigma_max, or sigma_max = 0 to measure it";
+        let open = self.is_open() && self.sigma_min > 0.0 && self.sigma_min.is_finite();
+        let fine = open || rises(self.sigma_min, self.sigma_max);
+        require(fine, "sigma_min, sigma_max", [self.sigma_min, self.sigma_max], fix)
+    }
+
+    fn is_open(&self) -> bool {
+        self.sigma_max == 0.0
+    }
+
+    /// `sigma_max`, if it is 0, becomes the largest distance between two images (NCSNv2's technique 1), of which some
+    /// thousands are compared.
+    fn measured(&self, images: &ImageSet) -> Self {
+        if !self.is_open() {
+            return *self;
+        }
+        let DataRange { low, high } = self.range();
+        let unit = (high - low) / 255.0;
+        let some: Vec<f32> = (0..images.len())
+            .step_by(images.len().div_ceil(COMPARED))
+            .flat_map(|i| images.image(i))
+            .map(|byte| (f64::from(*byte) * unit) as f32)
+            .collect();
+        Self { sigma_max: largest_distance(&some, images.stride()).max(2.0 * self.sigma_min), ..*self }
+    }
+}
+
+/// The largest Euclidean distance between two of the `len`-long rows of `images`.
+///
+/// This is `sigma_max` by technique 1 of NCSNv2 (Song and Ermon 2020, section 3.1), in the units of
+/// `images`. Exact and quadratic in the number of rows: pass some thousands of images.
+fn largest_distance(images: &[f32], len: usize) -> f64 {
+    let norms: Vec<f32> = images.chunks_exact(len).map(|a| a.iter().map(|v| v * v).sum()).collect();
+    let n = norms.len();
+    const ROWS: usize = 64;
+    let mut largest = 0.0_f32;
+    let mut products = vec![0.0; ROWS * n];
+    for first in (0..n).step_by(ROWS) {
+        let rows = ROWS.min(n - first);
+        gemm([rows, n, len], (&images[first * len..], len, 1), (images, 1, len), &mut products, false);
+        for (i, row) in products[..rows * n].chunks_exact(n).enumerate() {
+            for (product, norm) in row.iter().zip(&norms) {
+                largest = largest.max(norms[first + i] + norm - 2.0 * product);
+            }
+        }
+    }
+    f64::from(largest).sqrt()
 }
 
 #[cfg(test)]
@@ -106,5 +182,13 @@ mod tests {
         for (i, sigma) in sde.sigmas(1000).iter().enumerate() {
             assert!((sigma / sde.sigma(i as f64 / 999.0) - 1.0).abs() < 1e-12);
         }
+    }
+
+    #[test]
+    fn largest_distance_finds_the_far_pair() {
+        let mut images = vec![0.5_f32; 100 * 3];
+        images[3 * 7..3 * 8].copy_from_slice(&[3.0, 0.0, 0.0]);
+        images[3 * 90..3 * 91].copy_from_slice(&[-1.0, 3.0, 0.0]);
+        assert!((largest_distance(&images, 3) - 5.0).abs() < 1e-6);
     }
 }

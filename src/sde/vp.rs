@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::Sde;
+use super::{Sde, require, rises};
+use crate::Result;
 
 /// Variance preserving: `dx = -beta(t)·x/2 dt + sqrt(beta(t)) dw`, the continuous form of DDPM.
 ///
@@ -8,6 +9,7 @@ use super::Sde;
 /// `mean_coeff = exp(L)`, `std = sqrt(-expm1(2L))` (Song et al. 2021, equation 33). `expm1` keeps
 /// `std` exact at small `t`, where `1 - exp(2L)` would lose every digit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct VpSde {
     /// Rate at `t = 0` (0.1 in the paper).
     pub beta_min: f64,
@@ -87,12 +89,26 @@ impl Sde for VpSde {
         1e-3
     }
 
+    fn name(&self) -> &'static str {
+        "VP"
+    }
+
+    fn title(&self) -> &'static str {
+        "variance preserving"
+    }
+
     fn summary(&self) -> String {
         format!("VP, beta {} to {}", self.beta_min, self.beta_max)
     }
 
-    fn positive(&self) -> [(&'static str, f64); 2] {
-        [("beta_min", self.beta_min), ("beta_max - beta_min", self.beta_max - self.beta_min)]
+    fn check(&self) -> Result<()> {
+        let fix = "use 0 < beta_min < beta_max";
+        require(
+            rises(self.beta_min, self.beta_max),
+            "beta_min, beta_max",
+            [self.beta_min, self.beta_max],
+            fix,
+        )
     }
 }
 

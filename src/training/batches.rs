@@ -1,16 +1,8 @@
 //! Training images in an order that depends on the seed and the step alone.
 
 use crate::data::ImageSet;
+use crate::rng::draws::training::{DEQUANTISE, FLIP, LABELS};
 use crate::rng::{Domain, Noise};
-
-/// Draws of the training domain, one row per step.
-const DEQUANTISE: u32 = 0;
-const FLIP: u32 = 1;
-/// Uniform numbers that become training times.
-pub const TIMES: u32 = 2;
-/// The noise added to the images.
-pub const NOISE: u32 = 3;
-const LABELS: u32 = 4;
 
 /// The batches of a run: every epoch is a new permutation of the images, and a batch may straddle two.
 #[derive(Debug)]

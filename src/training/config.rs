@@ -1,15 +1,16 @@
-//! Everything that decides a training run, as one typed value.
+//! Everything that decides the training of a score network, as one typed value.
 
 use serde::{Deserialize, Serialize};
 
+use super::{Pace, presets};
 use crate::data::{DataSource, Dataset};
-use crate::network::UNetConfig;
-use crate::objective::Dsm;
-use crate::sde::{EdmSde, SubVpSde, VpSde};
+use crate::model::PreconditioningChoice;
+use crate::network::NetworkConfig;
+use crate::objective::Objective;
+use crate::sde::{AnySde, VpSde};
 use crate::{Error, Result};
 
-/// A training run. Saved beside its results as `config.toml`; the same file given to `--config`
-/// repeats the run bit for bit on the same device.
+/// The training run of a score network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
@@ -49,44 +50,14 @@ pub struct TrainConfig {
     pub sample_every: usize,
     /// The images.
     pub data: DataSource,
-    /// The forward diffusion.
-    pub sde: SdeChoice,
+    /// The forward diffusion; what is open in it is measured from the images.
+    pub sde: AnySde,
     /// How the network is scaled: `edm`, or `eps` as in DDPM and NCSN++.
     pub preconditioning: PreconditioningChoice,
     /// The loss.
-    pub objective: Dsm,
+    pub objective: Objective,
     /// The network.
-    pub network: UNetConfig,
-}
-
-/// A diffusion whose open ends are filled in from the data.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum SdeChoice {
-    /// Variance exploding, on data in `[0, 1]`.
-    Ve {
-        /// Smallest noise level.
-        sigma_min: f64,
-        /// Largest noise level; 0 measures the largest distance between two training images
-        /// (NCSNv2's technique 1).
-        sigma_max: f64,
-    },
-    /// Variance preserving, on data in `[-1, 1]`.
-    Vp(VpSde),
-    /// Sub-variance preserving, on data in `[-1, 1]`.
-    SubVp(SubVpSde),
-    /// Karras et al.'s, on data in `[-1, 1]`.
-    Edm(EdmSde),
-}
-
-/// The scaling of the network; its constants come from the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PreconditioningChoice {
-    /// Karras et al. 2022.
-    Edm,
-    /// DDPM and NCSN++.
-    Eps,
+    pub network: NetworkConfig,
 }
 
 impl Default for TrainConfig {
@@ -108,77 +79,15 @@ impl Default for TrainConfig {
             checkpoint_every: 500,
             sample_every: 1000,
             data: DataSource::new(Dataset::Mnist),
-            sde: SdeChoice::Vp(VpSde::default()),
+            sde: VpSde::default().into(),
             preconditioning: PreconditioningChoice::Edm,
-            objective: Dsm::default(),
-            network: UNetConfig { blocks: 2, attention_levels: vec![1], ..UNetConfig::default() },
+            objective: Objective::default(),
+            network: presets::usual_network(),
         }
     }
 }
 
-/// Names of the presets, in the order of the help text.
-pub const PRESETS: [&str; 7] =
-    ["mnist-class-vp", "mnist-ve", "mnist-vp", "fashion-mnist-vp", "emoji-vp", "cifar10-vp", "celeba-ve"];
-
 impl TrainConfig {
-    /// The preset of that name.
-    ///
-    /// # Errors
-    /// [`Error::Config`] lists the names that exist.
-    pub fn preset(name: &str) -> Result<Self> {
-        let base = Self { name: name.into(), ..Self::default() };
-        let ve = SdeChoice::Ve { sigma_min: 0.01, sigma_max: 0.0 };
-        // Size and pace of Score-SDE's DDPM++.
-        let photographs = |dataset, attention_level| Self {
-            data: DataSource::new(dataset),
-            network: UNetConfig {
-                channels: 128,
-                multipliers: vec![1, 2, 2, 2],
-                blocks: 4,
-                attention_levels: vec![attention_level],
-                patch: 1,
-                ..UNetConfig::default()
-            },
-            steps: 1_300_000,
-            batch: 128,
-            learning_rate: 2e-4,
-            final_rate: 1.0,
-            warmup: 5000,
-            dropout: 0.1,
-            flip: true,
-            ..base.clone()
-        };
-        match name {
-            "mnist-vp" => Ok(base),
-            "mnist-class-vp" => Ok(Self {
-                label_dropout: 0.2,
-                network: UNetConfig { classes: 10, ..base.network.clone() },
-                ..base
-            }),
-            "mnist-ve" => Ok(Self { sde: ve, ..base }),
-            "fashion-mnist-vp" => {
-                Ok(Self { flip: true, data: DataSource::new(Dataset::FashionMnist), ..base })
-            }
-            "emoji-vp" => Ok(Self {
-                steps: 10_000,
-                data: DataSource {
-                    data_dir: Some("noto-emoji".into()),
-                    name: Some("noto-emoji".into()),
-                    licence: Some("Apache-2.0 (images), Google Noto Emoji".into()),
-                    ..DataSource::new(Dataset::Npz)
-                },
-                network: UNetConfig { multipliers: vec![1, 2, 2], ..base.network.clone() },
-                ..base
-            }),
-            "cifar10-vp" => Ok(Self { ema: 0.9999, ..photographs(Dataset::Cifar10, 1) }),
-            "celeba-ve" => Ok(Self { sde: ve, ..photographs(Dataset::Celeba, 2) }),
-            _ => {
-                let fix = format!("use one of {}", PRESETS.join(", "));
-                Err(Error::config("preset", format!("`{name}` is not known"), fix))
-            }
-        }
-    }
-
     /// Checks every field.
     ///
     /// # Errors
@@ -188,15 +97,7 @@ impl TrainConfig {
             true => Ok(()),
             false => Err(Error::config(format!("{what} = {value}"), "is not allowed", fix)),
         };
-        let name = &self.name;
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let named = !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(plain);
-        check(
-            "name",
-            named,
-            format!("`{name}`"),
-            "use up to 64 letters, digits, dots, dashes and underscores",
-        )?;
+        check_name(&self.name)?;
         for (what, value) in
             [("steps", self.steps), ("batch", self.batch), ("checkpoint_every", self.checkpoint_every)]
         {
@@ -219,28 +120,25 @@ impl TrainConfig {
             self.final_rate.to_string(),
             "use 0 to 1",
         )?;
-        match self.sde {
-            SdeChoice::Ve { sigma_min, sigma_max } => {
-                let ok = positive(sigma_min)
-                    && (sigma_max == 0.0 || sigma_max > sigma_min)
-                    && sigma_max.is_finite();
-                let fix = "use 0 < sigma_min < sigma_max, or sigma_max = 0 to measure it";
-                check("sde.sigma_min, sigma_max", ok, format!("{sigma_min}, {sigma_max}"), fix)?;
-            }
-            SdeChoice::Vp(VpSde { beta_min, beta_max })
-            | SdeChoice::SubVp(SubVpSde { beta_min, beta_max }) => {
-                let ok = positive(beta_min) && beta_max > beta_min && beta_max.is_finite();
-                let fix = "use 0 < beta_min < beta_max";
-                check("sde.beta_min, beta_max", ok, format!("{beta_min}, {beta_max}"), fix)?;
-            }
-            SdeChoice::Edm(EdmSde { sigma_min, sigma_max }) => {
-                let ok = positive(sigma_min) && sigma_max > sigma_min && sigma_max.is_finite();
-                let fix = "use 0 < sigma_min < sigma_max";
-                check("sde.sigma_min, sigma_max", ok, format!("{sigma_min}, {sigma_max}"), fix)?;
-            }
-        }
+        self.sde.check()?;
         self.data.validate()?;
         self.network.validate()
+    }
+
+    /// How the run proceeds.
+    pub(super) fn pace(&self) -> Pace {
+        Pace {
+            name: self.name.clone(),
+            init: self.init.clone(),
+            steps: self.steps,
+            batch: self.batch,
+            seed: self.seed,
+            flip: self.flip,
+            clip: self.clip,
+            ema: self.ema,
+            checkpoint_every: self.checkpoint_every,
+            sample_every: self.sample_every,
+        }
     }
 
     /// The learning rate of `step`, counted from 0: a linear warm-up that starts above zero, then a
@@ -253,20 +151,22 @@ impl TrainConfig {
     }
 }
 
+/// Refuses a name that could not be a file's.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match (1..=64).contains(&name.len()) && !name.starts_with('.') && name.chars().all(plain) {
+        true => Ok(()),
+        false => Err(Error::config(
+            format!("name = `{name}`"),
+            "is not allowed",
+            "use up to 64 letters, digits, dots, dashes and underscores",
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_preset_is_valid_and_survives_its_file() {
-        for name in PRESETS {
-            let config = TrainConfig::preset(name).unwrap();
-            config.validate().unwrap();
-            let text = toml::to_string(&config).unwrap();
-            assert_eq!(toml::from_str::<TrainConfig>(&text).unwrap(), config);
-        }
-        assert!(TrainConfig::preset("mnits").unwrap_err().to_string().contains("mnist-ve"));
-    }
 
     #[test]
     fn learning_rate_warms_up_and_decays() {

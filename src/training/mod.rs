@@ -1,15 +1,20 @@
 //! Training: a step, and around it a run with files, progress and resume.
+//!
+//! One loop for everything that is trained. What differs, from the module to the card, is a [`Lesson`]; what a user
+//! sets is a [`Course`], and [`presets`] are those that have a name.
 
 mod batches;
 mod config;
+mod course;
+mod lesson;
 mod optimiser;
 mod trainer;
 
-pub mod checkpoint;
-pub mod classifier;
-pub mod report;
+pub mod presets;
 pub mod run;
 
 pub use batches::Batches;
-pub use config::{PRESETS, PreconditioningChoice, SdeChoice, TrainConfig};
-pub use trainer::{Problem, StepReport, Trainer};
+pub use config::TrainConfig;
+pub use course::{Basics, Course, Pace};
+pub use lesson::{ClassifierLesson, ClassifierTraining, Lesson, Problem, ScoreLesson};
+pub use trainer::{StepReport, Trainer};

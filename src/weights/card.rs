@@ -3,9 +3,12 @@
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DataRange, Preconditioned, Preconditioning, ScoreModel};
+use super::Architecture;
+
+use crate::images::DataRange;
+use crate::model::{Learned, Preconditioned, Preconditioning, ScoreModel};
 use crate::network::layers::Init;
-use crate::network::{ClassifierConfig, UNet, UNetConfig};
+use crate::network::{Network, NetworkConfig};
 use crate::sde::AnySde;
 use crate::weights::{LoadedModel, params};
 use crate::{Error, Result};
@@ -50,24 +53,6 @@ pub struct ModelCard {
     /// Measured accuracy of a classifier, one entry per noise level.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accuracy: Vec<Accuracy>,
-}
-
-/// The network of a model file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Architecture {
-    /// A score network.
-    Unet {
-        /// Its sizes.
-        config: UNetConfig,
-        /// Its scaling.
-        preconditioning: Preconditioning,
-    },
-    /// A noise-conditional classifier.
-    Classifier {
-        /// Its sizes.
-        config: ClassifierConfig,
-    },
 }
 
 /// How a model was trained.
@@ -124,9 +109,14 @@ impl ModelCard {
 
     /// Classes that a score model can be asked for, or that a classifier tells apart; 0 if it knows of none.
     pub fn classes(&self) -> usize {
+        self.architecture.classes()
+    }
+
+    /// What a score model has learned; `None` for a classifier.
+    pub fn learned(&self) -> Option<Learned> {
         match &self.architecture {
-            Architecture::Unet { config, .. } => config.classes,
-            Architecture::Classifier { config } => config.classes,
+            Architecture::Score { preconditioning, .. } => Some(preconditioning.learned()),
+            Architecture::Classifier { .. } => None,
         }
     }
 
@@ -144,7 +134,7 @@ impl ModelCard {
         Ok(self.load(|network| Ok(params::in_half(network, device)), device)?.score_model())
     }
 
-    /// Names and shapes of the large weights of a score model; see [`UNetConfig::main_weights`].
+    /// Names and shapes of the large weights of a score model; see [`NetworkConfig::main_weights`].
     ///
     /// # Errors
     /// [`Error::Weights`] if it is the card of a classifier.
@@ -155,21 +145,21 @@ impl ModelCard {
     /// The score model whose network `fill` gives its weights, on `device`.
     pub(super) fn load(
         &self,
-        fill: impl FnOnce(UNet) -> Result<UNet>,
+        fill: impl FnOnce(Network) -> Result<Network>,
         device: &Device,
     ) -> Result<LoadedModel> {
         let (config, preconditioning, sde) = self.parts()?;
-        let network = fill(UNet::new(config, self.channels, self.channels, &mut Init::new(0, device)))?;
+        let network = fill(Network::new(config, self.channels, self.channels, &mut Init::new(0, device)))?;
         let denoiser = Preconditioned::new(network, preconditioning, sde);
         let (range, shape, classes) = (self.range, self.shape(), self.classes());
         Ok(LoadedModel { denoiser, range, shape, classes, device: device.clone() })
     }
 
     /// What a score model is made of.
-    fn parts(&self) -> Result<(&UNetConfig, Preconditioning, AnySde)> {
+    fn parts(&self) -> Result<(&NetworkConfig, Preconditioning, AnySde)> {
         match (&self.architecture, self.sde) {
-            (Architecture::Unet { config, preconditioning }, Some(sde)) => {
-                Ok((config, *preconditioning, sde))
+            (Architecture::Score { network, preconditioning }, Some(sde)) => {
+                Ok((network, *preconditioning, sde))
             }
             _ => {
                 Err(Error::weights(&self.name, "is a classifier, not a score model", "choose another model"))
@@ -202,25 +192,22 @@ impl ModelCard {
         positive("sigma_data", self.sigma_data)?;
         positive("a range of", self.range.high - self.range.low)?;
         match (&self.architecture, self.sde) {
-            (Architecture::Unet { .. }, Some(sde)) => {
-                sde.positive().into_iter().try_for_each(|(what, value)| positive(what, value))?;
+            (Architecture::Score { network, preconditioning }, Some(sde)) => {
+                if sde.is_open() {
+                    return Err(invalid(format!("has a diffusion that is not measured ({})", sde.summary())));
+                }
+                preconditioning
+                    .sigma_data()
+                    .map_or(Ok(()), |value| positive("the preconditioning's sigma_data", value))?;
+                sde.check().and_then(|()| network.validate_for(self.height, self.width))
             }
-            (Architecture::Unet { .. }, None) => {
+            (Architecture::Score { .. }, None) => {
                 return Err(invalid("is a score model without a diffusion".into()));
             }
-            (Architecture::Classifier { .. }, None) => {}
+            (Architecture::Classifier { config }, None) => config.validate(),
             (Architecture::Classifier { .. }, Some(_)) => {
                 return Err(invalid("is a classifier with a diffusion".into()));
             }
-        }
-        match &self.architecture {
-            Architecture::Unet { config, preconditioning } => {
-                if let Preconditioning::Edm { sigma_data } = preconditioning {
-                    positive("the preconditioning's sigma_data", *sigma_data)?;
-                }
-                config.validate_for(self.height, self.width)
-            }
-            Architecture::Classifier { config } => config.validate(),
         }
         .map_err(|e| invalid(e.to_string()))
     }

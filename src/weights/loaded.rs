@@ -1,10 +1,10 @@
 use burn::tensor::Device;
 
 use super::ModelFile;
-use crate::control::class_guided;
-use crate::model::{ClassifierFree, DataRange, Denoiser, Preconditioned, ScoreModel, check_class};
+use crate::Result;
+use crate::images::DataRange;
+use crate::model::{ClassifierFree, Denoiser, Preconditioned, ScoreModel, check_class};
 use crate::network::Classifier;
-use crate::{Error, Result};
 
 /// A score model whose weights are on a device. The [`ScoreModel`]s made from it share them.
 #[derive(Debug, Clone)]
@@ -34,15 +34,19 @@ impl LoadedModel {
 
     fn with(&self, denoiser: Box<dyn Denoiser>) -> ScoreModel {
         ScoreModel::new(denoiser, self.denoiser.sde, self.range, self.shape, &self.device)
+            .having_learned(self.denoiser.preconditioning.learned())
     }
 }
 
 /// A classifier whose weights are on a device, and what it judges.
 #[derive(Debug, Clone)]
 pub struct LoadedClassifier {
-    classifier: Classifier,
-    shape: [usize; 3],
-    classes: usize,
+    /// The network.
+    pub classifier: Classifier,
+    /// `[c, h, w]` of what it judges.
+    pub shape: [usize; 3],
+    /// How many classes it tells apart.
+    pub classes: usize,
 }
 
 impl LoadedClassifier {
@@ -53,18 +57,5 @@ impl LoadedClassifier {
     pub fn new(file: ModelFile, device: &Device) -> Result<Self> {
         let (shape, classes) = (file.card.shape(), file.card.classes());
         Ok(Self { classifier: file.classifier(device)?, shape, classes })
-    }
-
-    /// `model` guided to images of one class; see [`class_guided`].
-    ///
-    /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if the model draws images of another shape, for a class that the
-    /// classifier does not know, or a weight that is not from 0 to 100.
-    pub fn guide(self, model: ScoreModel, class: usize, weight: f64) -> Result<ScoreModel> {
-        if self.shape != model.shape {
-            let problem = format!("judges images of {:?}, the model draws {:?}", self.shape, model.shape);
-            return Err(Error::config("classifier", problem, "use one of the model's data set"));
-        }
-        class_guided(model, self.classifier, self.classes, class, weight)
     }
 }

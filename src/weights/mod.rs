@@ -4,13 +4,15 @@
 //! each tensor against the network that the card describes. Nothing in a file can make loading panic
 //! or allocate more than the file itself justifies.
 
+mod architecture;
 mod card;
 mod loaded;
 mod params;
 #[cfg(not(target_family = "wasm"))]
 pub mod shipped;
 
-pub use card::{Accuracy, Architecture, FORMAT, ModelCard, Quality, Training};
+pub use architecture::Architecture;
+pub use card::{Accuracy, FORMAT, ModelCard, Quality, Training};
 pub use loaded::{LoadedClassifier, LoadedModel};
 
 use std::collections::HashMap;
@@ -186,14 +188,14 @@ impl ModelFile {
     /// is zero.
     #[must_use]
     pub fn with_classes(mut self, classes: usize) -> Self {
-        if let Architecture::Unet { config, .. } = &mut self.card.architecture
-            && config.classes == 0
-            && let Some(first) = self.weights.get_mut("time.first.weight")
-            && let [features, hidden] = &mut first.shape[..]
+        if classes > 0
+            && let Architecture::Score { network, .. } = &mut self.card.architecture
+            && network.classes() == 0
+            && let Some(reader) = self.weights.get_mut(network.learn_classes(classes))
+            && let [features, hidden] = &mut reader.shape[..]
         {
-            config.classes = classes;
             *features += class_features(classes);
-            first.data.resize(*features * *hidden, 0.0);
+            reader.data.resize(*features * *hidden, 0.0);
         }
         self
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{ModelCard, ModelFile};
+use crate::model::Learned;
 use crate::{Error, Result};
 
 /// What the page's manifest says of a shipped model.
@@ -21,6 +22,8 @@ pub struct Entry {
     pub bytes: usize,
     /// Its SHA-256, in hex.
     pub sha256: String,
+    /// What it has learned, which decides the samplers that it can use; null for a classifier.
+    pub gives: Option<Learned>,
     /// The card inside it.
     pub card: ModelCard,
 }
@@ -34,7 +37,8 @@ pub fn manifest() -> Result<Vec<Entry>> {
         let card = ModelFile::parse(name, bytes)?.card;
         let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let file = format!("{name}.safetensors");
-        Ok(Entry { name, title: card.title.clone(), file, bytes: bytes.len(), sha256, card })
+        let gives = card.learned();
+        Ok(Entry { name, title: card.title.clone(), file, bytes: bytes.len(), sha256, gives, card })
     };
     SHIPPED.iter().map(entry).collect()
 }

@@ -1,11 +1,10 @@
 //! Images of one class, in the task "Generate".
 
 use pollster::block_on;
-use scorefield::{
-    rng::Noise,
-    sampler::{Run, Sampler},
-    weights::{LoadedClassifier, ModelFile, shipped},
-};
+use scorefield::rng::Noise;
+use scorefield::run::Run;
+use scorefield::sampler::Sampler;
+use scorefield::weights::{LoadedClassifier, ModelFile, shipped};
 use serde_json::json;
 
 use super::{

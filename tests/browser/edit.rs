@@ -2,13 +2,12 @@
 
 use burn::tensor::Tensor;
 use pollster::block_on;
-use scorefield::{
-    control,
-    model::ScoreModel,
-    picture::to_byte,
-    rng::Noise,
-    sampler::{Run, Sampler},
-};
+use scorefield::control;
+use scorefield::model::ScoreModel;
+use scorefield::picture::to_byte;
+use scorefield::rng::Noise;
+use scorefield::run::Run;
+use scorefield::sampler::Sampler;
 use serde_json::{Value, json};
 
 use super::{

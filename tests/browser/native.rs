@@ -4,14 +4,12 @@ use std::fs;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use pollster::block_on;
-use scorefield::{
-    interpolate::{Endpoint, interpolate},
-    likelihood::{Likelihood, Product, bits_per_dim, dequantised},
-    model::ScoreModel,
-    rng::Noise,
-    sampler::{Run, Sampler, Solution, Tolerance},
-    weights::{ModelFile, shipped},
-};
+use scorefield::flow::{Endpoint, Likelihood, Product, Tolerance, bits_per_dim, dequantised, interpolate};
+use scorefield::model::ScoreModel;
+use scorefield::rng::Noise;
+use scorefield::run::{Run, Solution};
+use scorefield::sampler::Sampler;
+use scorefield::weights::{ModelFile, shipped};
 use serde_json::{Value, json};
 
 use super::{

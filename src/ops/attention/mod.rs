@@ -1,11 +1,11 @@
 //! Softmax attention of every pixel to all pixels.
 
-mod flex;
+mod host;
 
 use burn::tensor::{Tensor, activation::softmax};
 
 use super::gradient::record;
-use super::wgsl::{self, Kernel, Launch, params, shader};
+use super::launch::wgsl::{self, Kernel, Launch, params, shader};
 
 /// `softmax(q·kᵀ/sqrt c)·v` for `qkv` `[b, n, 3c]`, whose rows hold query, key and value of one pixel.
 ///
@@ -18,14 +18,14 @@ pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
     }
     match super::uses_flex(&plain.device()) {
         true => {
-            let y = flex::attention(&plain);
-            record(inputs, y, move |dy, _| [Some(flex::backward(&plain, &dy).into_dispatch())])
+            let y = host::attention(&plain);
+            record(inputs, y, move |dy, _| [Some(host::backward(&plain, &dy).into_dispatch())])
         }
         false => attention_plain(qkv),
     }
 }
 
-/// The gradient of [`attention`] for `qkv` in burn's operations; see [`flex::backward`].
+/// The gradient of [`attention`] for `qkv` in burn's operations; see [`host::backward`].
 fn attention_gradient(qkv: &Tensor<3>, dy: Tensor<3>) -> Tensor<3> {
     let [_, _, pitch] = qkv.dims();
     let c = pitch / 3;

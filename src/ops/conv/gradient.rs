@@ -7,7 +7,7 @@
 use burn::tensor::Tensor;
 
 use super::wgsl_gradient::weight_gradients;
-use super::{Filter, Pass, Then, conv_plain, flex, wgsl};
+use super::{Filter, Pass, Then, conv_plain, host, wgsl};
 use crate::ops::gradient::record;
 use crate::ops::uses_flex;
 
@@ -24,7 +24,7 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize,
     let pass = Pass { x: plain.clone().into(), upsample: false, filter: filter.clone(), then: Then::Nothing };
     let (y, on_flex) = match wgsl::run(&pass) {
         Some(y) => (y, false),
-        None if uses_flex(&plain.device()) => (flex::forward(&plain, &filter, !weight.is_autodiff()), true),
+        None if uses_flex(&plain.device()) => (host::forward(&plain, &filter, !weight.is_autodiff()), true),
         None => return conv_plain(x, weight, bias, kernel, stride),
     };
     record(inputs, y, move |dy, [wants_x, wants_weight, wants_bias]| {
@@ -33,7 +33,7 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize,
             return [Some(dx(dy)), None, None];
         }
         if on_flex {
-            return flex::gradients(&plain, &filter, spread(dy, stride, &plain)).map(Some);
+            return host::gradients(&plain, &filter, spread(dy, stride, &plain)).map(Some);
         }
         let (dw, db) = weight_gradients(&plain, &filter, &dy);
         [wants_x.then(|| dx(dy)), Some(dw.into_dispatch()), Some(db.into_dispatch())]

@@ -4,8 +4,8 @@
 //! without a copy) and because on the CPU a row of a window is then one run of memory.
 
 mod add;
-mod flex;
 mod gradient;
+mod host;
 mod upsample;
 mod wgsl;
 mod wgsl_gradient;

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::ops::gradient::record;
-use crate::ops::{cpu, is_flex};
+use crate::ops::{host, is_flex};
 
 /// Doubles height and width, each pixel repeated (nearest neighbour): `[b, h, w, c]` to `[b, 2h, 2w, c]`.
 pub fn upsample(x: Tensor<4>) -> Tensor<4> {
@@ -13,10 +13,10 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
     }
     let [b, h, w, c] = x.dims();
     let y = {
-        let plain = cpu::values(&plain);
+        let plain = host::values(&plain);
         let plain = plain.storage::<f32>();
         let mut y = vec![0.0; 4 * plain.len()];
-        cpu::for_each_chunk(&mut y, 4 * w * c, |line, y| {
+        host::for_each_chunk(&mut y, 4 * w * c, |line, y| {
             let (first, second) = y.split_at_mut(2 * w * c);
             let pixels = plain[line * w * c..][..w * c].chunks_exact(c);
             for (pair, pixel) in first.chunks_exact_mut(2 * c).zip(pixels) {
@@ -25,13 +25,13 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
             }
             second.copy_from_slice(first);
         });
-        cpu::tensor(y, [b, 2 * h, 2 * w, c])
+        host::tensor(y, [b, 2 * h, 2 * w, c])
     };
     record([x.into_dispatch()], y, move |dy, _| {
-        let dy = cpu::values(&dy);
+        let dy = host::values(&dy);
         let dy = dy.storage::<f32>();
         let mut dx = vec![0.0; dy.len() / 4];
-        cpu::for_each_chunk(&mut dx, w * c, |line, dx| {
+        host::for_each_chunk(&mut dx, w * c, |line, dx| {
             let lines = dy[4 * line * w * c..][..4 * w * c].chunks_exact(2 * w * c);
             for pairs in lines.map(|line| line.chunks_exact(2 * c)) {
                 for (dx, pair) in dx.chunks_exact_mut(c).zip(pairs) {
@@ -40,7 +40,7 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
                 }
             }
         });
-        [Some(cpu::tensor::<4>(dx, [b, h, w, c]).into_dispatch())]
+        [Some(host::tensor::<4>(dx, [b, h, w, c]).into_dispatch())]
     })
 }
 

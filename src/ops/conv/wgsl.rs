@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::{Filter, Pass, Then};
 use crate::ops::group_norm::group_norm_silu;
-use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
+use crate::ops::launch::wgsl::{self, Kernel, Launch, params, shader};
 use crate::ops::{Adapter, Joined};
 
 params! {

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Filter;
-use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
+use crate::ops::launch::wgsl::{self, Kernel, Launch, params, shader};
 
 params! {
     struct Params {

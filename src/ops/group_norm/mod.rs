@@ -1,7 +1,7 @@
 //! Group normalisation of `[b, h, w, c]` images with the SiLU that follows it: one op, because they are
 //! one pass over memory.
 
-mod flex;
+mod host;
 mod wgsl;
 
 use burn::tensor::{Tensor, activation::silu};
@@ -66,8 +66,8 @@ fn apply(x: Tensor<4>, shift: Option<Tensor<2>>, norm: &Norm, silu: bool) -> Ten
     ];
     let (row, weights) = (row.without_autodiff(), norm.without_autodiff());
     if super::is_flex(&plain.device()) {
-        let y = flex::forward(&plain, &row, &weights, silu);
-        return record(inputs, y, move |dy, _| flex::backward(&plain, &row, &weights, silu, &dy).map(Some));
+        let y = host::forward(&plain, &row, &weights, silu);
+        return record(inputs, y, move |dy, _| host::backward(&plain, &row, &weights, silu, &dy).map(Some));
     }
     let shifted_plain = match &shift {
         Some(_) => shifted(plain.clone(), row.clone()),
@@ -92,7 +92,7 @@ fn apply(x: Tensor<4>, shift: Option<Tensor<2>>, norm: &Norm, silu: bool) -> Ten
 /// On devices that have neither kernels nor our code for main memory.
 pub fn shift_norm_silu_gradient(x: &Tensor<4>, shift: &Tensor<2>, norm: &Norm, dy: Tensor<4>) -> Tensor<4> {
     let [dx, ..] = match super::is_flex(&x.device()) {
-        true => flex::backward(x, shift, norm, true, &dy),
+        true => host::backward(x, shift, norm, true, &dy),
         false => wgsl::backward(x, shift, norm, true, dy),
     };
     Tensor::from_dispatch(dx)

@@ -4,7 +4,7 @@ use burn::backend::DispatchTensor;
 use burn::tensor::Tensor;
 
 use super::Norm;
-use crate::ops::wgsl::{self, Kernel, Launch, params, shader};
+use crate::ops::launch::wgsl::{self, Kernel, Launch, params, shader};
 use crate::ops::{Adapter, Joined};
 
 params! {

@@ -1,0 +1,298 @@
+//! Densities of a score model, by the instantaneous change of variables.
+//!
+//! The probability-flow ODE carries data to the prior without randomness, so it is an invertible map whose
+//! volume change can be followed: `log p(x_eps) = log p_1(x_1) + ∫ div(flow) dt` along the path (Song et al.
+//! 2021, section 4.3 and appendix D.2). The divergence is exact, or estimated without bias by `v·(J^T v)`
+//! with random probes `v` (Hutchinson), one reverse pass or one pair of evaluations each.
+//!
+//! # What is measured
+//! The density of `x_0 + sigma(eps)·z` at `x_0`, under the model that draws from `N(0, prior_std²)` and solves
+//! the ODE. Two gaps to the density of the data remain, and neither is corrected, as in the papers: the flow
+//! stops at `eps` > 0 (at the default the noise is 1e-3 of the data's unit for VP, and `sigma_min` for VE
+//! however small `eps` is), and `p_1` is not quite the prior.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::solve::solve;
+use super::{Tolerance, flow};
+use crate::estimate::Estimate;
+use crate::images::DataRange;
+use crate::model::ScoreModel;
+use crate::ops::{combine, each, read, scale};
+use crate::rng::draws::probe;
+use crate::rng::{Domain, Noise};
+use crate::run::Run;
+use crate::{Error, Result};
+
+/// Most dimensions for which the exact trace is allowed: it costs one reverse pass for each.
+const MOST_EXACT: usize = 1024;
+
+/// How densities are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Likelihood {
+    /// The divergence of the flow.
+    pub trace: Trace,
+    /// How the flow's Jacobian meets a vector.
+    pub product: Product,
+    /// How accurately the ODE is solved; for the log-density it is in nats per dimension.
+    pub tolerance: Tolerance,
+    /// The time at which the flow starts.
+    pub eps: f64,
+}
+
+impl Default for Likelihood {
+    /// One Rademacher probe and `eps` 1e-5, as Score-SDE; at a tolerance of 1e-3 the mean bits per dimension of
+    /// digits have converged to 1e-3 (docs/CONTROL.md).
+    fn default() -> Self {
+        Self {
+            trace: Trace::Hutchinson { probes: 1, distribution: Probe::Rademacher },
+            product: Product::default(),
+            tolerance: Tolerance::default(),
+            eps: 1e-5,
+        }
+    }
+}
+
+/// How the trace of the flow's Jacobian is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Trace {
+    /// The sum of its diagonal: as many evaluations as dimensions.
+    Exact,
+    /// The mean of `v·(J^T v)` over probes that stay the same along the whole path.
+    Hutchinson {
+        /// How many, one evaluation each.
+        probes: usize,
+        /// What they are drawn from.
+        distribution: Probe,
+    },
+}
+
+/// How `v·J·v` is computed for the flow's Jacobian `J`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Product {
+    /// `J^T v` by a reverse pass, exact; one evaluation, which then costs about three times as much. Not in the
+    /// browser, whose program has no reverse mode, to be small.
+    #[cfg(not(target_family = "wasm"))]
+    #[default]
+    Reverse,
+    /// `J v` by a central difference, a fiftieth of the state's noise wide on either side: two evaluations, and one more for
+    /// all probes. Densities of digits agree to 1e-3 bits per dimension.
+    #[cfg_attr(target_family = "wasm", default)]
+    Difference,
+}
+
+/// Half the width of a difference relative to the state's noise. Larger ones see the curvature of the score, smaller
+/// ones the rounding of f32.
+const DIFFERENCE: f64 = 0.02;
+
+/// A distribution of probes with covariance one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// Signs: the smallest variance, which only the off-diagonal of the Jacobian adds to.
+    Rademacher,
+    /// Standard normals.
+    Gaussian,
+}
+
+/// The densities of a batch.
+#[derive(Debug, Clone)]
+pub struct Density {
+    /// `log p(x)` of each sample in nats, `x` in the model's units.
+    pub nats: Vec<f64>,
+    /// Standard error of each by its probes; NaN for a single probe, 0 for the exact trace.
+    pub probe_error: Vec<f64>,
+    /// Where the flow has led, `[n, c, h, w]`: the codes of [`encode`](crate::flow::encode).
+    pub latents: Tensor<4>,
+    /// Network evaluations of each sample, counted.
+    pub nfe: usize,
+}
+
+/// Bytes `[n, dim]` as pixel values with uniform noise, `(byte + u)/256`.
+///
+/// Without it a density of 8-bit images has no upper bound: it may be infinite at the 256 values. Sample
+/// `k`'s noise depends on the seed and `k` alone.
+pub fn dequantised(bytes: &[u8], dim: usize, noise: &Noise) -> Vec<f32> {
+    let u = noise.domain(Domain::Probe).uniform(probe::DEQUANTISE, bytes.len() / dim.max(1), dim);
+    bytes.iter().zip(u).map(|(byte, u)| (f32::from(*byte) + u) / 256.0).collect()
+}
+
+/// Bits per dimension of 8-bit data whose dequantised density in the model's units is `exp(nats)`:
+/// `-nats/(dim·ln 2) + log2(256/range)`, the width of a bin being `range/256`.
+///
+/// An upper bound on the codelength of the bytes (Theis et al. 2016). The papers' offsets 8 and 7 are those of
+/// the ranges 1 and 2.
+pub fn bits_per_dim(nats: f64, dim: usize, range: DataRange) -> f64 {
+    -nats / (dim as f64 * std::f64::consts::LN_2) + (256.0 / (range.high - range.low)).log2()
+}
+
+impl Likelihood {
+    /// `log p` of `images` `[n, c, h, w]`, pixel values in `[0, 1]`.
+    ///
+    /// Probes come from `noise`, whose row `k` belongs to image `k`. Cost for every attempted step: six times the
+    /// evaluations of [`Product`] for all probes (or dimensions), counted.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for no probe, an `eps` outside (0, 1), or more dimensions than the exact trace takes;
+    /// [`Error::Cancelled`], [`Error::TooManySteps`], [`Error::NonFinite`].
+    pub async fn measure(
+        &self,
+        model: &ScoreModel,
+        images: Tensor<4>,
+        noise: &Noise,
+        run: &mut Run<'_>,
+    ) -> Result<Density> {
+        if !(self.eps > 0.0 && self.eps < 1.0) {
+            return Err(Error::config("eps", format!("= {} is not allowed", self.eps), "use 1e-6 to 1e-2"));
+        }
+        let before = model.nfe();
+        run.first_nfe = before;
+        let (dim, [n, ..]) = (model.dim() as f64, images.dims());
+        let probes = self.probes(model, n, noise)?;
+        let slope_at = |[x, _]: &[Tensor<4>; 2], t: &[f64]| {
+            let (slope, divergence) = self.divergence(model, x, t, &probes);
+            [slope, divergence / dim]
+        };
+        let (mean_coeff, _) = model.sde.marginal_prob(self.eps);
+        let x = model.range.encode(images) * mean_coeff;
+        let columns = if self.trace == Trace::Exact { 1 } else { probes.len() };
+        let gained = Tensor::zeros([n, columns, 1, 1], &x.device());
+        let [latents, gained] =
+            solve(model, slope_at, [x, gained], [self.eps, 1.0], self.tolerance, run).await?;
+
+        // log p of x_0 + sigma·z, whose map to x_eps multiplies every dimension by mean_coeff.
+        let variance = model.sde.prior_std().powi(2);
+        let constant = dim * (mean_coeff.ln() - 0.5 * (std::f64::consts::TAU * variance).ln());
+        let codes = latents.clone().reshape([n, model.dim()]);
+        let square = read((codes.clone() * codes).mean_dim(1)).await?;
+        let gained = read(gained).await?;
+        let (nats, probe_error) = gained
+            .chunks_exact(columns)
+            .zip(square)
+            .map(|(estimates, square)| {
+                let gained = Estimate::of(estimates.iter().map(|e| f64::from(*e)));
+                let nats = constant + dim * (gained.mean - 0.5 * f64::from(square) / variance);
+                (nats, if self.trace == Trace::Exact { 0.0 } else { dim * gained.error })
+            })
+            .unzip();
+        Ok(Density { nats, probe_error, latents, nfe: model.nfe() - before })
+    }
+
+    /// Bits per dimension of each of some 8-bit images, `bytes` `[n, c, h, w]`, dequantised; and the NFE.
+    ///
+    /// Image `k`'s dequantisation and probes are those of `noise`'s row `k`.
+    ///
+    /// # Errors
+    /// As [`measure`](Self::measure).
+    pub async fn bits_per_dim(
+        &self,
+        model: &ScoreModel,
+        bytes: &[u8],
+        noise: &Noise,
+        run: &mut Run<'_>,
+    ) -> Result<(Vec<f64>, usize)> {
+        let dim = model.dim();
+        let pixels = model.upload(&dequantised(bytes, dim, noise));
+        let density = self.measure(model, pixels, noise, run).await?;
+        Ok((density.nats.into_iter().map(|nats| bits_per_dim(nats, dim, model.range)).collect(), density.nfe))
+    }
+
+    /// The probe vectors, `[n, c, h, w]` or `[1, c, h, w]` each.
+    fn probes(&self, model: &ScoreModel, n: usize, noise: &Noise) -> Result<Vec<Tensor<4>>> {
+        let dim = model.dim();
+        let upload = |values: Vec<f32>| model.upload(&values);
+        match self.trace {
+            Trace::Exact if dim > MOST_EXACT => {
+                let problem = format!("would cost {dim} evaluations for each one");
+                Err(Error::config("the exact trace", problem, "use Hutchinson's estimator"))
+            }
+            Trace::Exact => {
+                let unit = |i| (0..dim).map(|j| if i == j { 1.0 } else { 0.0 }).collect();
+                Ok((0..dim).map(unit).map(upload).collect())
+            }
+            Trace::Hutchinson { probes, distribution } => {
+                if !(1..=1000).contains(&probes) {
+                    return Err(Error::config(
+                        "probes",
+                        format!("= {probes} is not allowed"),
+                        "use 1 to 1000",
+                    ));
+                }
+                let noise = noise.domain(Domain::Probe);
+                let sign = |u: f32| if u < 0.5 { -1.0 } else { 1.0 };
+                let draws = (0..probes as u32).map(probe::vector);
+                let values = draws.map(|draw| match distribution {
+                    Probe::Rademacher => noise.uniform(draw, n, dim).into_iter().map(sign).collect(),
+                    Probe::Gaussian => noise.normal(draw, n, dim),
+                });
+                Ok(values.map(upload).collect())
+            }
+        }
+    }
+
+    /// The flow at `x`, and its divergence: `[n, 1, 1, 1]`, or one estimate for each probe.
+    fn divergence(
+        &self,
+        model: &ScoreModel,
+        x: &Tensor<4>,
+        t: &[f64],
+        probes: &[Tensor<4>],
+    ) -> (Tensor<4>, Tensor<4>) {
+        let (slope, estimates) = match self.product {
+            #[cfg(not(target_family = "wasm"))]
+            Product::Reverse => reverse(model, x, t, probes),
+            Product::Difference => difference(model, x, t, probes),
+        };
+        let estimates = Tensor::cat(estimates, 1);
+        let divergence = if self.trace == Trace::Exact { estimates.sum_dim(1) } else { estimates };
+        (slope, divergence)
+    }
+}
+
+/// The flow at `x`, and `v·(J^T v)` for each of `probes`, `[n, 1, 1, 1]`.
+#[cfg(not(target_family = "wasm"))]
+fn reverse(
+    model: &ScoreModel,
+    x: &Tensor<4>,
+    t: &[f64],
+    probes: &[Tensor<4>],
+) -> (Tensor<4>, Vec<Tensor<4>>) {
+    let of_probe = |probe: &Tensor<4>| {
+        let x = x.clone().autodiff().require_grad();
+        let slope = flow(model, x.clone(), t);
+        let gradients = (slope.clone() * probe.clone()).sum().backward();
+        let pulled = x.grad(&gradients).expect("the flow depends on the state");
+        (slope.inner(), dot(pulled, probe.clone()))
+    };
+    let (slopes, estimates): (Vec<_>, Vec<_>) = probes.iter().map(of_probe).unzip();
+    (slopes.into_iter().next().expect("at least one probe"), estimates)
+}
+
+/// The flow at `x`, and `v·(flow(x + h·v) - flow(x - h·v))/2h` for each of `probes`, `[n, 1, 1, 1]`.
+fn difference(
+    model: &ScoreModel,
+    x: &Tensor<4>,
+    t: &[f64],
+    probes: &[Tensor<4>],
+) -> (Tensor<4>, Vec<Tensor<4>>) {
+    let widths = each(t, |t| DIFFERENCE * model.sde.marginal_prob(t).1);
+    let at = |probe: &Tensor<4>, sign: f64| {
+        let x = combine(&[(x.clone(), &[1.0]), (probe.clone(), &each(&widths, |h| sign * h))]);
+        flow(model, x, t)
+    };
+    let of_probe = |probe: &Tensor<4>| {
+        let change = at(probe, 1.0) - at(probe, -1.0);
+        dot(scale(change, &each(&widths, |h| 0.5 / h)), probe.clone())
+    };
+    (flow(model, x.clone(), t), probes.iter().map(of_probe).collect())
+}
+
+/// The inner product of each sample, `[n, 1, 1, 1]`; `b` may be one for all.
+fn dot(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    let [n, c, h, w] = a.dims();
+    (a * b).reshape([n, c * h * w]).sum_dim(1).reshape([n, 1, 1, 1])
+}

@@ -1,0 +1,218 @@
+//! [`ScoreModel`]: what a network's output means.
+//!
+//! A network sees scaled inputs and returns raw numbers. Everything between that and the score lives
+//! here and nowhere else: preconditioning, the diffusion, the data's range, and the count of network
+//! evaluations (NFE), which is counted where it happens, never computed by formula.
+
+mod classifier_free;
+mod known;
+mod precondition;
+
+pub use classifier_free::ClassifierFree;
+pub(crate) use classifier_free::check_class;
+pub use known::{Known, Projection};
+pub use precondition::{Preconditioned, Preconditioning, PreconditioningChoice};
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::images::DataRange;
+use crate::ops::{combine, each, scale, upload};
+use crate::sde::AnySde;
+
+/// What a model has learned, which is what a sampler asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Learned {
+    /// The score of noisy data; equally the expectation of the clean image, or of the noise.
+    #[default]
+    Score,
+    /// A consistency function: where the probability-flow ODE leads to from any point of a path (Song et al. 2023).
+    Consistency,
+}
+
+impl std::fmt::Display for Learned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Score => "a score",
+            Self::Consistency => "a consistency function",
+        })
+    }
+}
+
+/// Estimates clean data from data with Gaussian noise.
+pub trait Denoiser {
+    /// The expectation of `x_0` given `x = x_0 + sigma·z`; `x` is `[n, c, h, w]` and `sigma` holds one
+    /// level for the whole batch or one per sample.
+    fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4>;
+
+    /// Network evaluations that this takes for each sample.
+    fn evaluations(&self) -> usize {
+        1
+    }
+}
+
+/// Where samples start if not in the prior: `mean_coeff·image + noise·std·z`, in the model's units.
+#[derive(Debug)]
+struct Start {
+    image: Tensor<4>,
+    noise: f64,
+}
+
+/// A denoiser, the diffusion it belongs to, and the shape and range of its data.
+///
+/// Conditions on the samples are part of the model ([`control`](crate::control)), so that every sampler draws
+/// under them without knowing of them.
+pub struct ScoreModel {
+    denoiser: Box<dyn Denoiser>,
+    /// The forward diffusion.
+    pub sde: AnySde,
+    /// What black and white are in the model's units.
+    pub range: DataRange,
+    /// `[c, h, w]` of one sample.
+    pub shape: [usize; 3],
+    /// What its denoiser has learned.
+    pub learned: Learned,
+    known: Option<Known>,
+    start: Option<Start>,
+    device: Device,
+    nfe: AtomicUsize,
+}
+
+impl std::fmt::Debug for ScoreModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScoreModel")
+            .field("sde", &self.sde)
+            .field("range", &self.range)
+            .field("shape", &self.shape)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ScoreModel {
+    /// Wraps a denoiser that has learned a score; `device` is where samplers will create their states.
+    pub fn new(
+        denoiser: Box<dyn Denoiser>,
+        sde: AnySde,
+        range: DataRange,
+        shape: [usize; 3],
+        device: &Device,
+    ) -> Self {
+        let (known, start, nfe) = (None, None, AtomicUsize::new(0));
+        let learned = Learned::Score;
+        Self { denoiser, sde, range, shape, learned, known, start, device: device.clone(), nfe }
+    }
+
+    /// The same model of a denoiser that has learned something else.
+    pub fn having_learned(self, learned: Learned) -> Self {
+        Self { learned, ..self }
+    }
+
+    /// The same model with its denoiser wrapped in another one.
+    pub fn map_denoiser(self, wrap: impl FnOnce(Box<dyn Denoiser>) -> Box<dyn Denoiser>) -> Self {
+        Self { denoiser: wrap(self.denoiser), ..self }
+    }
+
+    /// The model of images whose `known` part is given.
+    ///
+    /// Every denoised image gets the known part. In that part the score is then exactly that of the forward
+    /// diffusion from the known values, so whatever a sampler does keeps it at these values with the noise of
+    /// its own time, without being told. In the rest the score is that of the whole image at its current noise.
+    pub fn knowing(self, known: Known) -> Self {
+        let start = match self.start {
+            None => Start { image: known.encoded(self.range), noise: 1.0 },
+            Some(Start { image, noise }) => Start { image: known.impose(image, self.range), noise },
+        };
+        Self { known: Some(known), start: Some(start), ..self }
+    }
+
+    /// The model whose samples start at time `t` instead of 1, in `image` `[1, c, h, w]` or `[n, c, h, w]`
+    /// (pixel values) with `noise` times the noise of that time: 1 for a clean image, 0 for one that has it.
+    ///
+    /// The diffusion of the result is the part up to `t` of the old one, run through from 0 to 1.
+    pub fn starting_from(self, image: Tensor<4>, t: f64, noise: f64) -> Self {
+        let image = self.range.encode(image);
+        let image = match &self.known {
+            None => image,
+            Some(known) => known.impose(image, self.range),
+        };
+        Self { sde: self.sde.until(t), start: Some(Start { image, noise }), ..self }
+    }
+
+    /// The state at `t = 1` that belongs to standard normals `z` `[n, c, h, w]`.
+    pub fn prior(&self, z: Tensor<4>) -> Tensor<4> {
+        match &self.start {
+            None => z * self.sde.prior_std(),
+            Some(Start { image, noise }) => {
+                let (mean_coeff, std) = self.sde.marginal_prob(1.0);
+                image.clone() * mean_coeff + z * (noise * std)
+            }
+        }
+    }
+
+    /// The pixel values of finished samples, not clipped; what is known of them is as it was given.
+    pub fn pixels(&self, x: Tensor<4>) -> Tensor<4> {
+        let images = self.range.decode(x);
+        match &self.known {
+            None => images,
+            Some(known) => known.impose_pixels(images),
+        }
+    }
+
+    /// Where the model's tensors live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// `values` of whole images as a tensor `[n, c, h, w]` on the model's device.
+    ///
+    /// # Panics
+    /// If they are not those of whole images.
+    pub fn upload(&self, values: &[f32]) -> Tensor<4> {
+        let [c, h, w] = self.shape;
+        upload(values, [values.len() / self.dim(), c, h, w], &self.device)
+    }
+
+    /// Number of values in one sample.
+    pub fn dim(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Batched network evaluations since the model was made. One evaluation of `n` samples counts
+    /// once: it is what every sample of the batch has cost. One with classifier-free guidance counts twice.
+    pub fn nfe(&self) -> usize {
+        self.nfe.load(Ordering::Relaxed)
+    }
+
+    /// Estimate of `x_0` from states `x` at times `t`, one for the batch or one per sample. One NFE.
+    ///
+    /// `x` is `[n, c, h, w]` on the diffusion's scale (`x_t`, not `x_t / mean_coeff`).
+    pub fn denoised(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
+        self.nfe.fetch_add(self.denoiser.evaluations(), Ordering::Relaxed);
+        let unscaled = scale(x, &each(t, |t| 1.0 / self.sde.marginal_prob(t).0));
+        let denoised = self.denoiser.denoise(unscaled, &each(t, |t| self.sde.sigma(t)));
+        match &self.known {
+            None => denoised,
+            Some(known) => known.impose(denoised, self.range),
+        }
+    }
+
+    /// Estimate of the noise in `x`: `(x - mean_coeff·denoised)/std`. One NFE.
+    pub fn eps(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
+        let denoised = self.denoised(x.clone(), t);
+        let of_x = each(t, |t| 1.0 / self.sde.marginal_prob(t).1);
+        let of_denoised = each(t, |t| -self.sde.marginal_prob(t).0 / self.sde.marginal_prob(t).1);
+        combine(&[(x, &of_x), (denoised, &of_denoised)])
+    }
+
+    /// Estimate of the score, the gradient of `log p_t(x)`: `-eps/std` (Vincent 2011). One NFE.
+    pub fn score(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
+        let denoised = self.denoised(x.clone(), t);
+        let of_x = each(t, |t| -self.sde.marginal_prob(t).1.powi(-2));
+        let of_denoised = each(t, |t| self.sde.marginal_prob(t).0 * self.sde.marginal_prob(t).1.powi(-2));
+        combine(&[(x, &of_x), (denoised, &of_denoised)])
+    }
+}

@@ -1,0 +1,58 @@
+use burn::tensor::Tensor;
+
+use crate::network::Context;
+use crate::network::layers::Dropout;
+use crate::ops::upload;
+use crate::rng::draws::training::{NOISE, TIMES};
+use crate::rng::{Domain, Noise};
+
+/// What an objective is given of one training step: images, and random numbers that are a function of the run's seed
+/// and the step, so that a resumed run draws what the uninterrupted one would have drawn.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// Steps done before this one.
+    pub index: usize,
+    /// Steps of the whole run, for objectives that change on the way.
+    pub of: usize,
+    /// Clean images `[b, c, h, w]` in the model's units.
+    pub x0: Tensor<4>,
+    /// Their classes, where the network is told any.
+    pub labels: &'a [Option<usize>],
+    /// Standard deviation of the data in the model's units.
+    pub sigma_data: f64,
+    /// Share of activations that is zeroed.
+    pub dropout: f64,
+    /// The run's seed.
+    pub seed: u64,
+}
+
+impl Step<'_> {
+    /// A uniform number in `[0, 1)` and a standard normal for each image, to be turned into its time or noise level.
+    pub fn levels(&self) -> (Vec<f64>, Vec<f64>) {
+        let mut stream = self.random().stream(TIMES);
+        let [b, ..] = self.x0.dims();
+        let uniform = (0..b).map(|_| stream.uniform()).collect();
+        (uniform, (0..b).map(|_| stream.normal()).collect())
+    }
+
+    /// Standard normals, as many as `x0` has values; the same ones each time.
+    pub fn noise(&self) -> Tensor<4> {
+        let dims = self.x0.dims();
+        upload(&self.random().normal(NOISE, 1, dims.iter().product()), dims, &self.x0.device())
+    }
+
+    /// The step's dropout masks from the first one on: two evaluations with masks of their own call of this share them.
+    pub fn masks(&self) -> Dropout {
+        Dropout::new(self.dropout, self.seed, self.index as u32)
+    }
+
+    /// The classes, and `masks`.
+    pub fn context<'a>(&'a self, masks: &'a Dropout) -> Context<'a> {
+        Context { labels: self.labels, dropout: Some(masks) }
+    }
+
+    /// The run's random numbers of this step; [`draws`](crate::rng::draws::training) says which are for what.
+    pub fn random(&self) -> Noise {
+        Noise::new(self.seed).domain(Domain::Training).at(self.index as u32)
+    }
+}

@@ -1,0 +1,71 @@
+//! What kernels are cut for.
+
+use std::cell::Cell;
+use std::sync::RwLock;
+
+/// What runs the kernels, as far as it matters to how they cut their work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    /// A GPU: thousands of threads, each with 128 to 256 registers. What does not fit there goes to memory and back.
+    Hardware,
+    /// A processor (SwiftShader, llvmpipe): few threads, the registers of which are its cache anyway. A load is a loop
+    /// over lanes and costs ten times a multiply-add, a barrier a hundred.
+    Software,
+    /// A processor whose subgroups always have this many lanes: one can load for all of them, and hand the value round
+    /// in one instruction.
+    Subgroups(usize),
+}
+
+static OPENED: RwLock<Adapter> = RwLock::new(Adapter::Hardware);
+
+thread_local! {
+    static PRETENDED: Cell<Option<Adapter>> = const { Cell::new(None) };
+}
+
+impl Adapter {
+    /// What `adapter` is.
+    pub fn of(adapter: &wgpu::Adapter) -> Self {
+        let info = adapter.get_info();
+        let lanes = info.subgroup_max_size;
+        let promised =
+            adapter.features().contains(wgpu::Features::SUBGROUP) && lanes == info.subgroup_min_size;
+        match info.device_type == wgpu::DeviceType::Cpu {
+            true => Self::software(if promised { lanes as usize } else { 0 }),
+            false => Self::Hardware,
+        }
+    }
+
+    /// A processor whose subgroups have so many lanes; 0 where there are none.
+    pub fn software(lanes: usize) -> Self {
+        match (4..=8).contains(&lanes) {
+            true => Self::Subgroups(lanes),
+            false => Self::Software,
+        }
+    }
+
+    /// From now on kernels are cut for this: the GPU that the process has opened.
+    pub fn set(self) {
+        *OPENED.write().expect("nothing panics with it") = self;
+    }
+
+    /// What kernels are cut for on this thread.
+    pub(in crate::ops) fn current() -> Self {
+        PRETENDED.get().unwrap_or_else(|| *OPENED.read().expect("nothing panics with it"))
+    }
+
+    /// `work` with the kernels for such an adapter, on this thread: any adapter can run those without subgroups.
+    pub fn pretend<T>(self, work: impl FnOnce() -> T) -> T {
+        let before = PRETENDED.replace(Some(self));
+        let result = work();
+        PRETENDED.set(before);
+        result
+    }
+
+    /// Lanes of a subgroup, where kernels are to use them.
+    pub(in crate::ops) fn lanes(self) -> Option<usize> {
+        match self {
+            Self::Subgroups(lanes) => Some(lanes),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! JS values to Rust and back.
+
+use js_sys::{Float32Array, Object, Reflect};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wasm_bindgen::JsValue;
+
+use crate::device::DeviceChoice;
+use crate::model::Learned;
+use crate::sampler::{OptionInfo, Sampler, SamplerInfo};
+use crate::weights::ModelCard;
+use crate::{Error, Result};
+
+/// Greatest number of images of one request: a typing mistake must not fill the device's memory.
+const MAX_COUNT: usize = 1024;
+
+/// `Session.prepare`'s argument; the other fields of an entry are the page's.
+#[derive(Debug, Deserialize)]
+pub struct ModelEntry {
+    pub card: ModelCard,
+    /// Of the weight file.
+    pub bytes: usize,
+}
+
+/// `Session.device`'s result.
+#[derive(Debug, Serialize)]
+pub struct Device<'a> {
+    pub kind: DeviceChoice,
+    pub name: &'a str,
+    pub reason: &'a str,
+}
+
+/// A sampler as the page's controls want it.
+#[derive(Debug, Serialize)]
+pub struct SamplerEntry {
+    name: &'static str,
+    title: &'static str,
+    help: &'static str,
+    needs: Learned,
+    options: Vec<OptionEntry>,
+}
+
+#[derive(Debug, Serialize)]
+struct OptionEntry {
+    #[serde(flatten)]
+    info: OptionInfo,
+    default: Value,
+}
+
+/// A registry entry with the values of `sampler` as the defaults.
+pub fn sampler(sampler: &Sampler) -> Result<SamplerEntry> {
+    let SamplerInfo { name, title, help, needs, options } = sampler.info();
+    let values = serde_json::to_value(sampler)
+        .map_err(|e| Error::config(name, format!("has no JSON form ({e})"), "report this as a bug"))?;
+    let options =
+        options.iter().map(|info| OptionEntry { info: *info, default: values[info.name].clone() }).collect();
+    Ok(SamplerEntry { name, title, help, needs, options })
+}
+
+/// Reads a request; what is missing or of the wrong type is named.
+pub fn read<T: for<'de> Deserialize<'de>>(value: JsValue) -> Result<T> {
+    serde_wasm_bindgen::from_value(value).map_err(|e| {
+        Error::config("request", format!("is not complete ({e})"), "see the types in scorefield.js")
+    })
+}
+
+/// Number of images of a request.
+pub fn check_count(what: &str, count: usize, least: usize) -> Result<()> {
+    match (least..=MAX_COUNT).contains(&count) {
+        true => Ok(()),
+        false => Err(Error::config(what, format!("is {count}"), format!("use {least} to {MAX_COUNT}"))),
+    }
+}
+
+/// A serialisable value as a plain JS object.
+pub fn plain(value: &impl Serialize) -> Result<JsValue, JsValue> {
+    Ok(value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
+}
+
+/// A JS object of the given entries.
+fn object(entries: &[(&str, JsValue)]) -> JsValue {
+    let object = Object::new();
+    for (key, value) in entries {
+        // Setting a property of a fresh plain object cannot fail.
+        let _ = Reflect::set(&object, &(*key).into(), value);
+    }
+    object.into()
+}
+
+/// Images with their shape, `[n, c, h, w]`, copied out of wasm memory so that the worker can transfer them.
+fn images(values: &[f32], [count, channels, height, width]: [usize; 4]) -> [(&'static str, JsValue); 5] {
+    [
+        ("count", count.into()),
+        ("channels", channels.into()),
+        ("height", height.into()),
+        ("width", width.into()),
+        ("images", Float32Array::from(values).into()),
+    ]
+}
+
+/// `{type: "preview", ...}`
+pub fn preview(values: &[f32], shape: [usize; 4]) -> JsValue {
+    let [count, channels, height, width, images] = images(values, shape);
+    object(&[("type", "preview".into()), count, channels, height, width, images])
+}
+
+/// What `sample` and `interpolate` return.
+pub fn result(values: &[f32], shape: [usize; 4], nfe: usize, seconds: f64) -> JsValue {
+    let [count, channels, height, width, images] = images(values, shape);
+    object(&[count, channels, height, width, images, ("nfe", nfe.into()), ("seconds", seconds.into())])
+}
+
+/// `{type: "progress", ...}`; `n_steps` is an estimate where the solver is adaptive.
+pub fn progress(step: usize, n_steps: usize, nfe: usize, seconds: f64) -> JsValue {
+    object(&[
+        ("type", "progress".into()),
+        ("step", step.into()),
+        ("n_steps", n_steps.into()),
+        ("nfe", nfe.into()),
+        ("seconds", seconds.into()),
+    ])
+}
+
+/// A JS error whose `code` tells `web/scorefield.js` what to do: `device` means that the GPU is at fault and the
+/// CPU should try. A result that is not finite is blamed on the GPU first, because a driver that
+/// miscompiles a shader shows itself in no other way.
+pub fn failure(error: &Error, kind: DeviceChoice) -> JsValue {
+    let code = match error {
+        Error::Cancelled { .. } => "cancelled",
+        Error::Weights { .. } => "weights",
+        Error::Device { .. } => "device",
+        Error::NonFinite { .. } if kind == DeviceChoice::Gpu => "device",
+        _ => "request",
+    };
+    let thrown = js_sys::Error::new(&error.to_string());
+    // Cannot fail, as above.
+    let _ = Reflect::set(&thrown, &"code".into(), &code.into());
+    thrown.into()
+}

@@ -1,0 +1,72 @@
+use js_sys::Function;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+
+use super::tensor;
+use crate::Result;
+use crate::flow::{Likelihood, Tolerance, bits_per_dim};
+use crate::page::Session;
+use crate::page::messages::{self, plain};
+use crate::page::turn::now;
+use crate::rng::Noise;
+
+/// `Session.likelihood`'s argument.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LikelihoodRequest {
+    model: String,
+    /// `[n, c, h, w]` in [0, 1].
+    images: Vec<f32>,
+    /// Of the probes.
+    #[serde(default)]
+    seed: u64,
+    /// Relative and absolute tolerance of the ODE.
+    #[serde(default = "thousandth")]
+    tolerance: f64,
+}
+
+fn thousandth() -> f64 {
+    1e-3
+}
+
+/// `Session.likelihood`'s result.
+#[derive(Debug, Serialize)]
+struct Densities {
+    /// `log p` of each image in nats, in the model's units.
+    nats: Vec<f64>,
+    /// The same as bits per dimension of 8-bit pixels.
+    bits_per_dim: Vec<f64>,
+    nfe: usize,
+    seconds: f64,
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// How probable a model finds pictures: `LikelihoodRequest` of `web/scorefield.js` in, `{nats, bits_per_dim, nfe,
+    /// seconds}` out.
+    ///
+    /// # Errors
+    /// As `sample`.
+    pub async fn likelihood(&self, request: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
+        let started = now();
+        let measure = async {
+            let LikelihoodRequest { model, images, seed, tolerance } = messages::read(request)?;
+            let model = self.model(&model)?.score_model();
+            let ([c, h, w], n) = (model.shape, images.len() / model.dim());
+            messages::check_count("the number of images", n, 1)?;
+            let images = tensor("images", &images, &model, [n, c, h, w])?;
+            let tolerance = Tolerance { rtol: tolerance, atol: tolerance, ..Tolerance::default() };
+            let likelihood = Likelihood { tolerance, ..Likelihood::default() };
+            let mut run = self.begin(on_event)?;
+            let found = likelihood.measure(&model, images, &Noise::new(seed), &mut run).await?;
+            let bits_per_dim = |nats: &f64| bits_per_dim(*nats, model.dim(), model.range);
+            Ok(Densities {
+                bits_per_dim: found.nats.iter().map(bits_per_dim).collect(),
+                nats: found.nats,
+                nfe: found.nfe,
+                seconds: (now() - started) / 1000.0,
+            })
+        };
+        plain(&measure.await.map_err(|e| self.failure(&e))?)
+    }
+}

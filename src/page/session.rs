@@ -1,0 +1,169 @@
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use burn::tensor::Tensor;
+use js_sys::Function;
+use sha2::{Digest, Sha256};
+use wasm_bindgen::prelude::*;
+
+use super::messages::{self, ModelEntry, failure, plain};
+use super::turn::{Turns, now};
+use crate::cancel::CancelToken;
+use crate::device::{self, DeviceChoice, Opened};
+use crate::ops::Adapter;
+use crate::run::{Event, Run};
+use crate::sampler::Sampler;
+use crate::weights::{Architecture, LoadedClassifier, LoadedModel, ModelFile};
+use crate::{Error, Result};
+
+/// A device and the models loaded on it.
+///
+/// Every method takes `&self`: `cancel` has to be callable while a run is waiting for the device.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Session {
+    pub(super) opened: Opened,
+    models: RefCell<HashMap<String, LoadedModel>>,
+    pub(super) classifiers: RefCell<HashMap<String, LoadedClassifier>>,
+    cancel: RefCell<CancelToken>,
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// Opens `"gpu"` or `"cpu"`. The caller must have seen that WebGPU has an adapter: wgpu panics without.
+    ///
+    /// `lanes` are those of a software adapter's subgroups, which the caller has added to what wgpu asks of the device;
+    /// 0 for none.
+    ///
+    /// # Errors
+    /// A JS error with a `code`, as all methods: see `failure` in messages.rs.
+    pub async fn open(device: String, lanes: usize) -> Result<Session, JsValue> {
+        let open = async { device::open(device.parse()?).await };
+        let opened = open.await.map_err(|e| failure(&e, DeviceChoice::Gpu))?;
+        if lanes > 0 {
+            Adapter::software(lanes).set();
+        }
+        let (models, classifiers, cancel) = Default::default();
+        Ok(Session { opened, models, classifiers, cancel })
+    }
+
+    /// `{kind, name, reason}`.
+    ///
+    /// # Errors
+    /// None in practice; the conversion to JS could fail.
+    pub fn device(&self) -> Result<JsValue, JsValue> {
+        plain(&messages::Device {
+            kind: self.opened.kind,
+            name: &self.opened.name,
+            reason: &self.opened.reason,
+        })
+    }
+
+    /// Every sampler: `{name, title, help, options: [{name, title, help, default, min, max, step, integer}]}`,
+    /// with `choices: [{name, title}]` in place of the last four where an option is a choice.
+    ///
+    /// # Errors
+    /// None in practice; the conversion to JS could fail.
+    pub fn samplers(&self) -> Result<JsValue, JsValue> {
+        let all: Result<Vec<_>> = Sampler::all().iter().map(messages::sampler).collect();
+        plain(&all.map_err(|e| self.failure(&e))?)
+    }
+
+    /// Asks the GPU for the programs that a model needs to draw `count` images, before its weights are here.
+    ///
+    /// `entry` is the model's in `models/manifest.json`. One evaluation with random weights, whose result
+    /// nobody waits for; the CPU needs nothing. A card that is wrong is left to [`Session::load`] to report.
+    pub fn prepare(&self, entry: JsValue, count: usize) {
+        if self.opened.kind != DeviceChoice::Gpu {
+            return;
+        }
+        let prepare = || -> Result<()> {
+            let ModelEntry { card, bytes } = messages::read(entry)?;
+            card.validate(&card.name)?;
+            // Of a card that promises more than its file can hold, nothing is allocated.
+            let values: usize = card.main_weights()?.iter().map(|(_, [rows, columns])| rows * columns).sum();
+            messages::check_count("count", count, 1)?;
+            if values * size_of::<half::f16>() < bytes {
+                let [c, h, w] = [card.channels, card.height, card.width];
+                let x = Tensor::zeros([count, c, h, w], &self.opened.device);
+                card.untrained(&self.opened.device)?.denoised(x, &[1.0]);
+            }
+            Ok(())
+        };
+        prepare().ok();
+    }
+
+    /// Checks a weight file against its SHA-256 (in hex), puts it on the device, and returns its model card.
+    ///
+    /// # Errors
+    /// Code `weights` if the file is damaged or is not a score model.
+    pub fn load(&self, name: &str, bytes: &[u8], sha256: &str) -> Result<JsValue, JsValue> {
+        let load = || -> Result<_> {
+            let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            if !found.eq_ignore_ascii_case(sha256) {
+                let problem = format!("the file of {} bytes is damaged (wrong checksum)", bytes.len());
+                return Err(Error::weights(name, problem, "try again, or tell the owner of this page"));
+            }
+            let file = ModelFile::parse(name, bytes)?;
+            let card = file.card.clone();
+            let (name, device) = (name.to_owned(), &self.opened.device);
+            match card.architecture {
+                Architecture::Score { .. } => drop(self.models.borrow_mut().insert(name, file.load(device)?)),
+                Architecture::Classifier { .. } => {
+                    let classifier = LoadedClassifier::new(file, device)?;
+                    self.classifiers.borrow_mut().insert(name, classifier);
+                }
+            }
+            Ok(card)
+        };
+        plain(&load().map_err(|e| self.failure(&e))?)
+    }
+
+    /// Stops the current run after its current step; it then fails with code `cancelled`.
+    pub fn cancel(&self) {
+        self.cancel.borrow().cancel();
+    }
+}
+
+impl Session {
+    pub(super) fn failure(&self, error: &Error) -> JsValue {
+        failure(error, self.opened.kind)
+    }
+
+    pub(super) fn model(&self, name: &str) -> Result<LoadedModel> {
+        named("model", &self.models, name)
+    }
+
+    /// A run that reports to `on_event` and listens to [`Session::cancel`].
+    pub(super) fn begin(&self, on_event: Function) -> Result<Run<'static>> {
+        let started = now();
+        let turns = Turns::new()
+            .map_err(|_| Error::device("in use", "offers no message channel", "use a current browser"))?;
+        let turns = Rc::new(turns);
+        let on_event = move |event| {
+            let event = match event {
+                Event::Progress { step, n_steps, nfe } => {
+                    messages::progress(step, n_steps, nfe, (now() - started) / 1000.0)
+                }
+                Event::Preview(preview) => messages::preview(&preview.images, preview.shape),
+            };
+            // A listener that throws has a bug of its own, which must not end the run.
+            let _ = on_event.call1(&JsValue::NULL, &event);
+        };
+        let pause = move || -> Pin<Box<dyn Future<Output = ()>>> {
+            let turns = turns.clone();
+            Box::pin(async move { turns.next().await })
+        };
+        let run = Run { on_event: Some(Box::new(on_event)), pause: Some(Box::new(pause)), ..Run::default() };
+        *self.cancel.borrow_mut() = run.cancel.clone();
+        Ok(run)
+    }
+}
+
+/// What was loaded under this name.
+pub(super) fn named<T: Clone>(what: &str, loaded: &RefCell<HashMap<String, T>>, name: &str) -> Result<T> {
+    let found = loaded.borrow().get(name).cloned();
+    found.ok_or_else(|| Error::config(what, format!("`{name}` is not loaded"), "call load first"))
+}

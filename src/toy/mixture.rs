@@ -1,0 +1,282 @@
+//! Distributions whose score is known: mixtures of Gaussians, exact at every noise level.
+//!
+//! A Gaussian mixture plus Gaussian noise is a Gaussian mixture again, so the denoiser that a network
+//! has to learn is here a formula. With it a sampler is judged by itself, without a network's error.
+
+use burn::tensor::{Tensor, activation::softmax};
+
+use crate::model::Denoiser;
+use crate::ops::{each, per_sample};
+use crate::{Error, Result};
+
+/// A mixture of Gaussians in `d` dimensions; a sample of it is a `[c, h, w]` with `c·h·w = d` values.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use scorefield::toy::GaussianMixture;
+/// use scorefield::images::DataRange;
+/// use scorefield::model::ScoreModel;
+/// use scorefield::sde::{AnySde, VpSde};
+/// let two = GaussianMixture::new(
+///     &[0.2, 0.8],
+///     &[vec![-1.0, 0.0], vec![1.0, 0.5]],
+///     &[vec![vec![0.1, 0.0], vec![0.0, 0.1]], vec![vec![0.2, 0.1], vec![0.1, 0.2]]],
+/// )?;
+/// assert!(two.log_density(&[1.0, 0.5], 0.1) > two.log_density(&[0.0, 5.0], 0.1));
+/// let (sde, device) = (AnySde::Vp(VpSde::default()), Device::flex());
+/// let model = ScoreModel::new(Box::new(two), sde, DataRange::CENTRED, [2, 1, 1], &device);
+/// # Ok::<(), scorefield::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct GaussianMixture {
+    components: Vec<Component>,
+}
+
+/// One Gaussian in the coordinates in which its values are independent.
+#[derive(Debug, Clone, PartialEq)]
+struct Component {
+    log_weight: f64,
+    mean: Vec<f64>,
+    /// The principal axes, one row each.
+    axes: Vec<Vec<f64>>,
+    /// The variance along each axis.
+    variances: Vec<f64>,
+}
+
+impl GaussianMixture {
+    /// A mixture of `weights` (relative), `means` `[k][d]` and `covariances` `[k][d][d]`.
+    ///
+    /// A covariance may have zero variance in some direction, or all: a component is then a plane, a
+    /// line or a point.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is no component, the sizes differ, a weight is not positive, or a
+    /// matrix is not symmetric and positive semidefinite.
+    pub fn new(weights: &[f64], means: &[Vec<f64>], covariances: &[Vec<Vec<f64>>]) -> Result<Self> {
+        let refuse = |problem: &str, fix: &str| Err(Error::config("Gaussian mixture", problem, fix));
+        let d = means.first().map_or(0, Vec::len);
+        let square = |matrix: &Vec<Vec<f64>>| matrix.len() == d && matrix.iter().all(|row| row.len() == d);
+        if d == 0 || means.len() != weights.len() || covariances.len() != weights.len() {
+            return refuse("has lists of different lengths, or none", "give each component all three");
+        }
+        if means.iter().any(|mean| mean.len() != d) || !covariances.iter().all(square) {
+            return refuse("mixes dimensions", "use d for every mean and d x d for every covariance");
+        }
+        if !weights.iter().all(|w| w.is_finite() && *w > 0.0)
+            || !means.iter().flatten().all(|m| m.is_finite())
+        {
+            return refuse("has a weight or mean out of range", "use positive weights and finite means");
+        }
+        let total: f64 = weights.iter().sum();
+        let mut components = Vec::new();
+        for ((weight, mean), covariance) in weights.iter().zip(means).zip(covariances) {
+            let Some((axes, variances)) = principal_axes(covariance) else {
+                return refuse("has an invalid covariance", "make it symmetric and positive semidefinite");
+            };
+            components.push(Component {
+                log_weight: (weight / total).ln(),
+                mean: mean.clone(),
+                axes,
+                variances,
+            });
+        }
+        Ok(Self { components })
+    }
+
+    /// The number of dimensions.
+    pub fn dim(&self) -> usize {
+        self.components[0].mean.len()
+    }
+
+    /// Logarithm of the density of `x_0 + sigma·z` at `x`, in nats. Host only, `f64`.
+    ///
+    /// # Panics
+    /// If `x` does not have [`dim`](Self::dim) values.
+    pub fn log_density(&self, x: &[f64], sigma: f64) -> f64 {
+        assert_eq!(x.len(), self.dim());
+        let logs: Vec<f64> =
+            self.components.iter().map(|component| component.log_density(x, sigma)).collect();
+        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        largest + logs.iter().map(|log| (log - largest).exp()).sum::<f64>().ln()
+    }
+}
+
+impl Component {
+    fn log_density(&self, x: &[f64], sigma: f64) -> f64 {
+        let log_tau = std::f64::consts::TAU.ln();
+        let along = self.axes.iter().zip(&self.variances).map(|(axis, variance)| {
+            let total = variance + sigma * sigma;
+            let y: f64 = axis.iter().zip(x).zip(&self.mean).map(|((a, x), m)| a * (x - m)).sum();
+            y * y / total + total.ln() + log_tau
+        });
+        self.log_weight - 0.5 * along.sum::<f64>()
+    }
+
+    /// The log density, up to a constant of all components, `[n, 1]`, and the posterior mean `[n, d]`,
+    /// of `x` `[n, d]`.
+    fn posterior(&self, x: &Tensor<2>, sigma: &[f64]) -> (Tensor<2>, Tensor<2>) {
+        let [n, d] = x.dims();
+        let device = x.device();
+        let row = |values: &[f64]| per_sample(values, &device).reshape([1, values.len()]);
+        let column = |values: &[f64]| per_sample(values, &device).reshape([values.len(), 1]);
+        let centred = x.clone() - row(&self.mean);
+        let mut log_density = Tensor::zeros([n, 1], &device) + self.log_weight;
+        let mut mean = row(&self.mean);
+        // Sums along the axes instead of matrix products: their rounding does not depend on n.
+        for (axis, variance) in self.axes.iter().zip(&self.variances) {
+            let axis = row(axis);
+            let y = (centred.clone() * axis.clone()).sum_dim(1);
+            let total = |s: f64| variance + s * s;
+            let squared = y.clone() * y.clone() * column(&each(sigma, |s| 1.0 / total(s)));
+            log_density = log_density - (squared + column(&each(sigma, |s| total(s).ln()))) * 0.5;
+            mean = mean + y * column(&each(sigma, |s| variance / total(s))) * axis;
+        }
+        (log_density, mean.expand([n, d]))
+    }
+}
+
+impl Denoiser for GaussianMixture {
+    /// The posterior mean, exact up to `f32`: the components' means, weighted by their share in `x`.
+    fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
+        let dims = x.dims();
+        let x = x.reshape([dims[0], self.dim()]);
+        let (logs, means): (Vec<_>, Vec<_>) = self.components.iter().map(|c| c.posterior(&x, sigma)).unzip();
+        let shares = softmax(Tensor::cat(logs, 1), 1);
+        let weighted = means.into_iter().enumerate().map(|(k, mean)| mean * shares.clone().narrow(1, k, 1));
+        let mut sum = x.zeros_like();
+        for part in weighted {
+            sum = sum + part;
+        }
+        sum.reshape(dims)
+    }
+}
+
+/// The orthonormal axes and the variances of a covariance matrix (Jacobi's method), or `None` if it
+/// is not one.
+fn principal_axes(matrix: &[Vec<f64>]) -> Option<(Vec<Vec<f64>>, Vec<f64>)> {
+    let d = matrix.len();
+    let mut a = matrix.to_vec();
+    let size = a.iter().flatten().map(|v| v.abs()).fold(0.0, f64::max);
+    let symmetric = (0..d).all(|i| (0..i).all(|j| (a[i][j] - a[j][i]).abs() <= 1e-12 * size));
+    if !size.is_finite() || a.iter().flatten().any(|v| v.is_nan()) || !symmetric {
+        return None;
+    }
+    let mut axes: Vec<Vec<f64>> = (0..d).map(|i| (0..d).map(|j| f64::from(i == j)).collect()).collect();
+    let off = |a: &[Vec<f64>]| {
+        (0..d).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| a[i][j].abs()).fold(0.0, f64::max)
+    };
+    while off(&a) > 1e-15 * size {
+        for p in 0..d {
+            for q in p + 1..d {
+                // The rotation in the plane of p and q that makes a[p][q] zero.
+                let angle = 0.5 * (2.0 * a[p][q]).atan2(a[q][q] - a[p][p]);
+                let (sin, cos) = angle.sin_cos();
+                for row in &mut a {
+                    (row[p], row[q]) = (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
+                }
+                for j in 0..d {
+                    (a[p][j], a[q][j]) = (cos * a[p][j] - sin * a[q][j], sin * a[p][j] + cos * a[q][j]);
+                    (axes[p][j], axes[q][j]) =
+                        (cos * axes[p][j] - sin * axes[q][j], sin * axes[p][j] + cos * axes[q][j]);
+                }
+                (a[p][q], a[q][p]) = (0.0, 0.0);
+            }
+        }
+    }
+    let variances: Vec<f64> = (0..d).map(|i| a[i][i]).collect();
+    variances
+        .iter()
+        .all(|v| *v >= -1e-12 * size)
+        .then(|| (axes, variances.into_iter().map(|v| v.max(0.0)).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    fn three() -> GaussianMixture {
+        let covariances = [
+            vec![vec![0.5, 0.3, 0.0], vec![0.3, 0.4, -0.1], vec![0.0, -0.1, 0.2]],
+            vec![vec![0.1, 0.0, 0.0], vec![0.0, 0.2, 0.0], vec![0.0, 0.0, 0.3]],
+            vec![vec![0.0; 3]; 3],
+        ];
+        let means = [vec![1.0, -1.0, 0.5], vec![-1.0, 0.0, 0.0], vec![0.0, 2.0, 0.0]];
+        GaussianMixture::new(&[2.0, 1.0, 1.0], &means, &covariances).unwrap()
+    }
+
+    #[test]
+    fn principal_axes_rebuild_the_matrix() {
+        let matrix = vec![
+            vec![2.0, -0.4, 0.3, 0.0],
+            vec![-0.4, 1.0, 0.2, 0.1],
+            vec![0.3, 0.2, 1.5, -0.5],
+            vec![0.0, 0.1, -0.5, 0.7],
+        ];
+        let (axes, variances) = principal_axes(&matrix).unwrap();
+        for i in 0..4 {
+            for j in 0..4 {
+                let rebuilt: f64 = (0..4).map(|k| variances[k] * axes[k][i] * axes[k][j]).sum();
+                let product: f64 = (0..4).map(|k| axes[i][k] * axes[j][k]).sum();
+                assert!((rebuilt - matrix[i][j]).abs() < 1e-13);
+                assert!((product - f64::from(i == j)).abs() < 1e-13);
+            }
+        }
+    }
+
+    /// Tweedie: the denoiser is `x + sigma²·(gradient of the log density)`, here by central differences.
+    #[test]
+    fn the_denoiser_belongs_to_the_density() {
+        let mixture = three();
+        for (x, sigma) in [([0.3, -0.2, 0.1], 0.3), ([1.0, 1.0, 1.0], 1.0), ([-9.0, 4.0, 2.0], 8.0)] {
+            let input: Vec<f32> = x.iter().map(|v| *v as f32).collect();
+            let input = Tensor::<1>::from_floats(input.as_slice(), &Device::flex()).reshape([1, 3, 1, 1]);
+            let denoised: Vec<f32> = mixture.denoise(input, &[sigma]).into_data().try_to_vec().unwrap();
+            for i in 0..3 {
+                let at = |h: f64| {
+                    let mut moved = x;
+                    moved[i] += h;
+                    mixture.log_density(&moved, sigma)
+                };
+                let expected = x[i] + sigma * sigma * (at(1e-5) - at(-1e-5)) / 2e-5;
+                assert!(
+                    (f64::from(denoised[i]) - expected).abs() < 1e-5,
+                    "{denoised:?} at {x:?}, {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_density_integrates_to_one() {
+        let covariances = [vec![vec![0.3, 0.2], vec![0.2, 0.4]], vec![vec![0.0; 2]; 2]];
+        let mixture =
+            GaussianMixture::new(&[0.3, 0.7], &[vec![1.0, 0.0], vec![-1.0, 1.0]], &covariances).unwrap();
+        let grid = || (-80..=80).map(|i| f64::from(i) * 0.1);
+        let integral: f64 = grid()
+            .flat_map(|a| grid().map(move |b| [a, b]))
+            .map(|x| mixture.log_density(&x, 0.5).exp())
+            .sum();
+        assert!((integral * 0.01 - 1.0).abs() < 1e-9, "{integral}");
+    }
+
+    #[test]
+    fn what_is_no_mixture_is_refused() {
+        let one = vec![vec![1.0, 0.0], vec![0.0, 1.0]];
+        let new = |weights: &[f64], mean: Vec<f64>, covariance: Vec<Vec<f64>>| {
+            GaussianMixture::new(weights, &[mean], &[covariance])
+        };
+        assert!(new(&[1.0], vec![0.0; 2], one.clone()).is_ok());
+        for bad in [
+            new(&[], vec![0.0; 2], one.clone()),
+            new(&[-1.0], vec![0.0; 2], one.clone()),
+            new(&[1.0], vec![0.0; 3], one.clone()),
+            new(&[1.0], vec![f64::NAN, 0.0], one),
+            new(&[1.0], vec![0.0; 2], vec![vec![1.0, 2.0], vec![2.0, 1.0]]),
+            new(&[1.0], vec![0.0; 2], vec![vec![1.0, 0.5], vec![0.4, 1.0]]),
+            new(&[1.0], vec![0.0; 2], vec![vec![f64::NAN, 0.0], vec![0.0, 1.0]]),
+        ] {
+            assert!(bad.unwrap_err().to_string().contains("Gaussian mixture"));
+        }
+    }
+}

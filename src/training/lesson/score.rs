@@ -1,0 +1,213 @@
+use burn::tensor::{Device, Tensor};
+
+use super::{Lesson, deviation};
+use crate::data::ImageSet;
+use crate::images::DataRange;
+use crate::model::{Preconditioned, Preconditioning, ScoreModel};
+use crate::network::Network;
+use crate::network::layers::Init;
+use crate::objective::{Loss, Models, Step};
+use crate::ops::{read, upload};
+use crate::picture::{Grid, Picture};
+use crate::rng::Noise;
+use crate::run::Run;
+use crate::sampler::Sampler;
+use crate::sde::AnySde;
+use crate::training::{Batches, Course, TrainConfig, Trainer, presets};
+use crate::weights::{Accuracy, Architecture, FORMAT, ModelCard, ModelFile, Training};
+use crate::{Error, Result};
+
+/// What a run learns from its data before the first step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Problem {
+    /// The diffusion, its ends measured.
+    pub sde: AnySde,
+    /// What black and white are inside the model.
+    pub range: DataRange,
+    /// Standard deviation of the data in the model's units.
+    pub sigma_data: f64,
+    /// The network's scaling.
+    pub preconditioning: Preconditioning,
+    /// `[c, h, w]`.
+    pub shape: [usize; 3],
+}
+
+impl Problem {
+    /// Measures `sigma_data` and what the configuration leaves open of the diffusion.
+    pub fn measure(config: &TrainConfig, images: &ImageSet) -> Self {
+        let range = config.sde.range();
+        let sigma_data = deviation(images, range);
+        let preconditioning = config.preconditioning.measured(sigma_data);
+        Self { sde: config.sde.measured(images), range, sigma_data, preconditioning, shape: images.shape() }
+    }
+}
+
+/// A score network and what it is trained by.
+#[derive(Debug, Clone)]
+pub struct ScoreLesson {
+    config: TrainConfig,
+    problem: Problem,
+    dataset: String,
+    licence: String,
+}
+
+/// Images in a sample grid.
+const SAMPLES: usize = 36;
+
+impl ScoreLesson {
+    /// The lesson of `config` on `images`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value out of range, or images that the network cannot take.
+    pub fn new(config: &TrainConfig, images: &ImageSet) -> Result<Self> {
+        config.validate()?;
+        let [channels, height, width] = images.shape();
+        if images.is_empty() || ![1, 3].contains(&channels) || height.max(width) > 1024 {
+            let problem = format!("has {} images of {channels}x{height}x{width}", images.len());
+            let fix = "use images of 1 or 3 channels and at most 1024 pixels a side, one at least";
+            return Err(Error::config(format!("the data set {}", images.name), problem, fix));
+        }
+        config.network.validate_for(height, width)?;
+        let (wanted, known) = (config.network.classes(), images.n_classes().unwrap_or(0));
+        if wanted > 0 && !(1..=wanted).contains(&known) {
+            let problem = format!("= {wanted}, but the data set {} has {known}", images.name);
+            return Err(Error::config("network.classes", problem, format!("use {known}")));
+        }
+        Ok(Self {
+            config: config.clone(),
+            problem: Problem::measure(config, images),
+            dataset: images.name.clone(),
+            licence: images.licence.clone(),
+        })
+    }
+
+    /// What was measured of the data.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    fn preconditioned(&self, network: &Network) -> Preconditioned {
+        Preconditioned::new(network.clone(), self.problem.preconditioning, self.problem.sde)
+    }
+
+    /// `network` as a model to sample from.
+    fn score_model(&self, network: &Network, device: &Device) -> ScoreModel {
+        let Problem { sde, range, shape, preconditioning, .. } = self.problem;
+        ScoreModel::new(Box::new(self.preconditioned(network)), sde, range, shape, device)
+            .having_learned(preconditioning.learned())
+    }
+}
+
+impl Trainer<ScoreLesson> {
+    /// The averaged weights as a model to sample from.
+    pub fn score_model(&self) -> ScoreModel {
+        self.lesson().score_model(self.average(), self.device())
+    }
+}
+
+impl Lesson for ScoreLesson {
+    type Module = Network;
+
+    fn course(&self) -> Course {
+        self.config.clone().into()
+    }
+
+    fn module(&self, device: &Device) -> Network {
+        let [channels, ..] = self.problem.shape;
+        Network::new(&self.config.network, channels, channels, &mut Init::new(self.config.seed, device))
+    }
+
+    /// A file without classes may start a network that has some: they then make no difference until it has learned
+    /// them.
+    fn fill(&self, file: ModelFile, network: Network) -> Result<Network> {
+        file.with_classes(self.config.network.classes()).fill(network)
+    }
+
+    fn loss(
+        &self,
+        [student, average]: [&Network; 2],
+        batches: &mut Batches<'_>,
+        index: usize,
+        device: &Device,
+    ) -> Tensor<1> {
+        let (config, [c, h, w]) = (&self.config, self.problem.shape);
+        let pixels = upload(&batches.pixels(index), [config.batch, c, h, w], device);
+        let labels = batches.labels(index, config.network.classes(), config.label_dropout);
+        let [student, average] = [student, average].map(|network| self.preconditioned(network));
+        let step = Step {
+            index,
+            of: config.steps,
+            x0: self.problem.range.encode(pixels),
+            labels: &labels,
+            sigma_data: self.problem.sigma_data,
+            dropout: config.dropout,
+            seed: config.seed,
+        };
+        config.objective.loss(Models { student: &student, average: &average, teacher: None }, &step)
+    }
+
+    /// A preset if it is one, else the saved configuration.
+    fn command(&self) -> String {
+        let config = &self.config;
+        let preset = match presets::preset(&config.name) {
+            Ok(Course::Score(preset)) => Some(preset),
+            _ => None,
+        };
+        let same = |preset: &TrainConfig| {
+            let mut same = preset.clone();
+            (same.steps, same.init) = (config.steps, config.init.clone());
+            (same.sample_every, same.data.data_dir) = (config.sample_every, config.data.data_dir.clone());
+            same == *config
+        };
+        let Some(preset) = preset.filter(same) else {
+            return "scorefield train --config config.toml".into();
+        };
+        let mut command = format!("scorefield train --preset {}", config.name);
+        if let Some(init) = &config.init {
+            command += &format!(" --init {init}");
+        }
+        if config.steps != preset.steps {
+            command += &format!(" --steps {}", config.steps);
+        }
+        command
+    }
+
+    fn card(&self, training: Training) -> ModelCard {
+        let Problem { sde, range, sigma_data, preconditioning, shape: [channels, height, width] } =
+            self.problem;
+        ModelCard {
+            format: FORMAT,
+            name: self.config.name.clone(),
+            title: format!("{}, {}", self.config.data.dataset.title(), sde.title()),
+            architecture: Architecture::Score { network: self.config.network.clone(), preconditioning },
+            sde: Some(sde),
+            range,
+            sigma_data,
+            channels,
+            height,
+            width,
+            dataset: self.dataset.clone(),
+            dataset_licence: self.licence.clone(),
+            training,
+            quality: vec![],
+            accuracy: vec![],
+        }
+    }
+
+    /// A grid of samples, of the same seed every time so that one can watch it improve.
+    async fn picture(&self, network: &Network, device: &Device) -> Result<Option<Picture>> {
+        let model = self.score_model(network, device);
+        let Some(sampler) = Sampler::usual_for(model.learned) else { return Ok(None) };
+        let noise = Noise::new(self.config.seed);
+        let solution = sampler.sample(&model, &noise, SAMPLES, &mut Run::default()).await?;
+        let shape = solution.images.dims();
+        let images = read(solution.images).await?;
+        let scale = Grid::scale_for(shape[2].max(shape[3]));
+        Grid { scale, ..Grid::default() }.draw(&images, shape).map(Some)
+    }
+
+    /// By `evaluate`, which needs a judge.
+    async fn examine(&self, _: &Network, _: &Device) -> Result<Vec<Accuracy>> {
+        Ok(vec![])
+    }
+}

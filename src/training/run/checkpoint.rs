@@ -1,0 +1,114 @@
+//! The saved state of a run: one file that is either whole or not there.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::training::{Course, Lesson, Trainer};
+use crate::{Error, Result, files};
+
+/// Name of the checkpoint inside a run's folder.
+pub const FILE: &str = "checkpoint.safetensors";
+
+const PARTS: [&str; 4] = ["raw", "average", "first_moment", "second_moment"];
+const STATE_KEY: &str = "scorefield-training";
+const SUM_KEY: &str = "sha256";
+
+/// What a checkpoint says besides the weights. Random numbers need no entry: they are functions of
+/// the seed and the step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The run.
+    pub config: Course,
+    /// Steps done.
+    pub step: usize,
+    /// Seconds spent so far.
+    pub seconds: f64,
+}
+
+/// Writes the state of `trainer` to `path`, atomically.
+///
+/// # Errors
+/// [`Error::Io`] if the disk is full or not writable; an older checkpoint then stays as it was.
+pub fn save<L: Lesson>(path: &Path, state: &State, trainer: &Trainer<L>) -> Result<()> {
+    let failed = |e: String| Error::weights("checkpoint", e, "report this as a bug");
+    let parts = trainer.to_parts()?;
+    let views = PARTS
+        .iter()
+        .zip(&parts)
+        .map(|(name, bytes)| Ok((*name, TensorView::new(Dtype::U8, vec![bytes.len()], bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| failed(e.to_string()))?;
+    let state = serde_json::to_string(state).map_err(|e| failed(e.to_string()))?;
+    let sum = checksum(&state, &parts);
+    let metadata = HashMap::from([(STATE_KEY.to_string(), state), (SUM_KEY.to_string(), sum)]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
+    files::write_atomic(path, |file| file.write_all(&bytes))
+}
+
+/// SHA-256 of everything in the file. The parts are burn's own records, whose readers trust them.
+fn checksum(state: &str, parts: &[Vec<u8>; 4]) -> String {
+    let mut hasher = Sha256::new();
+    for part in [state.as_bytes()].into_iter().chain(parts.iter().map(Vec::as_slice)) {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A checkpoint read from disk, not yet in a trainer.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Where the run stands.
+    pub state: State,
+    parts: [Vec<u8>; 4],
+}
+
+impl Checkpoint {
+    /// Reads and checks `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is no such file, [`Error::Data`] if it is not a whole checkpoint.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| {
+            Error::io(path, e, "name the folder of an earlier run with --out, or leave out --resume")
+        })?;
+        let damaged =
+            |problem: String| Error::data(path, problem, "remove it and start again without --resume");
+        let whole = |e: safetensors::SafeTensorError| damaged(format!("is not a whole checkpoint ({e})"));
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(whole)?;
+        let entry = |key: &str| header.metadata().as_ref().and_then(|metadata| metadata.get(key));
+        let (Some(state), Some(sum)) = (entry(STATE_KEY), entry(SUM_KEY)) else {
+            return Err(damaged("is not a checkpoint of a training run".into()));
+        };
+        let tensors = SafeTensors::deserialize(&bytes).map_err(whole)?;
+        let mut parts = [const { Vec::new() }; 4];
+        for (name, part) in PARTS.iter().zip(&mut parts) {
+            let Ok(found) = tensors.tensor(name) else {
+                let problem = format!("is of another version of the program (it has no part `{name}`)");
+                let fix =
+                    "resume with the version that wrote it, or go on from the model beside it with --init";
+                return Err(Error::data(path, problem, fix));
+            };
+            *part = found.data().to_vec();
+        }
+        if *sum != checksum(state, &parts) {
+            return Err(damaged("is damaged: its content does not have its checksum".into()));
+        }
+        let state =
+            serde_json::from_str(state).map_err(|e| damaged(format!("has an invalid header ({e})")))?;
+        Ok(Self { state, parts })
+    }
+
+    /// Puts the state into `trainer`, which must have been made from the same configuration.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the weights do not fit.
+    pub fn restore<L: Lesson>(self, trainer: &mut Trainer<L>) -> Result<()> {
+        trainer.load_parts(self.state.step, self.parts)
+    }
+}
