@@ -6,7 +6,7 @@
 //! tensors, for any GPU that wgpu reaches, for the CPU, and for WebGPU in a page.
 //!
 //! # The way of an image through the house
-//! 1. [`data`] reads images; [`rng`] supplies every random number as a function of what it is for.
+//! 1. [`data`] reads [`images`]; [`rng`] supplies every random number as a function of what it is for.
 //! 2. [`sde`] says how an image becomes noise, [`schedule`] at which noise levels to look.
 //! 3. [`network`] maps a noisy image to raw numbers, with the fused operations of [`ops`];
 //!    [`model`] says what the numbers mean: the denoised image, the noise, the score.
@@ -47,9 +47,12 @@ pub mod estimate;
 #[cfg(not(target_family = "wasm"))]
 pub mod evaluation;
 #[cfg(not(target_family = "wasm"))]
+pub mod fetch;
+#[cfg(not(target_family = "wasm"))]
 pub mod figures;
 #[cfg(not(target_family = "wasm"))]
 pub mod files;
+pub mod images;
 pub mod interpolate;
 pub mod likelihood;
 pub mod model;

@@ -3,9 +3,10 @@ use std::path::{Path, PathBuf};
 
 use super::shared::{ModelArgs, bar, check_count, watched};
 use crate::cancel::CancelToken;
-use crate::data::{DataSource, Dataset, ImageSet, Split};
+use crate::data::{DataSource, Dataset, Split};
 use crate::device;
 use crate::evaluation::{Folder, Judge, Results, Settings, Shard, changes, markdown, quality_by_nfe};
+use crate::images::ImageSet;
 use crate::model::ScoreModel;
 use crate::picture::save_png;
 use crate::sampler::Sampler;

@@ -10,9 +10,10 @@ use std::{
 
 use flate2::read::GzDecoder;
 
-use super::{Dataset, Split, cifar, http, idx};
+use super::{Dataset, Split, cifar, idx};
 use crate::{
     error::{Error, Result},
+    fetch::{self, fetch},
     files::{advice, write_atomic},
 };
 
@@ -150,7 +151,7 @@ impl Downloader {
             if idx::find(dir, file.name.trim_end_matches(".gz")).is_some() {
                 continue;
             }
-            http::fetch(&self.urls(dataset, &file), file.bytes, file.sha256, &path)?;
+            fetch(&self.urls(dataset, &file), file.bytes, file.sha256, &path)?;
             if dataset == Dataset::Cifar10 {
                 unpack_cifar(&path)?;
                 if !was_there {
@@ -224,7 +225,7 @@ mod tests {
             for file in files {
                 let bytes = fs::read(dir.join(file.name)).unwrap();
                 assert_eq!(bytes.len() as u64, file.bytes);
-                assert_eq!(http::hex(&Sha256::digest(&bytes)), file.sha256, "{}", file.name);
+                assert_eq!(fetch::hex(&Sha256::digest(&bytes)), file.sha256, "{}", file.name);
             }
             // nothing is missing, so nobody is asked
             Downloader { mirror: Some("http://127.0.0.1:9".into()) }.fetch(dataset, &dir).unwrap();

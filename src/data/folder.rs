@@ -10,9 +10,10 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{ImageSet, Split};
+use super::Split;
 use crate::{
     error::{Error, Result},
+    images::ImageSet,
     picture,
 };
 

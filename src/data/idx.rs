@@ -11,8 +11,11 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{ImageSet, Split};
-use crate::error::{Error, Result};
+use super::Split;
+use crate::{
+    error::{Error, Result},
+    images::ImageSet,
+};
 
 /// Most bytes one file may claim to hold: 16 GiB, far above every set in this format.
 const MAX_BYTES: u64 = 1 << 34;

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use image::{GrayImage, imageops};
-
-use super::{
-    DATA_VARIABLE, DataSource, Dataset, ImageSet, Split, cifar, download, folder, idx, npz, synthetic,
+use super::{DATA_VARIABLE, DataSource, Dataset, Split, cifar, download, folder, idx, npz, synthetic};
+use crate::{
+    error::{Error, Result},
+    images::ImageSet,
 };
-use crate::error::{Error, Result};
 
 impl DataSource {
     /// Reads the images and prepares them as the fields say.
@@ -135,27 +134,6 @@ impl DataSource {
     }
 }
 
-impl ImageSet {
-    /// The images scaled to a square of side `size`, after cutting the longer side to the shorter one.
-    ///
-    /// A triangle filter as wide as the scale asks, so shrinking averages and does not alias.
-    pub fn resized(self, size: usize) -> Self {
-        if self.shape()[1..] == [size, size] {
-            return self;
-        }
-        let square = self.height.min(self.width);
-        let set = self.cropped(square, square);
-        let mut pixels = Vec::with_capacity(set.len() * set.channels * size * size);
-        for plane in set.pixels.chunks_exact(square * square) {
-            let plane = GrayImage::from_raw(square as u32, square as u32, plane.to_vec())
-                .expect("a plane holds square * square bytes");
-            let scaled = imageops::resize(&plane, size as u32, size as u32, imageops::FilterType::Triangle);
-            pixels.extend_from_slice(scaled.as_raw());
-        }
-        Self { height: size, width: size, pixels, ..set }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,16 +183,6 @@ mod tests {
         let message = DataSource { crop: Some(40), ..synthetic() }.load().unwrap_err().to_string();
         assert!(message.contains("28 x 28") && message.contains("crop of 40"), "{message}");
         assert!(DataSource { pad: Some(20), ..synthetic() }.load().is_err());
-    }
-
-    #[test]
-    fn shrinking_averages() {
-        let mut set = synthetic().load().unwrap().truncated(1);
-        (set.height, set.width) = (8, 10);
-        set.pixels = [0, 255].repeat(40);
-        let small = set.resized(2);
-        assert_eq!(small.shape(), [1, 2, 2]);
-        assert!(small.pixels.iter().all(|&p| (100..156).contains(&p)), "{:?}", small.pixels);
     }
 
     #[test]

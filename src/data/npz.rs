@@ -8,8 +8,11 @@ use std::{
 
 use npyz::{DType, Order, TypeChar, npz::NpzArchive};
 
-use super::{ImageSet, Split};
-use crate::error::{Error, Result};
+use super::Split;
+use crate::{
+    error::{Error, Result},
+    images::ImageSet,
+};
 
 /// Most bytes that the images may claim: 64 GiB.
 const MAX_BYTES: u64 = 1 << 36;

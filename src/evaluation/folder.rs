@@ -2,8 +2,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::{Judge, Measured, Settings};
-use crate::data::ImageSet;
 use crate::files::{advice, write_atomic};
+use crate::images::ImageSet;
 use crate::likelihood::Likelihood;
 use crate::model::ScoreModel;
 use crate::rng::Noise;

@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::{Judged, Verdicts, judge};
-use crate::data::ImageSet;
+use crate::images::ImageSet;
 use crate::model::ScoreModel;
 use crate::network::Classifier;
 use crate::rng::Noise;

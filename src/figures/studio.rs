@@ -3,8 +3,9 @@ use std::path::PathBuf;
 use burn::tensor::{Device, Tensor};
 
 use crate::cancel::CancelToken;
-use crate::data::{DataSource, ImageSet, Split};
+use crate::data::{DataSource, Split};
 use crate::evaluation::{Judge, Reference};
+use crate::images::ImageSet;
 use crate::model::ScoreModel;
 use crate::picture::{Grid, Picture};
 use crate::rng::Noise;

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use super::batches::{Batches, NOISE, TIMES};
 use super::config::{PreconditioningChoice, SdeChoice, TrainConfig};
 use super::optimiser::{Adam, update_average};
-use crate::data::ImageSet;
+use crate::images::ImageSet;
 use crate::model::{DataRange, Preconditioned, Preconditioning, ScoreModel};
 use crate::network::layers::{Dropout, Init};
 use crate::network::{Context, UNet};
