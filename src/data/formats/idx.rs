@@ -11,8 +11,8 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::Split;
 use crate::{
+    data::Split,
     error::{Error, Result},
     images::ImageSet,
 };
@@ -141,7 +141,7 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
 
     use super::*;
-    use crate::data::test_data;
+    use crate::data::formats::test_data;
 
     fn idx(shape: &[u32], bytes: &[u8]) -> Vec<u8> {
         let axes = shape.iter().flat_map(|axis| axis.to_be_bytes());

@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Split;
 use crate::{
+    data::Split,
     error::{Error, Result},
     images::ImageSet,
 };

@@ -8,8 +8,8 @@ use std::{
 
 use npyz::{DType, Order, TypeChar, npz::NpzArchive};
 
-use super::Split;
 use crate::{
+    data::Split,
     error::{Error, Result},
     images::ImageSet,
 };
@@ -165,7 +165,7 @@ mod tests {
     use npyz::{AutoSerialize, WriterBuilder, npz::NpzWriter};
 
     use super::*;
-    use crate::data::test_data;
+    use crate::data::formats::test_data;
 
     struct Archive(tempfile::TempDir, NpzWriter<io::BufWriter<fs::File>>);
 
