@@ -1,5 +1,8 @@
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
+
+use super::data::{self, PlaceArgs};
 use crate::cancel::CancelToken;
 use crate::data::{DataSource, Dataset, Split};
 use crate::device::{self, DeviceChoice};
@@ -13,18 +16,16 @@ use crate::{Error, Result};
 /// `train`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Data set: mnist, fashion-mnist, cifar10, celeba, folder, npz or synthetic.
-    #[arg(long, value_parser = str::parse::<Dataset>)]
+    /// Data set [default: that of the preset or file, else mnist].
+    #[arg(long, value_parser = data::names())]
     dataset: Option<Dataset>,
-    /// Folder with the data set's files; else the environment variable SCOREFIELD_DATA, else ./data.
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    place: PlaceArgs,
     /// Fetch the data set first if it is not there (checksummed).
     #[arg(long)]
     download: bool,
-    /// Starting point of the configuration: mnist-class-vp, mnist-ve, mnist-vp, fashion-mnist-vp,
-    /// emoji-vp, cifar10-vp, celeba-ve; or mnist-classifier, which trains the judge of digits.
-    #[arg(long)]
+    /// Starting point of the configuration; mnist-classifier trains the judge of digits.
+    #[arg(long, value_parser = PossibleValuesParser::new(PRESETS.iter().copied().chain([CLASSIFIER])))]
     preset: Option<String>,
     /// Configuration file; every field is explained in its documentation, `--dry-run` prints one.
     #[arg(long, conflicts_with = "preset")]
@@ -139,7 +140,7 @@ impl Args {
             Some(_) => self.config()?,
             None => TrainConfig { steps: self.steps.unwrap_or(saved.steps), ..saved.clone() },
         };
-        config.data.data_dir = self.data_dir.clone().or(config.data.data_dir);
+        config.data.data_dir = self.place.data_dir.clone().or(config.data.data_dir);
         let fixed = |c: &TrainConfig| {
             let data = DataSource { data_dir: None, ..c.data.clone() };
             (c.name.clone(), c.network.clone(), c.sde, c.preconditioning, data, c.seed)
@@ -171,7 +172,7 @@ impl Args {
         config.batch = self.batch.unwrap_or(config.batch);
         config.seed = self.seed.unwrap_or(config.seed);
         config.data.dataset = self.dataset.unwrap_or(config.data.dataset);
-        config.data.data_dir = self.data_dir.clone();
+        config.data.data_dir = self.place.data_dir.clone();
         (config.data.crop, config.data.size) = (self.crop, self.size);
         config.validate()?;
         if self.dry_run {
@@ -207,7 +208,7 @@ impl Args {
         if let Some(dataset) = self.dataset {
             config.data.dataset = dataset;
         }
-        config.data.data_dir = self.data_dir.clone().or(config.data.data_dir);
+        config.data.data_dir = self.place.data_dir.clone().or(config.data.data_dir);
         config.data.crop = self.crop.or(config.data.crop);
         config.data.size = self.size.or(config.data.size);
         config.flip |= self.flip;
