@@ -1,6 +1,6 @@
 //! From a [`DataSource`] to an [`ImageSet`]: find the files, read them, cut the images to shape.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{DATA_VARIABLE, DataSource, download::Downloader, formats::folder};
 use crate::{
@@ -110,6 +110,8 @@ impl DataSource {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::data::{Dataset, Split, formats::test_data};
 

@@ -25,8 +25,8 @@ pub struct Set {
     pub name: &'static str,
     /// What its images show, for people.
     pub title: &'static str,
-    /// Under which terms the images may be used, as far as their authors say; `None` for the user's own files,
-    /// which are only looked for where the user says.
+    /// Under which terms the images may be used, as far as their authors say; `None` for the user's own
+    /// files, which are only looked for where the user says.
     pub licence: Option<&'static str>,
     /// Who reads it.
     pub format: Format,
