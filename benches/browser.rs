@@ -1,10 +1,9 @@
 //! The built page in Chromium: the networks through the page's own API, onnxruntime-web beside them, and the first visit.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use pollster::block_on;
-use scorefield::data::ImageSet;
 use scorefield::device::{self, DeviceChoice};
+use scorefield::images::ImageSet;
 use scorefield::model::ScoreModel;
 use scorefield::network::UNetConfig;
 use scorefield::ops::conv;

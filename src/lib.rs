@@ -58,6 +58,8 @@ pub mod estimate;
 #[cfg(not(target_family = "wasm"))]
 pub mod evaluation;
 #[cfg(not(target_family = "wasm"))]
+pub mod fetch;
+#[cfg(not(target_family = "wasm"))]
 pub mod figures;
 #[cfg(not(target_family = "wasm"))]
 pub mod files;

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use pollster::block_on;
 use scorefield::Error;
-use scorefield::data::ImageSet;
+use scorefield::images::ImageSet;
 use scorefield::model::ScoreModel;
 use scorefield::network::{Context, UNetConfig};
 use scorefield::rng::Noise;

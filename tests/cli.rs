@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use scorefield::picture::{load_npy, save_npy};
 use scorefield::weights::ModelFile;
 
-use crate::program::{bad, files, good, scorefield};
+use crate::program::{bad, files, good, run, scorefield};
 use crate::support::{digits, figure, trials};
 
 trials! {
@@ -24,6 +24,7 @@ trials! {
         without_a_gpu_the_gpu_is_refused_and_auto_takes_the_cpu,
         training_stops_on_request_and_goes_on,
         a_run_is_not_overwritten,
+        what_is_left_out_of_a_folder_is_told,
         training_starts_from_a_shipped_model,
         training_takes_every_diffusion,
     ],
@@ -298,6 +299,30 @@ fn a_run_is_not_overwritten() {
         1,
         &["checkpoint.safetensors", "not a whole checkpoint"],
     );
+}
+
+fn what_is_left_out_of_a_folder_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let warned = || {
+        let said = run(at, "train --dataset folder --data-dir own --name own --conditional --dry-run").stderr;
+        let said = String::from_utf8(said).unwrap();
+        said.lines().filter(|line| line.starts_with("warning: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let class = |name: &str| {
+        let class = at.join("own").join(name);
+        std::fs::create_dir_all(&class).unwrap();
+        image::GrayImage::new(4, 4).save(class.join("1.png")).unwrap();
+    };
+    class("cat");
+    class("dog");
+    assert_eq!(warned(), [""; 0]);
+    std::fs::write(at.join("own/dog/notes.txt"), "not a picture").unwrap();
+    let told = warned();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("left out 1 files") && told[0].contains("notes.txt"), "{told:?}");
+    (0..255).for_each(|i| class(&i.to_string()));
+    assert!(warned().iter().any(|line| line.contains("257 folders are more classes than the 256")));
 }
 
 /// Fine-tuning by a step of learning rate 1e-3/300 changes each of Adam's weights by about 3e-6: far from random

@@ -1,16 +1,17 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::data::DataArgs;
 use super::shared::{ModelArgs, bar, check_count, watched};
 use crate::cancel::CancelToken;
-use crate::data::{DataSource, Dataset, ImageSet, Split};
-use crate::device;
+use crate::data::{DataSource, Split};
 use crate::evaluation::{Folder, Judge, Results, Settings, Shard, changes, markdown, quality_by_nfe};
+use crate::images::ImageSet;
 use crate::model::ScoreModel;
 use crate::picture::save_png;
 use crate::sampler::Sampler;
 use crate::weights::shipped;
-use crate::{Error, Result, files};
+use crate::{Error, Result, device, files};
 
 /// `evaluate`
 #[derive(Debug, clap::Args)]
@@ -39,12 +40,8 @@ pub struct Args {
     /// The classifier that judges: a shipped one or a file.
     #[arg(long, default_value = "mnist-classifier")]
     classifier: String,
-    /// The data set that the model was trained on; its test images are the reference.
-    #[arg(long, default_value = "mnist", value_parser = str::parse::<Dataset>)]
-    dataset: Dataset,
-    /// Folder with the data set's files; else the environment variable SCOREFIELD_DATA, else ./data.
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
     /// Measure bits per dimension as well, on so many test images.
     #[arg(long, value_name = "N", default_value_t = 0)]
     likelihood: usize,
@@ -100,7 +97,7 @@ impl Args {
         }
         let classifier = shipped::open(&self.classifier)?;
         let file = shipped::open(&self.model.model)?;
-        let source = DataSource { data_dir: self.data_dir.clone(), ..DataSource::new(self.dataset) };
+        let source = self.data.source();
         let test = DataSource { split: Split::Test, ..source.clone() }.load()?;
         let training = source.load()?.truncated(self.count);
         let settings = Settings {

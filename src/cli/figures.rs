@@ -3,9 +3,9 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 
+use super::data::DataArgs;
 use super::shared::{ModelArgs, check_count};
 use crate::cancel::CancelToken;
-use crate::data::{DataSource, Dataset};
 use crate::figures::{self, Figure, Outcome, Studio};
 use crate::picture::save_png;
 use crate::{Error, Result, device, files};
@@ -27,12 +27,8 @@ pub struct Args {
     /// The classifier that judges: a shipped one or a file.
     #[arg(long, default_value = "mnist-classifier")]
     classifier: String,
-    /// The data set of these models.
-    #[arg(long, default_value = "mnist", value_parser = str::parse::<Dataset>)]
-    dataset: Dataset,
-    /// Folder with the data set's files; else the environment variable SCOREFIELD_DATA, else ./data.
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
     /// The model that colours: a shipped one or a file.
     #[arg(long, default_value = "emoji-vp")]
     color_model: String,
@@ -64,7 +60,7 @@ impl Args {
             model: self.model.model,
             second: self.second,
             classifier: self.classifier,
-            data: DataSource { data_dir: self.data_dir, ..DataSource::new(self.dataset) },
+            data: self.data.source(),
             color_model: self.color_model,
             color_data: self.color_data,
             count: self.count,

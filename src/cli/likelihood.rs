@@ -1,9 +1,9 @@
-use std::path::PathBuf;
 use std::time::Instant;
 
+use super::data::DataArgs;
 use super::shared::{ModelArgs, ToleranceArgs, bar, check_count, watched};
 use crate::cancel::CancelToken;
-use crate::data::{DataSource, Dataset, Split};
+use crate::data::{DataSource, Split};
 use crate::estimate::Estimate;
 use crate::flow::{Likelihood, Probe, Trace};
 use crate::rng::Noise;
@@ -14,12 +14,8 @@ use crate::{Error, Result};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// The data set whose test images are measured.
-    #[arg(long, default_value = "mnist", value_parser = str::parse::<Dataset>)]
-    dataset: Dataset,
-    /// Folder with the data set's files; else the environment variable SCOREFIELD_DATA, else ./data.
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
     /// Number of images, from the first one on.
     #[arg(long, default_value_t = 100)]
     count: usize,
@@ -53,8 +49,7 @@ impl Args {
             eps: self.eps,
             ..Likelihood::default()
         };
-        let source = DataSource { data_dir: self.data_dir.clone(), ..DataSource::new(self.dataset) };
-        let images = DataSource { split: Split::Test, ..source }.load()?.truncated(self.count);
+        let images = DataSource { split: Split::Test, ..self.data.source() }.load()?.truncated(self.count);
         let model = self.model.open().await?;
         if images.shape() != model.shape {
             let problem = format!("has images of shape {:?}, the model {:?}", images.shape(), model.shape);

@@ -2,6 +2,7 @@
 
 mod codes;
 mod control;
+mod data;
 mod evaluate;
 mod figures;
 mod interpolate;
@@ -10,6 +11,7 @@ mod models;
 mod sample;
 mod shared;
 mod train;
+mod warnings;
 
 use clap::{Parser, Subcommand};
 
@@ -61,6 +63,7 @@ enum Command {
 /// Returns the exit code: 0 done (also after Ctrl-C, when everything is saved), 1 failed, 2 wrong usage.
 pub fn main() -> u8 {
     let cli = Cli::parse();
+    warnings::show();
     let cancel = CancelToken::default();
     let token = cancel.clone();
     let handler = ctrlc::set_handler(move || {

@@ -1,8 +1,12 @@
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
+
+use super::data::{self, PlaceArgs};
 use crate::cancel::CancelToken;
-use crate::data::{DataSource, Dataset, ImageSet, Split};
+use crate::data::{DataSource, Dataset, Split};
 use crate::device::{self, DeviceChoice, Opened};
+use crate::images::ImageSet;
 use crate::training::run::checkpoint::Checkpoint;
 use crate::training::run::{Outcome, RunFolder, train};
 use crate::training::{ClassifierLesson, Course, Lesson, ScoreLesson, TrainConfig, presets};
@@ -12,18 +16,16 @@ use crate::{Error, Result};
 /// `train`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Data set: mnist, fashion-mnist, cifar10, celeba, folder, npz or synthetic.
-    #[arg(long, value_parser = str::parse::<Dataset>)]
+    /// Data set [default: that of the preset or file, else mnist].
+    #[arg(long, value_parser = data::names())]
     dataset: Option<Dataset>,
-    /// Folder with the data set's files; else the environment variable SCOREFIELD_DATA, else ./data.
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    place: PlaceArgs,
     /// Fetch the data set first if it is not there (checksummed).
     #[arg(long)]
     download: bool,
-    /// Starting point of the configuration: mnist-class-vp, mnist-ve, mnist-vp, fashion-mnist-vp,
-    /// emoji-vp, cifar10-vp, celeba-ve; or mnist-classifier, which trains the judge of digits.
-    #[arg(long)]
+    /// Starting point of the configuration; mnist-classifier trains the judge of digits.
+    #[arg(long, value_parser = PossibleValuesParser::new(presets::names()))]
     preset: Option<String>,
     /// Configuration file; every field is explained in its documentation, `--dry-run` prints one.
     #[arg(long, conflicts_with = "preset")]
@@ -127,7 +129,7 @@ impl Args {
             course = saved.clone();
             let basics = course.basics();
             *basics.steps = self.steps.unwrap_or(*basics.steps);
-            basics.data.data_dir = self.data_dir.clone().or(basics.data.data_dir.take());
+            basics.data.data_dir = self.place.data_dir.clone().or(basics.data.data_dir.take());
         }
         if !saved.goes_on(&course) {
             let problem = "differs from the checkpoint in name, network, sde, preconditioning, data or seed";
@@ -155,7 +157,7 @@ impl Args {
         };
         let basics = course.basics();
         basics.data.dataset = self.dataset.unwrap_or(basics.data.dataset);
-        basics.data.data_dir = self.data_dir.clone().or(basics.data.data_dir.take());
+        basics.data.data_dir = self.place.data_dir.clone().or(basics.data.data_dir.take());
         basics.data.crop = self.crop.or(basics.data.crop);
         basics.data.size = self.size.or(basics.data.size);
         *basics.init = self.init.clone().or(basics.init.take());

@@ -1,13 +1,12 @@
 //! From a [`DataSource`] to an [`ImageSet`]: find the files, read them, cut the images to shape.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use image::{GrayImage, imageops};
-
-use super::{
-    DATA_VARIABLE, DataSource, Dataset, ImageSet, Split, cifar, download, folder, idx, npz, synthetic,
+use super::{DATA_VARIABLE, DataSource, download::Downloader, formats::folder};
+use crate::{
+    error::{Error, Result},
+    images::ImageSet,
 };
-use crate::error::{Error, Result};
 
 impl DataSource {
     /// Reads the images and prepares them as the fields say.
@@ -19,33 +18,21 @@ impl DataSource {
     /// path that was tried) or is damaged (with the file).
     pub fn load(&self) -> Result<ImageSet> {
         self.validate()?;
-        let set = match self.dataset {
-            Dataset::Synthetic => {
-                let (n, seed) = if self.split == Split::Train { (6000, 0) } else { (1000, 1) };
-                synthetic::digits_like(self.limit.unwrap_or(n).min(n), 28, seed)
-            }
-            Dataset::Mnist | Dataset::FashionMnist => idx::read_split(&self.locate()?, self.split)?,
-            Dataset::Cifar10 => cifar::read_split(&self.locate()?, self.split)?,
-            Dataset::Npz => npz::read(&npz::part(&self.locate()?, self.split)?)?,
-            Dataset::Folder => self.read_pictures(folder::list(&self.locate()?, self.split)?)?,
-            Dataset::Celeba => self.read_pictures(folder::list_celeba(&self.locate()?, self.split)?)?,
-        };
-        let is_prepared = matches!(self.dataset, Dataset::Folder | Dataset::Celeba);
-        let set = if is_prepared { set } else { self.prepare_all(set)? };
-
-        let given_name = matches!(self.dataset, Dataset::Folder | Dataset::Npz).then_some(set.name.clone());
+        let set = self.dataset.set().format.read(&self.locate()?, self)?;
+        let given_name = self.dataset.is_own().then_some(set.name.clone());
         let name = self.name.clone().or(given_name).unwrap_or_else(|| self.dataset.name().to_owned());
         let licence = self.licence.as_deref().or(self.dataset.licence()).unwrap_or("not stated").to_owned();
         Ok(ImageSet { name, licence, ..set })
     }
 
     /// Pictures may differ in size, so each is prepared on its own, before they are put together.
-    fn read_pictures(&self, mut listing: folder::Listing) -> Result<ImageSet> {
+    pub(super) fn prepare_each(&self, mut listing: folder::Listing) -> Result<ImageSet> {
         listing.files.truncate(self.limit.unwrap_or(usize::MAX));
         folder::read(&listing, |one| self.prepare(one))
     }
 
-    fn prepare_all(&self, set: ImageSet) -> Result<ImageSet> {
+    /// Images of one shape are prepared together, only as many as are wanted.
+    pub(super) fn prepare_all(&self, set: ImageSet) -> Result<ImageSet> {
         let set = set.truncated(self.limit.unwrap_or(usize::MAX));
         let fix = "change crop, size or pad so that they fit the images";
         self.prepare(set).map_err(|problem| Error::config(self.dataset.name(), problem, fix))
@@ -61,7 +48,7 @@ impl DataSource {
             Ok(found) => found,
             Err(_) => self.roots().swap_remove(0).join(self.dataset.name()),
         };
-        download::Downloader::from_env().fetch(self.dataset, &dir)?;
+        Downloader::from_env().fetch(self.dataset, &dir)?;
         Ok(dir)
     }
 
@@ -77,19 +64,19 @@ impl DataSource {
 
     /// The folder (or for `npz` the file) that holds the data set.
     fn locate(&self) -> Result<PathBuf> {
-        let own_files = matches!(self.dataset, Dataset::Folder | Dataset::Npz);
-        if own_files && self.data_dir.is_none() {
+        let is_own = self.dataset.is_own();
+        if is_own && self.data_dir.is_none() {
             let fix = "say where they are with --data-dir";
             return Err(Error::config("data set", format!("`{}` needs your own images", self.dataset), fix));
         }
         let mut tried = Vec::new();
         for root in self.roots() {
-            if !own_files {
+            if !is_own {
                 tried.push(root.join(self.dataset.name()));
             }
             tried.push(root);
         }
-        if let Some(path) = tried.iter().find(|path| self.is_at(path)) {
+        if let Some(path) = tried.iter().find(|path| self.dataset.set().format.is_at(path, self)) {
             return Ok(path.clone());
         }
         let places = tried.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -97,20 +84,6 @@ impl DataSource {
         let fix = format!("{get}name its folder with --data-dir or {DATA_VARIABLE}");
         let problem = format!("no data set `{}` ({} part); looked in {places}", self.dataset, self.split);
         Err(Error::data(tried.swap_remove(0), problem, fix))
-    }
-
-    /// Whether the first file of the wanted part is at `path`.
-    fn is_at(&self, path: &Path) -> bool {
-        match self.dataset {
-            Dataset::Mnist | Dataset::FashionMnist => {
-                idx::find(path, idx::file_names(self.split)[0]).is_some()
-            }
-            Dataset::Cifar10 => cifar::find(path, self.split).is_some(),
-            Dataset::Celeba => path.is_dir() && (path.ends_with("celeba") || self.data_dir.is_some()),
-            Dataset::Folder => path.is_dir(),
-            Dataset::Npz => path.exists(),
-            Dataset::Synthetic => true,
-        }
     }
 
     /// Crop, size, pad, gray, in this order; or why the images cannot be cut like that.
@@ -135,31 +108,12 @@ impl DataSource {
     }
 }
 
-impl ImageSet {
-    /// The images scaled to a square of side `size`, after cutting the longer side to the shorter one.
-    ///
-    /// A triangle filter as wide as the scale asks, so shrinking averages and does not alias.
-    pub fn resized(self, size: usize) -> Self {
-        if self.shape()[1..] == [size, size] {
-            return self;
-        }
-        let square = self.height.min(self.width);
-        let set = self.cropped(square, square);
-        let mut pixels = Vec::with_capacity(set.len() * set.channels * size * size);
-        for plane in set.pixels.chunks_exact(square * square) {
-            let plane = GrayImage::from_raw(square as u32, square as u32, plane.to_vec())
-                .expect("a plane holds square * square bytes");
-            let scaled = imageops::resize(&plane, size as u32, size as u32, imageops::FilterType::Triangle);
-            pixels.extend_from_slice(scaled.as_raw());
-        }
-        Self { height: size, width: size, pixels, ..set }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::data::test_data;
+    use crate::data::{Dataset, Split, formats::test_data};
 
     fn synthetic() -> DataSource {
         DataSource { limit: Some(20), ..DataSource::new(Dataset::Synthetic) }
@@ -205,16 +159,6 @@ mod tests {
         let message = DataSource { crop: Some(40), ..synthetic() }.load().unwrap_err().to_string();
         assert!(message.contains("28 x 28") && message.contains("crop of 40"), "{message}");
         assert!(DataSource { pad: Some(20), ..synthetic() }.load().is_err());
-    }
-
-    #[test]
-    fn shrinking_averages() {
-        let mut set = synthetic().load().unwrap().truncated(1);
-        (set.height, set.width) = (8, 10);
-        set.pixels = [0, 255].repeat(40);
-        let small = set.resized(2);
-        assert_eq!(small.shape(), [1, 2, 2]);
-        assert!(small.pixels.iter().all(|&p| (100..156).contains(&p)), "{:?}", small.pixels);
     }
 
     #[test]

@@ -1,107 +1,14 @@
 //! The words with which a user names a data set. Plain data, stored in the training state and the model card.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::Dataset;
 use crate::error::{Error, Result};
 
 /// Environment variable with the folder of all data sets.
 pub const DATA_VARIABLE: &str = "SCOREFIELD_DATA";
-
-/// The data sets that can be asked for by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Dataset {
-    /// Handwritten digits, 28x28 grey, 60,000 + 10,000.
-    #[default]
-    Mnist,
-    /// Articles of clothing, 28x28 grey, 60,000 + 10,000.
-    FashionMnist,
-    /// Ten classes of photographs, 32x32 RGB, 50,000 + 10,000.
-    Cifar10,
-    /// Faces: a [`Folder`](Self::Folder) of the aligned files, centre-cropped to 140 and resized to 64.
-    Celeba,
-    /// A folder of pictures of any size; sub-folders are classes.
-    Folder,
-    /// A NumPy archive with an array `images` and optionally `labels`.
-    Npz,
-    /// Drawn digits that need no file ([`synthetic`](super::synthetic)); for tests and first tries.
-    Synthetic,
-}
-
-impl Dataset {
-    /// Every data set, in the order of the help text.
-    pub const ALL: [Self; 7] = [
-        Self::Mnist,
-        Self::FashionMnist,
-        Self::Cifar10,
-        Self::Celeba,
-        Self::Folder,
-        Self::Npz,
-        Self::Synthetic,
-    ];
-
-    /// The name on the command line, in configuration files and of the folder below the data directory.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mnist => "mnist",
-            Self::FashionMnist => "fashion-mnist",
-            Self::Cifar10 => "cifar10",
-            Self::Celeba => "celeba",
-            Self::Folder => "folder",
-            Self::Npz => "npz",
-            Self::Synthetic => "synthetic",
-        }
-    }
-
-    /// What its images show, for people.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Mnist => "MNIST digits",
-            Self::FashionMnist => "Fashion-MNIST articles",
-            Self::Cifar10 => "CIFAR-10 photographs",
-            Self::Celeba => "CelebA faces",
-            Self::Folder | Self::Npz => "Own images",
-            Self::Synthetic => "Synthetic digits",
-        }
-    }
-
-    /// Under which terms the images may be used, as far as their authors say; `None` for the user's own files.
-    pub fn licence(self) -> Option<&'static str> {
-        match self {
-            Self::Mnist => Some("no formal licence; data by Y. LeCun, C. Cortes and C. Burges"),
-            Self::FashionMnist => Some("MIT, Zalando SE"),
-            Self::Cifar10 => Some("no formal licence; data by A. Krizhevsky, V. Nair and G. Hinton"),
-            Self::Celeba => Some("non-commercial research only; Liu, Luo, Wang and Tang"),
-            Self::Synthetic => Some("CC0-1.0"),
-            Self::Folder | Self::Npz => None,
-        }
-    }
-
-    /// Whether `--download` knows where to get it.
-    pub fn is_downloadable(self) -> bool {
-        matches!(self, Self::Mnist | Self::FashionMnist | Self::Cifar10)
-    }
-}
-
-impl fmt::Display for Dataset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Dataset {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|d| d.name() == name).ok_or_else(|| {
-            let known = Self::ALL.map(Self::name).join(", ");
-            Error::config("data set", format!("`{name}` is not known"), format!("use one of {known}"))
-        })
-    }
-}
 
 /// Which part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -179,14 +86,14 @@ impl DataSource {
         Self { dataset, ..Self::default() }
     }
 
-    /// The crop in force: the one asked for, else for `celeba` the 140 pixels of the papers.
+    /// The crop in force: the one asked for, else the data set's own.
     pub fn crop(&self) -> Option<usize> {
-        self.crop.or((self.dataset == Dataset::Celeba).then_some(140))
+        self.crop.or(self.dataset.set().crop)
     }
 
-    /// The size in force: the one asked for, else for `celeba` the 64 pixels of the papers.
+    /// The size in force: the one asked for, else the data set's own.
     pub fn size(&self) -> Option<usize> {
-        self.size.or((self.dataset == Dataset::Celeba).then_some(64))
+        self.size.or(self.dataset.set().size)
     }
 
     /// Refuses sizes that no image can have.
@@ -220,21 +127,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_the_same_in_every_place() {
-        for dataset in Dataset::ALL {
-            assert_eq!(dataset.name().parse::<Dataset>().unwrap(), dataset);
-            assert_eq!(serde_json::to_string(&dataset).unwrap(), format!("\"{dataset}\""));
-        }
-        let message = "minst".parse::<Dataset>().unwrap_err().to_string();
-        assert!(message.contains("`minst`") && message.contains("fashion-mnist"), "{message}");
-    }
-
-    #[test]
     fn a_source_survives_its_configuration_file() {
-        for dataset in Dataset::ALL {
+        for &dataset in Dataset::ALL {
             let source = DataSource { pad: Some(72), gray: true, ..DataSource::new(dataset) };
             let text = serde_json::to_string(&source).unwrap();
             assert_eq!(serde_json::from_str::<DataSource>(&text).unwrap(), source);
+            let text = toml::to_string(&source).unwrap();
+            assert_eq!(toml::from_str::<DataSource>(&text).unwrap(), source);
         }
         assert!(
             serde_json::from_str::<DataSource>(r#"{"datset": "mnist"}"#).is_err(),

@@ -3,7 +3,7 @@
 //! Seven-segment figures with random place, size, slant and stroke. A model that learns anything learns
 //! these within minutes, and the classes are exact.
 
-use super::ImageSet;
+use crate::images::ImageSet;
 
 /// The segments of each digit, bit 0 to 6: top, upper right, lower right, bottom, lower left, upper left, middle.
 const SEGMENTS: [u8; 10] = [0x3f, 0x06, 0x5b, 0x4f, 0x66, 0x6d, 0x7d, 0x07, 0x7f, 0x6f];

@@ -2,9 +2,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::{Judge, Measured, Settings};
-use crate::data::ImageSet;
 use crate::files::{advice, write_atomic};
 use crate::flow::Likelihood;
+use crate::images::ImageSet;
 use crate::model::ScoreModel;
 use crate::rng::Noise;
 use crate::run::Run;

@@ -1,10 +1,10 @@
 use burn::tensor::{Device, Tensor};
 
 use super::{Judged, Verdicts, judge};
-use crate::data::ImageSet;
+use crate::images::ImageSet;
 use crate::model::ScoreModel;
 use crate::network::Classifier;
-use crate::ops::read;
+use crate::ops::{read, upload};
 use crate::rng::Noise;
 use crate::run::Run;
 use crate::sampler::Sampler;

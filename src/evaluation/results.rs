@@ -2,8 +2,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Folder, Gaussian, Judged, Measured, Settings, Shard, Verdicts, describe};
-use super::{kernel_distance, precision_recall};
+use super::{
+    Folder, Gaussian, Judged, Measured, Settings, Shard, Verdicts, describe, kernel_distance,
+    precision_recall,
+};
 use crate::estimate::Estimate;
 use crate::sampler::Sampler;
 use crate::weights::Quality;

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::studio::{grid, rms_difference, upload};
+use super::studio::{grid, rms_difference};
 use super::{Figure, Outcome, Studio};
 use crate::data::{DataSource, Dataset};
 use crate::ops::read;

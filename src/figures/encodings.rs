@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::studio::{grid, rms_difference, upload};
+use super::studio::{grid, rms_difference};
 use super::{Figure, Outcome, Studio};
 use crate::estimate::Estimate;
 use crate::flow::{Tolerance, decode, encode};

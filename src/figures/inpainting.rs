@@ -1,10 +1,9 @@
-use burn::tensor::Tensor;
 use serde_json::json;
 
-use super::studio::{grid, upload};
+use super::studio::grid;
 use super::{Figure, Outcome, Studio};
 use crate::estimate::Estimate;
-use crate::ops::read;
+use crate::ops::{read, upload};
 use crate::rng::Noise;
 use crate::sampler::{PredictorCorrector, Sampler};
 use crate::{Result, control};

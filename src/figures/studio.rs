@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 use crate::cancel::CancelToken;
-use crate::data::{DataSource, ImageSet, Split};
+use crate::data::{DataSource, Split};
 use crate::evaluation::{Judge, Reference};
+use crate::images::ImageSet;
 use crate::model::ScoreModel;
 use crate::ops::read;
 use crate::picture::{Grid, Picture};

@@ -3,6 +3,7 @@ use serde_json::json;
 use super::studio::rms_difference;
 use super::{Figure, Outcome, Studio};
 use crate::Result;
+use crate::flow::Tolerance;
 use crate::picture::Picture;
 use crate::picture::chart::{Axis, Chart, Mark, PALETTE, Series};
 use crate::sampler::{ProbabilityFlow, Sampler};
@@ -19,11 +20,11 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let reference = studio.reference(&judge).await?;
     let mut drawn = Vec::new();
     for tolerance in TOLERANCES {
-        let sampler = Sampler::ProbabilityFlow(ProbabilityFlow {
+        let sampler = Sampler::ProbabilityFlow(ProbabilityFlow(Tolerance {
             rtol: tolerance,
             atol: tolerance,
-            ..ProbabilityFlow::default()
-        });
+            ..Tolerance::default()
+        }));
         let (images, nfe) = studio.draw(&model, &sampler, studio.count).await?;
         let row = reference.row(&studio.model, Some(&sampler), nfe, &judge.verdicts(&images).await?)?;
         drawn.push((tolerance, images, row));

@@ -1,4 +1,4 @@
-//! Pictures and arrays in files.
+//! Pictures and arrays in files, and images made smaller or larger.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -7,16 +7,18 @@ use std::{
 };
 
 use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, ImageReader, RgbImage,
+    DynamicImage, ExtendedColorType, GrayImage, ImageDecoder, ImageEncoder, ImageError, ImageReader,
+    RgbImage,
     codecs::png::{CompressionType, FilterType, PngEncoder},
+    imageops,
 };
 use npyz::WriterBuilder;
 
 use super::Picture;
 use crate::{
-    data::ImageSet,
     error::{Error, Result},
     files::write_atomic,
+    images::ImageSet,
 };
 
 /// What to do with a picture that has not the size the model wants.
@@ -178,6 +180,27 @@ pub fn load_image(path: &Path, shape: [usize; 3], fit: Fit) -> Result<Vec<f32>> 
     Ok(picture.pixels.iter().map(|&byte| byte as f32 / 255.).collect())
 }
 
+impl ImageSet {
+    /// The images scaled to a square of side `size`, after cutting the longer side to the shorter one.
+    ///
+    /// A triangle filter as wide as the scale asks, so shrinking averages and does not alias.
+    pub fn resized(self, size: usize) -> Self {
+        if self.shape()[1..] == [size, size] {
+            return self;
+        }
+        let square = self.height.min(self.width);
+        let set = self.cropped(square, square);
+        let mut pixels = Vec::with_capacity(set.len() * set.channels * size * size);
+        for plane in set.pixels.chunks_exact(square * square) {
+            let plane = GrayImage::from_raw(square as u32, square as u32, plane.to_vec())
+                .expect("a plane holds square * square bytes");
+            let scaled = imageops::resize(&plane, size as u32, size as u32, imageops::FilterType::Triangle);
+            pixels.extend_from_slice(scaled.as_raw());
+        }
+        Self { height: size, width: size, pixels, ..set }
+    }
+}
+
 fn on_white(picture: DynamicImage) -> RgbImage {
     let rgba = picture.into_rgba8();
     let mut rgb = RgbImage::new(rgba.width(), rgba.height());
@@ -232,6 +255,22 @@ mod tests {
         assert!(save_npy(&path, &[2, 2], &values).is_err());
         assert!(save_npy(&path, &[usize::MAX, 8], &values).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn shrinking_averages() {
+        let wide = ImageSet {
+            name: String::new(),
+            licence: String::new(),
+            channels: 1,
+            height: 8,
+            width: 10,
+            pixels: [0, 255].repeat(40),
+            labels: None,
+        };
+        let small = wide.resized(2);
+        assert_eq!(small.shape(), [1, 2, 2]);
+        assert!(small.pixels.iter().all(|&p| (100..156).contains(&p)), "{:?}", small.pixels);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use super::ancestral::Variance;
 use super::options::Choice;
 use super::predictor::{LastStep, descend};
-use super::{Chain, Claim, Method, OptionInfo, Order, Run, SamplerInfo};
-use super::{ancestral, euler_maruyama, reverse_diffusion};
+use super::{
+    Chain, Claim, Method, OptionInfo, Order, Run, SamplerInfo, ancestral, euler_maruyama, reverse_diffusion,
+};
 use crate::model::Learned;
 use crate::ops::{StepSize, langevin, sum};
 use crate::{Error, Result};

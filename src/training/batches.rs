@@ -1,6 +1,6 @@
 //! Training images in an order that depends on the seed and the step alone.
 
-use crate::data::ImageSet;
+use crate::images::ImageSet;
 use crate::rng::draws::training::{DEQUANTISE, FLIP, LABELS};
 use crate::rng::{Domain, Noise};
 

@@ -5,9 +5,8 @@ use wasm_bindgen::prelude::*;
 
 use super::finish;
 use crate::flow::{Endpoint, interpolate};
-use crate::page::Session;
-use crate::page::messages;
 use crate::page::turn::now;
+use crate::page::{Session, messages};
 use crate::rng::Noise;
 use crate::sampler::Sampler;
 use crate::{Error, Result};

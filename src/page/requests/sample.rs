@@ -7,10 +7,9 @@ use super::condition::Condition;
 use super::finish;
 use crate::Result;
 use crate::control::guided_by;
-use crate::page::Session;
-use crate::page::messages;
 use crate::page::session::named;
 use crate::page::turn::now;
+use crate::page::{Session, messages};
 use crate::rng::Noise;
 use crate::sampler::Sampler;
 

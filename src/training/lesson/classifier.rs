@@ -4,8 +4,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Lesson, deviation};
-use crate::data::{DataSource, Dataset, ImageSet};
-use crate::images::DataRange;
+use crate::data::{DataSource, Dataset};
+use crate::images::{DataRange, ImageSet};
 use crate::network::layers::Init;
 use crate::network::{Classifier, ClassifierConfig};
 use crate::objective::Recognition;

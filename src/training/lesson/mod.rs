@@ -12,8 +12,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{Batches, Course};
 use crate::Result;
-use crate::data::ImageSet;
-use crate::images::DataRange;
+use crate::images::{DataRange, ImageSet};
 use crate::picture::Picture;
 use crate::weights::{Accuracy, ModelCard, ModelFile, Training};
 

@@ -1,8 +1,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::{Lesson, deviation};
-use crate::data::ImageSet;
-use crate::images::DataRange;
+use crate::images::{DataRange, ImageSet};
 use crate::model::{Preconditioned, Preconditioning, ScoreModel};
 use crate::network::Network;
 use crate::network::layers::Init;

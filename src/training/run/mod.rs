@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Batches, Lesson, Pace, Trainer};
 use crate::cancel::CancelToken;
-use crate::data::ImageSet;
 use crate::device::Opened;
+use crate::images::ImageSet;
 use crate::picture::save_png;
 use crate::weights::{self, Precision, Training, shipped};
 use crate::{Error, Result, files};

@@ -1,4 +1,7 @@
 //! One file over HTTP: continued where it stopped, checked, and only then given its name.
+//!
+//! Nothing here knows what the file is for. A file of that name is all of it and the right one: until its
+//! SHA-256 has been checked, it is called `.part`.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -38,7 +41,11 @@ impl From<io::Error> for Failure {
 }
 
 /// Fetches the file with this length and SHA-256 to `path`, from the first of `urls` that has it.
-pub(super) fn fetch(urls: &[String], bytes: u64, sha256: &str, path: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Download`] with what every server answered; [`Error::Data`] if another program is at it, or if a
+/// different file has that name already; [`Error::Io`] if it cannot be written.
+pub fn fetch(urls: &[String], bytes: u64, sha256: &str, path: &Path) -> Result<()> {
     let part_path = path.with_added_extension("part");
     let io = |source: io::Error| {
         let fix = advice(&source);
@@ -195,7 +202,7 @@ fn agent() -> Agent {
         .timeout_connect(Some(Duration::from_secs(15)))
         .timeout_per_read(Some(Duration::from_secs(30)))
         .http_status_as_error(false)
-        // the sets are compressed files; a server must not unpack them on the way
+        // many files are compressed; a server must not unpack them on the way
         .accept_encoding("identity")
         .user_agent(concat!("scorefield/", env!("CARGO_PKG_VERSION")));
     config.build().new_agent()
@@ -222,7 +229,7 @@ fn digest(mut reader: impl Read) -> io::Result<String> {
 }
 
 /// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -11,8 +11,11 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{ImageSet, Split};
-use crate::error::{Error, Result};
+use crate::{
+    data::Split,
+    error::{Error, Result},
+    images::ImageSet,
+};
 
 /// Most bytes one file may claim to hold: 16 GiB, far above every set in this format.
 const MAX_BYTES: u64 = 1 << 34;
@@ -138,7 +141,7 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
 
     use super::*;
-    use crate::data::test_data;
+    use crate::data::formats::test_data;
 
     fn idx(shape: &[u32], bytes: &[u8]) -> Vec<u8> {
         let axes = shape.iter().flat_map(|axis| axis.to_be_bytes());

@@ -1,18 +1,20 @@
 //! A folder of pictures. Sub-folders, if there are any, are the classes, numbered in the order of their names.
 //!
 //! Nothing is left out silently: a picture that cannot be decoded is an error with its name, and files that
-//! are no pictures are counted in the log.
+//! are no pictures are counted in a warning to the log, which the native program shows on stderr.
 
 use std::{
     fs,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
 use rayon::prelude::*;
 
-use super::{ImageSet, Split};
 use crate::{
+    data::Split,
     error::{Error, Result},
+    images::ImageSet,
     picture,
 };
 
@@ -81,26 +83,25 @@ pub fn list(dir: &Path, split: Split) -> Result<Listing> {
     Ok(Listing { dir, files, classes })
 }
 
-/// Lists the aligned CelebA faces `000001.jpg` to `202599.jpg` of one part.
+/// Lists the pictures in `dir`, or in its folder `inner` if there is one, whose numbers are in `part`.
 ///
-/// The parts are the authors': up to 162770 to learn from, from 182638 on to test.
+/// They have no classes.
 ///
 /// # Errors
 /// As [`list`]; [`Error::Data`] too if a name is not a number.
-pub fn list_celeba(dir: &Path, split: Split) -> Result<Listing> {
-    let inner = dir.join("img_align_celeba");
-    let mut listing = list(if inner.is_dir() { &inner } else { dir }, Split::Train)?;
+pub fn list_numbered(dir: &Path, inner: &str, part: &RangeInclusive<u32>) -> Result<Listing> {
+    let within = dir.join(inner);
+    let mut listing = list(if within.is_dir() { &within } else { dir }, Split::Train)?;
     let number = |path: &Path| path.file_stem()?.to_str()?.parse::<u32>().ok();
     if let Some((path, _)) = listing.files.iter().find(|(path, _)| number(path).is_none()) {
-        let fix = "use the files of img_align_celeba, or the data set `folder` for other pictures";
+        let fix = format!("use the files of {inner}, or the data set `folder` for other pictures");
         return Err(Error::data(path, "is not named like 000001.jpg", fix));
     }
-    let part = if split == Split::Train { 1..=162_770 } else { 182_638..=202_599 };
     listing.files.retain(|(path, _)| number(path).is_some_and(|n| part.contains(&n)));
     listing.classes.clear();
     if listing.files.is_empty() {
-        let problem = format!("holds no face of the {split} part");
-        return Err(Error::data(listing.dir, problem, "use all files of img_align_celeba"));
+        let problem = format!("holds no picture numbered {} to {}", part.start(), part.end());
+        return Err(Error::data(listing.dir, problem, format!("use all files of {inner}")));
     }
     Ok(listing)
 }
@@ -144,7 +145,10 @@ pub fn read(
         0 => None,
         1..=256 => Some(listing.files.iter().map(|&(_, class)| class as u8).collect()),
         n => {
-            log::warn!("{}: {n} folders are more classes than the 256 of a label", listing.dir.display());
+            log::warn!(
+                "{}: {n} folders are more classes than the 256 of a label, so none is kept",
+                listing.dir.display()
+            );
             None
         }
     };

@@ -5,8 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{ImageSet, Split};
-use crate::error::{Error, Result};
+use crate::{
+    data::Split,
+    error::{Error, Result},
+    images::ImageSet,
+};
 
 const SIDE: usize = 32;
 const RECORD: usize = 1 + 3 * SIDE * SIDE;

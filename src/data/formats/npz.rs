@@ -8,8 +8,11 @@ use std::{
 
 use npyz::{DType, Order, TypeChar, npz::NpzArchive};
 
-use super::{ImageSet, Split};
-use crate::error::{Error, Result};
+use crate::{
+    data::Split,
+    error::{Error, Result},
+    images::ImageSet,
+};
 
 /// Most bytes that the images may claim: 64 GiB.
 const MAX_BYTES: u64 = 1 << 36;
@@ -162,7 +165,7 @@ mod tests {
     use npyz::{AutoSerialize, WriterBuilder, npz::NpzWriter};
 
     use super::*;
-    use crate::data::test_data;
+    use crate::data::formats::test_data;
 
     struct Archive(tempfile::TempDir, NpzWriter<io::BufWriter<fs::File>>);
 
