@@ -116,7 +116,7 @@ async function compile(tell) {
   if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/page_bg.wasm`);
   const compressed = response.headers.has('content-encoding');
   const total = compressed ? 0 : Number(response.headers.get('content-length'));
-  count(response.clone(), (loaded) => tell({ type: 'download', loaded, total })).catch(() => {}); // nor this
+  count(response.clone(), (loaded) => tell({ type: 'download', loaded, total })).catch(() => {}); // compileStreaming reports it
   // Given the response itself, the browser compiles while it downloads, and may keep the machine code.
   return WebAssembly.compileStreaming(response);
 }

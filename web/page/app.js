@@ -28,7 +28,8 @@ const app = {
 
   /** The sampler in use for a purpose. */
   sampler(purpose) {
-    return samplerFor(schema.purposes[purpose], this.state.samplers[purpose], this.samplers);
+    const { engine, state, model } = this;
+    return samplerFor(schema.purposes[purpose], state.samplers[purpose], engine.samplers, model);
   },
 
   /** The values of its options. */

@@ -1,6 +1,6 @@
 // A link's state against what is here: the engine's models and samplers, and the test digits.
 
-import { fitting, samplerFor, usualOptions } from './purposes.js';
+import { samplerFor, usualOptions } from './purposes.js';
 import { purposeOf } from './state.js';
 
 /**
@@ -22,8 +22,8 @@ export function checked(schema, { state, sampler: wanted, loose, notes }, { engi
   const purpose = purposeOf(schema, next);
   if (!purpose) return { state: next, notes };
 
-  const offered = fitting(engine.samplers, modelOf(next));
-  const sampler = samplerFor(purposes[purpose], wanted ?? state.samplers[purpose], offered);
+  const chosen = wanted ?? state.samplers[purpose];
+  const sampler = samplerFor(purposes[purpose], chosen, engine.samplers, modelOf(next));
   if (wanted) next.samplers = { ...state.samplers, [purpose]: sampler.name };
   if (wanted && wanted !== sampler.name) {
     const isHere = engine.samplers.some(({ name }) => name === wanted);

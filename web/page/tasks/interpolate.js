@@ -11,8 +11,6 @@ import { endpointKey } from '../state/endpoint.js';
 import { integer } from '../state/keys.js';
 
 const MAX_FRAMES = 64;
-/** The probability-flow ODE is the only sampler that also encodes. */
-const SAMPLER = 'ode';
 
 const MARKUP = `
   <section id="interpolate" class="task" aria-labelledby="interpolate-title" hidden>
@@ -98,8 +96,7 @@ class InterpolateView {
     fillSelect(form.model, engine.models, state.model);
     form.frames.value = state.frames;
     find('#interpolate-refused').textContent = this.#refusal;
-    const options = this.#refusal ? [] : optionFields(this.#app, 'interpolate');
-    find('.flow-options', this.#form).replaceChildren(...options);
+    find('.flow-options', this.#form).replaceChildren(...optionFields(this.#app, 'interpolate'));
     this.#form.inert = false;
   }
 
@@ -134,8 +131,8 @@ class InterpolateView {
 
   /** Why the model cannot do it, as a sentence. */
   get #refusal() {
-    const isFit = this.#app.sampler('interpolate').name === SAMPLER;
-    return isFit ? '' : 'This model cannot encode pictures: that takes a score, which it does not give.';
+    const fits = this.#app.samplers.includes(this.#app.sampler('interpolate'));
+    return fits ? '' : 'This model cannot encode pictures: that takes a score, which it does not give.';
   }
 
   #fill({ count, channels, height, width, images }) {
@@ -224,6 +221,7 @@ export const interpolate = {
     frames: { initial: 9, read: integer(2, MAX_FRAMES) },
   },
   link: () => ['model', 'a', 'b', 'frames'],
-  purposes: { interpolate: { sampler: SAMPLER } },
+  // The probability-flow ODE is the only sampler that also encodes.
+  purposes: { interpolate: { sampler: 'ode', isOnly: true } },
   purpose: () => 'interpolate',
 };
