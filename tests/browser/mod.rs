@@ -12,10 +12,12 @@ mod page;
 // The tasks, as a visitor uses them.
 mod classes;
 mod edit;
+mod fit;
 mod generate;
 mod interpolate;
 // The same pictures as the native program.
 mod native;
+mod noise;
 // Several workers on the CPU.
 mod crew;
 // What happens without a GPU, and when it breaks.
@@ -41,7 +43,9 @@ pub fn trials() -> Vec<Trial> {
         classes::trials(),
         edit::trials(),
         interpolate::trials(),
+        fit::trials(),
         native::trials(),
+        noise::trials(),
         crew::trials(),
         device::trials(),
         files::trials(),

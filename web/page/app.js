@@ -1,6 +1,7 @@
 // The page: starts the engine, keeps the state and the URL in step, runs requests and reports what happens.
 
 import { open } from '../scorefield.js';
+import { fetchDigits } from './digits.js';
 import { elements, find, findAll, make, megabytes } from './dom.js';
 import { checked } from './state/link.js';
 import { fitting, samplerFor } from './state/purposes.js';
@@ -123,16 +124,15 @@ const app = {
   },
 };
 
-const tabs = {}; // by task, as the views
-const views = {};
-for (const { name, title, markup, View } of TASKS) {
+/** Each task with its section, the view that fills it, and its button. */
+const panels = TASKS.map(({ name, title, markup, View }) => {
   const [section] = elements(markup);
   find('#live').before(section);
-  views[name] = new View(section, app);
-  tabs[name] = button(title, () => app.update({ task: name }));
-  tabs[name].dataset.task = name;
-}
-find('nav').append(...Object.values(tabs));
+  const tab = button(title, () => app.update({ task: name }));
+  tab.dataset.task = name;
+  return { name, section, view: new View(section, app), tab };
+});
+find('nav').append(...panels.map(({ tab }) => tab));
 
 function button(textContent, onClick) {
   const element = make('button', { type: 'button', textContent });
@@ -157,10 +157,10 @@ function writeUrl() {
 function refresh() {
   const { task, device } = app.state;
   find('#device').value = device;
-  for (const [name, view] of Object.entries(views)) {
-    find(`#${name}`).hidden = name !== task;
-    if (name === task) tabs[name].setAttribute('aria-current', 'page');
-    else tabs[name].removeAttribute('aria-current');
+  for (const { name, section, view, tab } of panels) {
+    section.hidden = name !== task;
+    if (name === task) tab.setAttribute('aria-current', 'page');
+    else tab.removeAttribute('aria-current');
     view.refresh();
   }
 }
@@ -174,7 +174,7 @@ function followHash() {
   writeUrl();
   refresh();
   if (notes.length) app.showError(notes.join(' '));
-  else if (state.run) views[state.task].start?.();
+  else if (state.run) panels.find(({ name }) => name === state.task).view.start?.();
 }
 
 function readLink() {
@@ -202,22 +202,6 @@ async function start(device) {
     note.textContent = 'Not running.';
     app.showError(error.message, () => start(device));
   }
-}
-
-async function fetchDigits() {
-  const response = await fetch('digits.json');
-  if (!response.ok) throw new Error(`the server answered ${response.status}`);
-  const { height, width, index, label, pixels } = await response.json();
-  const bytes = Uint8ClampedArray.from(atob(pixels), (char) => char.charCodeAt(0));
-  const size = height * width;
-  return label.map((digit, i) => ({
-    label: digit,
-    index: index[i],
-    channels: 1,
-    height,
-    width,
-    data: bytes.slice(i * size, (i + 1) * size),
-  }));
 }
 
 find('#device').addEventListener('change', ({ target }) => {
