@@ -9,6 +9,7 @@ mod visit;
 
 // The built files.
 mod page;
+mod rooms;
 // The tasks, as a visitor uses them.
 mod classes;
 mod edit;
@@ -39,6 +40,7 @@ pub fn trials() -> Vec<Trial> {
     let modules = [
         harness_check::trials(),
         page::trials(),
+        rooms::trials(),
         generate::trials(),
         classes::trials(),
         edit::trials(),
