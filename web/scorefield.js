@@ -297,7 +297,7 @@ export class Engine {
     }
   }
 
-  /** Puts a fresh worker in the place of the one at hand. `reason`, when not empty, says why it has to use this device. */
+  /** Replaces the worker by a fresh one. `reason`, when not empty, says why this very device has to be used. */
   #start(device, reason) {
     return (this.#ready = this.#replace(device, reason));
   }

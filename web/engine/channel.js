@@ -1,7 +1,7 @@
 // One worker and the calls that wait for its answers. Used by crew.js only.
 //
-// To the worker:    {id, type, ...}  a request: `type` is one of the handlers in worker.js, or a method of Rust's `Session`
-//                   {type: 'cancel'}
+// To the worker:    {id, type, ...}  a request: `type` is a handler in worker.js, or else a method of Rust's `Session`,
+//                   {type: 'cancel'}.
 // From the worker:  {id, type: 'result', value} or {id, type: 'error', code, message}  the answer, and before it
 //                   {id, type: 'download' | 'progress' | 'preview', ...}  what the hook of that name is given,
 //                   {type: 'compile', ...}  the same for onCompile of all who wait, since the GPU does not say for whom,

@@ -1,5 +1,5 @@
-// The module worker that owns the wasm module and the GPU. It opens the device and fetches weights itself; every other
-// request goes to the method of Rust's `Session` that has its name. channel.js tells what messages look like.
+// The module worker that owns the wasm module and the GPU. A request that has no handler here goes to the method of
+// Rust's `Session` that has its name. channel.js tells what messages look like.
 
 import { ScorefieldError } from './channel.js';
 import { chooseDevice } from './device.js';
@@ -38,7 +38,7 @@ self.addEventListener('unhandledrejection', (event) => {
   broke('crash', panic ?? String(event.reason?.message ?? event.reason));
 });
 
-/** What needs more than the session. */
+/** Requests that take more than handing them to the session. */
 const handlers = {
   async open({ device, reason, module }, tell) {
     const choice = await chooseDevice(device, reason);
@@ -116,7 +116,8 @@ async function compile(tell) {
   if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/page_bg.wasm`);
   const compressed = response.headers.has('content-encoding');
   const total = compressed ? 0 : Number(response.headers.get('content-length'));
-  count(response.clone(), (loaded) => tell({ type: 'download', loaded, total })).catch(() => {}); // compileStreaming reports it
+  const counted = count(response.clone(), (loaded) => tell({ type: 'download', loaded, total }));
+  counted.catch(() => {}); // compileStreaming reports it
   // Given the response itself, the browser compiles while it downloads, and may keep the machine code.
   return WebAssembly.compileStreaming(response);
 }
