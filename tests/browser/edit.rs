@@ -1,5 +1,7 @@
 //! The task "Edit".
 
+use std::{thread, time::Duration};
+
 use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::{
@@ -24,6 +26,7 @@ trials! {
         every_kind_draws_the_native_picture_and_its_link_shows_it_again,
         known_pixels_stay_as_they_were,
         a_mask_is_painted_by_keyboard_and_by_pointer,
+        noise_of_a_seed_that_was_left_is_not_shown,
         colour_needs_a_colour_model,
         a_generated_image_can_be_edited_and_edited_again,
     ],
@@ -245,6 +248,36 @@ fn a_mask_is_painted_by_keyboard_and_by_pointer() {
     visit.browser.eval("document.querySelectorAll('#edit .presets button')[4].click()");
     assert!((196..204).contains(&holes(&mut visit)));
     visit.browser.wait_for("location.hash.includes('&mask=centre&')", PATIENCE);
+    visit.assert_clean();
+}
+
+fn noise_of_a_seed_that_was_left_is_not_shown() {
+    let mut visit = Visit::with(Gpu::None);
+    let with_seed =
+        |seed| format!("#task=edit&model=mnist-vp&image=digit:4&mode=denoise&noise=0.7&seed={seed}");
+    let given = |visit: &mut Visit| {
+        visit.browser.wait_for(&format!("document.querySelector('{GIVEN}').width == 28"), PATIENCE);
+        visit.picture(GIVEN)
+    };
+    visit.open(&with_seed(5));
+    let was = given(&mut visit);
+    visit.browser.eval(
+        "const { Engine } = await import('./scorefield.js');
+        const { noise } = Engine.prototype;
+        Engine.prototype.noise = async function (seed, length) {
+            if (seed == 6) await new Promise((done) => setTimeout(done, 300));
+            return noise.call(this, seed, length);
+        };
+        0",
+    );
+    visit.set("#edit [name=seed]", 6);
+    visit.set("#edit [name=seed]", 7);
+    // After as long as the noise of seed 6 takes, and longer.
+    thread::sleep(Duration::from_millis(1000));
+    let is = visit.picture(GIVEN);
+    visit.open(&with_seed(7));
+    let wanted = given(&mut visit);
+    assert!(is == wanted && is != was, "the picture is not that of the last seed");
     visit.assert_clean();
 }
 
