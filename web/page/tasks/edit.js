@@ -193,8 +193,10 @@ class EditView {
     const picture = this.#picture.missing ? null : this.#picture.fitted(model);
     if (this.#kind.name === 'inpaint') this.#mask.refresh(picture);
     show(find('.input', this.#section), picture);
-    // Where a worker broke meanwhile, nothing is shown until the next wish.
-    const given = this.#missing ? {} : await this.#given().catch(() => ({}));
+    const given = this.#missing ? {} : await this.#given().catch((error) => {
+      if (!error.code) console.error(error); // a mistake of the page itself; else a worker broke
+      return {};
+    });
     if (wish !== this.#wish) return;
     const canvas = find('.given', this.#section);
     show(canvas, given.picture);
