@@ -33,7 +33,9 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
     for file in fs::read_dir(dist).expect("the built page").flatten().filter(|file| file.path().is_file()) {
         fs::copy(file.path(), stage.join(file.file_name())).expect("a place for the stage");
     }
-    copy(&dist.join("wasm"), &stage.join("wasm"), |name| Some(name.to_owned()));
+    for folder in ["engine", "wasm"] {
+        copy(&dist.join(folder), &stage.join(folder), |name| Some(name.to_owned()));
+    }
     let mut page = Page::open(stage, "bench.html", report);
     for (engine, kind) in [(Engine::WASM, "cpu"), (Engine::WEBGPU, "gpu")] {
         let name = page.call("start", json!([kind, 1]));

@@ -13,7 +13,7 @@ use scorefield::ops::conv;
 use scorefield::rng::Noise;
 use scorefield::run::Run;
 use scorefield::sampler::Sampler;
-use scorefield::training::{Batches, Problem, TrainConfig, Trainer};
+use scorefield::training::{Batches, ScoreLesson, TrainConfig, Trainer};
 
 use crate::networks::Network;
 use crate::peaks;
@@ -77,11 +77,12 @@ fn convolutions(device: &Device, engine: Engine, report: &mut Report) {
 fn training_memory(report: &mut Report) {
     let config = TrainConfig {
         batch: 4,
-        network: UNetConfig { channels: 8, multipliers: vec![1, 1], ..UNetConfig::default() },
+        network: UNetConfig { channels: 8, multipliers: vec![1, 1], ..UNetConfig::default() }.into(),
         ..TrainConfig::default()
     };
     let images = noise_images([1, 8, 8], 64);
-    let mut trainer = Trainer::new(&config, Problem::measure(&config, &images), &cpu());
+    let lesson = ScoreLesson::new(&config, &images).expect("a lesson");
+    let mut trainer = Trainer::new(lesson, &cpu());
     let mut batches = Batches::new(&images, 0, config.batch, false);
     let mut resident = |steps: usize| {
         for _ in 0..steps {
@@ -140,8 +141,9 @@ fn noise_images([channels, height, width]: [usize; 3], n: usize) -> ImageSet {
 fn train(network: &Network, device: &Device, engine: Engine, report: &mut Report) {
     let images = noise_images(network.shape, 2 * network.training_batch);
     let batch = network.training_batch;
-    let config = TrainConfig { batch, network: network.config.clone(), ..TrainConfig::default() };
-    let mut trainer = Trainer::new(&config, Problem::measure(&config, &images), device);
+    let config = TrainConfig { batch, network: network.config.clone().into(), ..TrainConfig::default() };
+    let lesson = ScoreLesson::new(&config, &images).expect("a lesson");
+    let mut trainer = Trainer::new(lesson, device);
     let mut batches = Batches::new(&images, 0, batch, false);
     let timing = time(|steps| {
         let begun = Instant::now();

@@ -6,7 +6,7 @@ use std::path::Path;
 use scorefield::images::DataRange;
 use scorefield::model::{Preconditioning, ScoreModel};
 use scorefield::network::layers::Init;
-use scorefield::network::{Context, UNet, UNetConfig};
+use scorefield::network::{self, Context, NetworkConfig, UNetConfig};
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VpSde};
 use scorefield::weights::{
@@ -63,8 +63,8 @@ fn reference(width: usize, training_batch: usize) -> Network {
         format: FORMAT,
         name: format!("unet-w{width}"),
         title: format!("Reference U-Net of width {width}, random weights"),
-        architecture: Architecture::Unet {
-            config: config.clone(),
+        architecture: Architecture::Score {
+            network: config.clone().into(),
             preconditioning: Preconditioning::Edm { sigma_data },
         },
         sde: Some(AnySde::Vp(VpSde::default())),
@@ -86,7 +86,8 @@ fn reference(width: usize, training_batch: usize) -> Network {
 impl Network {
     fn new(bytes: Vec<u8>, training_batch: usize) -> Self {
         let card = ModelFile::parse("bench", &bytes).expect("a whole file").card;
-        let Architecture::Unet { config, .. } = card.architecture.clone() else {
+        let Architecture::Score { network: NetworkConfig::Unet(config), .. } = card.architecture.clone()
+        else {
             panic!("{} is no U-Net", card.name);
         };
         let shape = [card.channels, card.height, card.width];
@@ -107,7 +108,8 @@ impl Network {
     pub fn example(&self) -> [Vec<f32>; 3] {
         let [c, h, w] = self.shape;
         let x = Noise::new(3).normal(0, CHECKED, c * h * w);
-        let network = UNet::new(&self.config, c, c, &mut Init::new(0, &cpu()));
+        let config = self.config.clone().into();
+        let network = network::Network::new(&config, c, c, &mut Init::new(0, &cpu()));
         let network = self.file().fill(network).expect("its own weights");
         let output = network.forward(tensor(&x, [CHECKED, c, h, w], &cpu()), &[C_NOISE], Context::default());
         let features = self.config.embedding.features(&[C_NOISE], self.config.channels);
@@ -145,7 +147,7 @@ pub fn stage(networks: &[Network], folder: &Path) {
     write("models/manifest.json".into(), json!(manifest).to_string().as_bytes());
 }
 
-/// Of one image, by the shape of [`UNet`], two for a multiplication with its addition: those of the convolutions,
+/// Of one image, by the shape of a U-Net, two for a multiplication with its addition: those of the convolutions,
 /// and those of attention and the dense layers.
 fn flops(config: &UNetConfig, [c, h, w]: [usize; 3]) -> [f64; 2] {
     let conv = |pixels: usize, kernel: usize, c_in: usize, c_out: usize| {

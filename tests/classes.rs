@@ -9,7 +9,7 @@ use scorefield::network::{Context, UNetConfig};
 use scorefield::rng::Noise;
 use scorefield::run::Run;
 use scorefield::sampler::Sampler;
-use scorefield::training::{Batches, Problem, TrainConfig, Trainer};
+use scorefield::training::{Batches, ScoreLesson, TrainConfig, Trainer};
 use scorefield::weights::{Architecture, ModelCard, ModelFile, Precision, to_bytes};
 use serde_json::json;
 
@@ -141,25 +141,25 @@ fn a_model_learns_what_its_classes_mean() {
         learning_rate: 3e-3,
         warmup: 10,
         ema: 0.98,
-        network: config(2),
+        network: config(2).into(),
         ..TrainConfig::default()
     };
-    let mut trainer = Trainer::new(&config, Problem::measure(&config, &images), &cpu());
+    let mut trainer = Trainer::new(ScoreLesson::new(&config, &images).unwrap(), &cpu());
     let mut batches = Batches::new(&images, 0, config.batch, false);
     for _ in 0..config.steps {
         block_on(trainer.step(&mut batches)).unwrap();
     }
-    let problem = trainer.problem();
+    let problem = *trainer.lesson().problem();
     let of_class = ModelCard {
-        architecture: Architecture::Unet {
-            config: config.network.clone(),
+        architecture: Architecture::Score {
+            network: config.network.clone(),
             preconditioning: problem.preconditioning,
         },
         sde: Some(problem.sde),
         range: problem.range,
         height: 12,
         width: 12,
-        ..card(&config.network)
+        ..card(&self::config(2))
     };
     let bytes = to_bytes(trainer.average(), &of_class, Precision::F32).unwrap();
     let step = |class: usize| {

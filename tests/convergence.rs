@@ -6,10 +6,9 @@ use std::rc::Rc;
 
 use pollster::block_on;
 use scorefield::Error;
-use scorefield::model::ScoreModel;
 use scorefield::rng::Noise;
 use scorefield::run::{Event, Run};
-use scorefield::sampler::{OptionKind, Sampler};
+use scorefield::sampler::{OptionKind, Order, Sampler};
 use scorefield::schedule::natural;
 use scorefield::sde::Sde;
 use scorefield::toy::GaussianMixture;
@@ -23,6 +22,7 @@ use crate::support::{
 trials! {
     cpu: [
         samples_reach_the_statistical_floor,
+        stochastic_samplers_have_the_weak_order_they_claim,
         stochastic_steps_follow_their_recursion,
         the_sde_and_the_ode_have_the_same_marginals,
         the_last_denoising_is_tweedies,
@@ -39,69 +39,66 @@ fn pairs(values: &[f32]) -> Vec<[f64; 2]> {
     values.chunks_exact(2).map(|x| [f64::from(x[0]), f64::from(x[1])]).collect()
 }
 
-/// A method: name, options for a number of evaluations, the number at which it must be at the floor.
-type Entry = (&'static str, fn(usize) -> Value, usize);
-
-/// Every sampler but `langevin` (another target) and `ode` (below), every predictor with every corrector.
-/// Twins that [`methods_that_are_the_same_agree`] covers are left out.
-const METHODS: &[Entry] = &[
-    ("heun", |nfe| json!({"n_steps": nfe.div_ceil(2)}), 50),
-    ("heun", |nfe| json!({"n_steps": nfe.div_ceil(2), "s_churn": 40.0}), 100),
-    ("dpmpp_2m", |nfe| json!({"n_steps": nfe}), 50),
-    ("dpmpp_2m", |nfe| json!({"n_steps": nfe, "grid": "log_snr"}), 20),
-    ("ddim", |nfe| json!({"n_steps": nfe}), 100),
-    ("ddim", |nfe| json!({"n_steps": nfe, "eta": 0.5}), 200),
-    ("euler", |nfe| json!({"n_steps": nfe - 1}), 500),
-    ("ancestral", |nfe| json!({"n_steps": nfe - 1}), 200),
-    ("ancestral", |nfe| json!({"n_steps": nfe - 1, "variance": "beta"}), 200),
-    ("reverse_diffusion", |nfe| json!({"n_steps": nfe - 1}), 200),
-    ("euler_maruyama", |nfe| json!({"n_steps": nfe - 1}), 200),
-    ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2}), 200),
-    ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "corrector": "ald"}), 200),
-    ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "predictor": "euler_maruyama"}), 200),
-    ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "predictor": "euler_maruyama", "corrector": "ald"}), 200),
-    ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "predictor": "ancestral"}), 200),
-    ("pc", |nfe| json!({"n_steps": (nfe - 1) / 2, "predictor": "ancestral", "corrector": "ald"}), 200),
-    ("pc", |nfe| json!({"n_steps": nfe - 1, "predictor": "none", "corrector_snr": 0.4}), 4000),
-    (
-        "pc",
-        |nfe| json!({"n_steps": nfe - 1, "predictor": "none", "corrector_snr": 0.4, "corrector": "ald"}),
-        4000,
-    ),
-    // With a step size of its own: NCSNv2's technique 4 makes the steps smaller as the levels become more, so that
-    // the time spent on each e-fold of noise stays the same, and with it the distance from equilibrium.
-    (
-        "ald",
-        |nfe| json!({"n_steps": (nfe / 40).max(2), "n_steps_each": (nfe / 2).min(40), "step_size": 0.1}),
-        4000,
-    ),
-];
-
+/// Every sampler, with the options of each of its claims, is at the statistical floor after the evaluations that it
+/// claims: its samples are as near to the distribution as exact samples are.
 fn samples_reach_the_statistical_floor() {
-    let truth = exact(MIXTURE, 0.0, 1, 2 * N);
-    let floor = floor(MIXTURE, 0.0, &truth, N);
-    let distance = |sampler: &Sampler, model: &ScoreModel| {
-        energy_distance(&pairs(&draw(sampler, model, Noise::new(5), N)), &truth)
-    };
-    figure(format_args!("energy distance of exact samples {floor:.1e}; at 10, 20, 50, 100, 200, 500 NFE:"));
     for (sde, sde_name) in sdes() {
         let model = analytic(&mixture(MIXTURE), sde);
-        for (name, options, enough) in METHODS {
+        for claim in Sampler::claims() {
+            let truth = exact(MIXTURE, claim.sigma, 1, 2 * N);
+            let floor = floor(MIXTURE, claim.sigma, &truth, N);
+            let distance =
+                |sampler: &Sampler| energy_distance(&pairs(&draw(sampler, &model, Noise::new(5), N)), &truth);
+            let name = claim.method.info().name;
             if figures() {
-                let row = [10, 20, 50, 100, 200, 500].map(|nfe| distance(&named(name, options(nfe)), &model));
-                figure(format_args!("{sde_name}, {name} {}: {}", options(10), brief(&row)));
+                let row: Vec<String> = [10, 20, 50, 100, 200, 500]
+                    .into_iter()
+                    .filter_map(|nfe| Some(format!("{nfe}: {:.1e}", distance(&claim.method.within(nfe)?))))
+                    .collect();
+                figure(format_args!("{sde_name}, {}, by NFE {}", json!(claim.method), row.join(", ")));
             }
-            let sampler = named(name, options(*enough));
-            let found = distance(&sampler, &model);
-            figure(format_args!("{sde_name}, {name}: {:.2} of the floor at {enough} NFE", found / floor));
+            let sampler = claim.method.within(claim.floor_nfe).unwrap();
+            let found = distance(&sampler);
+            figure(format_args!(
+                "{sde_name}, {name}: {:.2} of the floor at {} NFE",
+                found / floor,
+                claim.floor_nfe
+            ));
             assert!(found < 3.0 * floor, "{sde_name}, {sampler:?}: {found:.1e}, exact samples {floor:.1e}");
         }
-        for tolerance in [1e-1, 1e-2, 1e-3] {
-            let sampler = named("ode", json!({"rtol": tolerance, "atol": tolerance}));
-            let (before, found) = (model.nfe(), distance(&sampler, &model));
-            let nfe = model.nfe() - before;
-            figure(format_args!("{sde_name}, ode at {tolerance}: {found:.1e} at {nfe} NFE"));
-            assert!(found < 3.0 * floor || tolerance > 1e-3, "{sde_name}, {sampler:?}: {found:.1e}");
+    }
+}
+
+/// The variance of what a stochastic sampler draws of a narrow Gaussian is off by an error that falls at least with the
+/// order that it claims.
+fn stochastic_samplers_have_the_weak_order_they_claim() {
+    let (variance, n) = (0.02, 65_536);
+    let target = GaussianMixture::new(&[1.0], &[vec![0.0]], &[vec![vec![variance]]]).unwrap();
+    for (sde, sde_name) in sdes() {
+        let last = sde.sigma(sde.sampling_eps()).powi(2);
+        let finished = variance * variance / (variance + last);
+        let model = analytic(&target, sde);
+        for claim in Sampler::claims() {
+            let Order::Weak(order) = claim.order else { continue };
+            let errors: Vec<(f64, f64)> = [32, 64, 128]
+                .map(|nfe| {
+                    let sampler = claim.method.within(nfe).unwrap();
+                    let samples = draw(&sampler, &model, Noise::new(6), n);
+                    let (found, _) = estimate(samples.iter().map(|x| f64::from(*x).powi(2)));
+                    (nfe as f64, (found / finished - 1.0).abs())
+                })
+                .to_vec();
+            let found = -log_log_slope(&errors);
+            figure(format_args!(
+                "{sde_name}, {}: weak order {found:.2}, errors {}",
+                json!(claim.method),
+                brief(&errors.iter().map(|e| e.1).collect::<Vec<_>>())
+            ));
+            assert!(
+                found > f64::from(order) - 0.25,
+                "{sde_name}, {:?}: order {found}, {errors:?}",
+                claim.method
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use burn::tensor::Tensor;
 use scorefield::network::layers::Init;
-use scorefield::network::{Context, UNet, UNetConfig};
+use scorefield::network::{Context, Network, UNetConfig};
 use scorefield::ops::{
     AdamStep, Adapter, Dense, Filter, Joined, Norm, Pass, StepSize, Then, adam, adam_plain, add_squares,
     attention, attention_plain, combine, combine_plain, error_norm, error_norm_plain, group_norm,
@@ -279,7 +279,7 @@ fn a_residual_block_is_three_dispatches() {
         |blocks| UNetConfig { channels: 16, blocks, attention_levels: vec![1], ..UNetConfig::default() };
     let x = tensor(&normal(1, 28 * 28), [1, 1, 28, 28], &gpu());
     let counts = [1, 2].map(|blocks| {
-        let network = UNet::new(&config(blocks), 1, 1, &mut Init::new(0, &gpu()));
+        let network = Network::new(&config(blocks).into(), 1, 1, &mut Init::new(0, &gpu()));
         let before = launches();
         let y = Adapter::Hardware.pretend(|| network.forward(x.clone(), &[0.1], Context::default()));
         assert_eq!(values(y).len(), 28 * 28);

@@ -20,25 +20,14 @@ use scorefield::weights::shipped;
 use serde_json::json;
 
 use crate::support::{
-    GAUSSIAN, MIXTURE, Part, analytic, cpu, draw, energy_distance, estimate, exact, figure, floor, gpu,
-    lively_model, mixture, named, relative_error, sdes, small_unet, trials,
+    GAUSSIAN, MIXTURE, Part, analytic, cheap, cpu, draw, estimate, figure, gpu, lively_model, mixture, named,
+    relative_error, sdes, small_unet, trials,
 };
 
 trials! {
     cpu: [
-        ald_finds_the_distribution,
+        every_sampler_finds_the_distribution,
         ald_follows_its_own_recursion,
-        pc_finds_the_distribution,
-        ode_finds_the_distribution,
-        heun_finds_the_distribution,
-        dpmpp_2m_finds_the_distribution,
-        ddim_finds_the_distribution,
-        euler_finds_the_distribution,
-        ancestral_finds_the_distribution,
-        reverse_diffusion_finds_the_distribution,
-        euler_maruyama_finds_the_distribution,
-        langevin_finds_the_distribution,
-        every_sampler_has_its_test,
         the_corrector_with_its_default_size_fits_many_dimensions,
         evaluations_are_counted_and_are_what_is_documented,
         budgets_are_kept_and_used,
@@ -60,128 +49,81 @@ fn vp() -> AnySde {
     sdes()[1].0
 }
 
-/// Draws samples of both targets for VE and VP and compares weights, means and covariances.
+/// Weights, means and covariances of what every sampler draws, for the options of its claims: for VE and VP, of a
+/// Gaussian and of a mixture.
 ///
-/// An estimate may be off by five of its own standard errors, which chance exceeds once in a million, plus
-/// `bias`: what the method's finite steps may cost, for means and covariances in units of the component's
-/// deviations and variances, for weights as it stands.
-fn check(sampler: &Sampler, n: usize, bias: f64) {
-    for (sde, sde_name) in sdes().into_iter().take(2) {
-        for (parts, target) in [(GAUSSIAN, "Gaussian"), (MIXTURE, "mixture")] {
-            let what = format!("{} on the {sde_name} {target}", sampler.info().name);
-            let samples = draw(sampler, &analytic(&mixture(parts), sde), Noise::new(11), n);
-            let samples: Vec<[f64; 2]> =
-                samples.chunks_exact(2).map(|x| [f64::from(x[0]), f64::from(x[1])]).collect();
-            let nearest = |x: &[f64; 2]| {
-                let distance = |part: &Part| (x[0] - part.1[0]).hypot(x[1] - part.1[1]);
-                (0..parts.len()).min_by(|a, b| distance(&parts[*a]).total_cmp(&distance(&parts[*b]))).unwrap()
-            };
-            let mut worst = [0.0_f64; 3];
-            let mut compare = |kind: usize, (found, error): (f64, f64), expected: f64, scale: f64| {
-                let off = (found - expected).abs();
-                worst[kind] = worst[kind].max(off / scale);
-                assert!(
-                    off < 5.0 * error + bias * scale,
-                    "{what}: {} {found:.4} instead of {expected:.4}, standard error {error:.4}",
-                    ["weight", "mean", "covariance"][kind]
-                );
-            };
-            for (k, (weight, mean, [xx, xy, yy])) in parts.iter().enumerate() {
-                let of_k = || samples.iter().filter(|x| nearest(x) == k);
-                let share = estimate(samples.iter().map(|x| f64::from(u8::from(nearest(x) == k))));
-                compare(0, share, *weight, 1.0);
-                for (i, variance) in [xx, yy].into_iter().enumerate() {
-                    compare(1, estimate(of_k().map(|x| x[i])), mean[i], variance.sqrt());
-                }
-                for (i, j, covariance, scale) in
-                    [(0, 0, xx, *xx), (0, 1, xy, (xx * yy).sqrt()), (1, 1, yy, *yy)]
-                {
-                    let products = of_k().map(|x| (x[i] - mean[i]) * (x[j] - mean[j]));
-                    compare(2, estimate(products), *covariance, scale);
-                }
+/// An estimate may be off by five of its own standard errors, which chance exceeds once in a million, plus the bias that
+/// the sampler claims for its finite steps: for means and covariances in units of a component's deviations and
+/// variances, for weights as it stands. Where it claims noise on top, the components overlap, and what is compared is
+/// the mean and the covariance of all.
+fn every_sampler_finds_the_distribution() {
+    for claim in Sampler::claims() {
+        let (nfe, bias) = claim.bias;
+        let sampler = claim.method.within(nfe).unwrap();
+        for (sde, sde_name) in sdes().into_iter().take(2) {
+            for (parts, target) in [(GAUSSIAN, "Gaussian"), (MIXTURE, "mixture")] {
+                let what = format!("{} on the {sde_name} {target}", json!(sampler));
+                let n = if nfe < 1000 { 8192 } else { 4096 };
+                let samples = draw(&sampler, &analytic(&mixture(parts), sde), Noise::new(11), n);
+                let samples: Vec<[f64; 2]> =
+                    samples.chunks_exact(2).map(|x| [f64::from(x[0]), f64::from(x[1])]).collect();
+                let blurred;
+                let parts = if claim.sigma > 0.0 {
+                    blurred = [as_one(parts, claim.sigma)];
+                    &blurred
+                } else {
+                    parts
+                };
+                compare(&what, &samples, parts, bias);
             }
-            let [weight, mean, covariance] = worst;
-            figure(format_args!(
-                "{what}, {n} samples: weights off by {weight:.4}, means by {mean:.4} deviations, \
-                 covariances by {covariance:.4} (5 standard errors of a variance are {:.4})",
-                5.0 * (2.0 / (n as f64 * parts[0].0)).sqrt()
-            ));
         }
     }
 }
 
-/// Its finite number of levels leaves 2 % too much variance here, see [`ald_follows_its_own_recursion`].
-fn ald_finds_the_distribution() {
-    check(&named("ald", json!({"n_steps": 200, "n_steps_each": 20, "step_size": 0.1})), 8192, 0.03);
+/// The Gaussian with the mean and the covariance of a mixture with noise.
+fn as_one(parts: &[Part], sigma: f64) -> Part {
+    let mean = [0, 1].map(|i| parts.iter().map(|(weight, mean, _)| weight * mean[i]).sum::<f64>());
+    let covariance = [(0, 0), (0, 1), (1, 1)].map(|(i, j)| {
+        let of = |(weight, m, c): &Part| weight * (c[i + j] + (m[i] - mean[i]) * (m[j] - mean[j]));
+        parts.iter().map(of).sum::<f64>() + if i == j { sigma * sigma } else { 0.0 }
+    });
+    (1.0, mean, covariance)
 }
 
-/// The corrector's step depends on the state, which widens the density by up to 2 % in two dimensions.
-fn pc_finds_the_distribution() {
-    check(&named("pc", json!({"n_steps": 500})), 8192, 0.03);
-    check(&named("pc", json!({"n_steps": 500, "n_corrector": 0})), 8192, 0.03);
-    check(&named("pc", json!({"n_steps": 150, "n_corrector": 3})), 8192, 0.05);
-}
-
-fn ode_finds_the_distribution() {
-    check(&named("ode", json!({"rtol": 1e-4, "atol": 1e-4})), 8192, 0.01);
-}
-
-fn heun_finds_the_distribution() {
-    check(&named("heun", json!({"n_steps": 60})), 8192, 0.01);
-}
-
-fn dpmpp_2m_finds_the_distribution() {
-    check(&named("dpmpp_2m", json!({"n_steps": 60})), 8192, 0.01);
-}
-
-// The first-order methods' biases are those that their recursions have on Gaussians of the components'
-// variances, 0.02 to 0.07 (see `convergence::stochastic_steps_follow_their_recursion`).
-
-/// 3.4 % too little variance at most (VP).
-fn ddim_finds_the_distribution() {
-    check(&named("ddim", json!({"n_steps": 500})), 8192, 0.04);
-}
-
-/// A tenth too little variance for VE, whose noise falls by the same factor in each step; 1.7 % for VP.
-fn euler_finds_the_distribution() {
-    check(&named("euler", json!({"n_steps": 500})), 8192, 0.11);
-}
-
-/// 4.5 % too little variance at most (VP).
-fn ancestral_finds_the_distribution() {
-    check(&named("ancestral", json!({"n_steps": 1000})), 4096, 0.05);
-}
-
-/// 3.5 % too much variance at most (VP).
-fn reverse_diffusion_finds_the_distribution() {
-    check(&named("reverse_diffusion", json!({"n_steps": 500})), 8192, 0.04);
-}
-
-/// 1.4 % too much variance at most (VP).
-fn euler_maruyama_finds_the_distribution() {
-    check(&named("euler_maruyama", json!({"n_steps": 300})), 8192, 0.02);
-}
-
-/// Its distribution is that of the data with the level's noise, up to the finite steps: with steps of a tenth of
-/// the noise's variance, 5 % too much variance at most. The noise is half of the distance of the means: with half of
-/// that, the chains have not forgotten where they started after as many steps.
-fn langevin_finds_the_distribution() {
-    let (n, sigma) = (1024, 1.0);
-    for (sde, sde_name) in sdes() {
-        for (parts, target) in [(GAUSSIAN, "Gaussian"), (MIXTURE, "mixture")] {
-            let options = json!({"n_steps": 600, "sigma": sigma, "step_size": 0.1, "last_step": "keep"});
-            let samples =
-                draw(&named("langevin", options), &analytic(&mixture(parts), sde), Noise::new(11), n);
-            let samples: Vec<[f64; 2]> =
-                samples.chunks_exact(2).map(|x| [f64::from(x[0]), f64::from(x[1])]).collect();
-            let truth = exact(parts, sigma, 1, 2 * n);
-            let found = energy_distance(&samples, &truth) / floor(parts, sigma, &truth, n);
-            figure(format_args!(
-                "langevin, {sde_name} {target}: {found:.2} times the energy distance of exact samples"
-            ));
-            assert!(found < 3.0, "{sde_name} {target}: {found} times the energy distance of exact samples");
+fn compare(what: &str, samples: &[[f64; 2]], parts: &[Part], bias: f64) {
+    let nearest = |x: &[f64; 2]| {
+        let distance = |part: &Part| (x[0] - part.1[0]).hypot(x[1] - part.1[1]);
+        (0..parts.len()).min_by(|a, b| distance(&parts[*a]).total_cmp(&distance(&parts[*b]))).unwrap()
+    };
+    let mut worst = [0.0_f64; 3];
+    let mut compare = |kind: usize, (found, error): (f64, f64), expected: f64, scale: f64| {
+        let off = (found - expected).abs();
+        worst[kind] = worst[kind].max(off / scale);
+        assert!(
+            off < 5.0 * error + bias * scale,
+            "{what}: {} {found:.4} instead of {expected:.4}, standard error {error:.4}",
+            ["weight", "mean", "covariance"][kind]
+        );
+    };
+    for (k, (weight, mean, [xx, xy, yy])) in parts.iter().enumerate() {
+        let of_k = || samples.iter().filter(|x| nearest(x) == k);
+        let share = estimate(samples.iter().map(|x| f64::from(u8::from(nearest(x) == k))));
+        compare(0, share, *weight, 1.0);
+        for (i, variance) in [xx, yy].into_iter().enumerate() {
+            compare(1, estimate(of_k().map(|x| x[i])), mean[i], variance.sqrt());
+        }
+        for (i, j, covariance, scale) in [(0, 0, xx, *xx), (0, 1, xy, (xx * yy).sqrt()), (1, 1, yy, *yy)] {
+            let products = of_k().map(|x| (x[i] - mean[i]) * (x[j] - mean[j]));
+            compare(2, estimate(products), *covariance, scale);
         }
     }
+    let [weight, mean, covariance] = worst;
+    figure(format_args!(
+        "{what}, {} samples: weights off by {weight:.4}, means by {mean:.4} deviations, covariances by \
+         {covariance:.4} (5 standard errors of a variance are {:.4})",
+        samples.len(),
+        5.0 * (2.0 / (samples.len() as f64 * parts[0].0)).sqrt()
+    ));
 }
 
 /// On a Gaussian annealed Langevin is linear, so the variance it ends with is known for any number of levels:
@@ -216,15 +158,6 @@ fn ald_follows_its_own_recursion() {
                 "{name}: {found} ± {error} instead of {expected}"
             );
         }
-    }
-}
-
-/// A sampler added to the registry needs its line above.
-fn every_sampler_has_its_test() {
-    let tests = trials();
-    for sampler in Sampler::all() {
-        let name = format!("samplers::{}_finds_the_distribution", sampler.info().name);
-        assert!(tests.iter().any(|test| test.name() == name), "there is no {name}");
     }
 }
 
@@ -281,33 +214,11 @@ fn evaluations_are_counted_and_are_what_is_documented() {
     let calls = Rc::new(Cell::new(0));
     let denoiser = Counted { inner: mixture(MIXTURE), calls: calls.clone() };
     let model = ScoreModel::new(Box::new(denoiser), ve(), DataRange::UNIT, [2, 1, 1], &cpu());
-    let mut cases = vec![
-        (named("ald", json!({"n_steps": 7, "n_steps_each": 3})), Some(7 * 3 + 1)),
-        (named("ald", json!({"n_steps": 7, "n_steps_each": 3, "last_step": "keep"})), Some(7 * 3)),
-        (named("pc", json!({"n_steps": 9, "n_corrector": 0})), Some(9 + 1)),
-        (named("pc", json!({"n_steps": 9, "n_corrector": 2})), Some(9 * 3 + 1)),
-        (named("pc", json!({"n_steps": 9, "n_corrector": 2, "corrector": "none"})), Some(9 + 1)),
-        (named("pc", json!({"n_steps": 9, "n_corrector": 2, "predictor": "none"})), Some(9 * 2 + 1)),
-        (named("pc", json!({"n_steps": 9, "corrector": "ald", "last_step": "keep"})), Some(9 * 2)),
-        (named("heun", json!({"n_steps": 1})), Some(1)),
-        (named("heun", json!({"n_steps": 11})), Some(2 * 11 - 1)),
-        (named("heun", json!({"n_steps": 11, "s_churn": 10.0})), Some(2 * 11 - 1)),
-        (named("ode", json!({})), None),
-        (named("dpmpp_2m", json!({"n_steps": 1})), Some(1)),
-        (named("dpmpp_2m", json!({"n_steps": 6})), Some(6)),
-        (named("ddim", json!({"n_steps": 1})), Some(1)),
-        (named("ddim", json!({"n_steps": 6, "eta": 0.5})), Some(6)),
-    ];
-    for name in ["euler", "ancestral", "reverse_diffusion", "euler_maruyama", "langevin"] {
-        cases.push((named(name, json!({"n_steps": 8})), Some(8 + 1)));
-        cases.push((named(name, json!({"n_steps": 8, "last_step": "keep"})), Some(8)));
-    }
-    for sampler in Sampler::all() {
-        let name = sampler.info().name;
-        assert!(cases.iter().any(|(case, _)| case.info().name == name), "{name} needs its line above");
-    }
-    for (sampler, documented) in cases {
-        assert_eq!(sampler.evaluations(), documented, "{sampler:?}: stated and documented evaluations");
+    let few = [1, 2, 5, 12, 33];
+    let claims = Sampler::claims();
+    let cases = claims.iter().flat_map(|claim| few.iter().filter_map(|nfe| claim.method.within(*nfe)));
+    for sampler in cases {
+        let documented = sampler.evaluations();
         let before = calls.get();
         let last_step = Rc::new(Cell::new(0));
         let steps = last_step.clone();
@@ -326,7 +237,6 @@ fn evaluations_are_counted_and_are_what_is_documented() {
     assert_eq!(model.nfe(), calls.get());
 }
 
-/// Exact on the CPU: no operation mixes samples, and none rounds differently for another batch size.
 /// A budget is never exceeded, less than a step of it is left over, and what is too little is refused.
 fn budgets_are_kept_and_used() {
     for sampler in Sampler::all() {
@@ -334,7 +244,8 @@ fn budgets_are_kept_and_used() {
         assert_eq!(sampler.within(0), None, "{name}");
         for nfe in 1..=250 {
             let Some(chosen) = sampler.within(nfe) else {
-                assert!(nfe < if name == "ode" { 32 } else { 5 }, "{name} refuses {nfe}");
+                let least = if sampler.evaluations().is_none() { 32 } else { 5 };
+                assert!(nfe < least, "{name} refuses {nfe}");
                 continue;
             };
             let Some(cost) = chosen.evaluations() else { continue };
@@ -530,22 +441,8 @@ fn options_out_of_range_are_refused() {
 
 /// A random network is no contraction, so rounding grows; 1e-3 of the range is a quarter of a grey level.
 fn the_gpu_draws_the_same_pictures_alone_and_in_a_batch() {
-    let few = [
-        named("ald", json!({"n_steps": 4, "n_steps_each": 2})),
-        named("pc", json!({"n_steps": 6})),
-        named("ode", json!({"rtol": 0.05, "atol": 0.05})),
-        named("heun", json!({"n_steps": 4, "s_churn": 2.0})),
-        named("dpmpp_2m", json!({"n_steps": 4})),
-        named("ddim", json!({"n_steps": 4, "eta": 0.5})),
-        named("euler", json!({"n_steps": 6})),
-        named("ancestral", json!({"n_steps": 6})),
-        named("reverse_diffusion", json!({"n_steps": 6})),
-        named("euler_maruyama", json!({"n_steps": 6})),
-        named("langevin", json!({"n_steps": 6})),
-    ];
-    assert_eq!(few.len(), Sampler::all().len(), "a new sampler needs its line above");
     let [on_cpu, on_gpu] = [cpu(), gpu()].map(|device| lively_model(&small_unet(), vp(), [1, 9, 7], &device));
-    for sampler in few {
+    for sampler in cheap() {
         let noise = Noise::new(3).at(20);
         let expected = draw(&sampler, &on_cpu, noise, 2);
         let found = draw(&sampler, &on_gpu, noise, 2);

@@ -12,7 +12,7 @@ use scorefield::device::{self, DeviceChoice};
 use scorefield::images::DataRange;
 use scorefield::model::{Preconditioned, Preconditioning, ScoreModel};
 use scorefield::network::layers::Init;
-use scorefield::network::{UNet, UNetConfig};
+use scorefield::network::{Network, UNetConfig};
 use scorefield::ops::takes_wgsl;
 use scorefield::rng::{Domain, Noise};
 use scorefield::run::Run;
@@ -186,6 +186,21 @@ pub fn named(name: &str, options: serde_json::Value) -> Sampler {
     Sampler::with_options(name, options.as_object().unwrap()).unwrap()
 }
 
+/// Every sampler with the options for a few evaluations, as few as it can do with.
+pub fn cheap() -> Vec<Sampler> {
+    let few = |sampler: &Sampler| (12..=64).find_map(|nfe| sampler.within(nfe)).expect("options for 64 NFE");
+    Sampler::all().iter().map(few).collect()
+}
+
+/// The options of a sampler without its name, as requests have them.
+pub fn options_of(sampler: &Sampler) -> serde_json::Map<String, serde_json::Value> {
+    let serde_json::Value::Object(mut options) = serde_json::to_value(sampler).unwrap() else {
+        panic!("{sampler:?} is no object");
+    };
+    options.remove("name");
+    options
+}
+
 /// Samples as pixel values.
 pub fn draw(sampler: &Sampler, model: &ScoreModel, noise: Noise, n: usize) -> Vec<f32> {
     let solution = block_on(sampler.sample(model, &noise, n, &mut Run::default())).unwrap();
@@ -207,7 +222,7 @@ pub fn analytic(mixture: &GaussianMixture, sde: AnySde) -> ScoreModel {
 
 /// A U-Net on `device` none of whose weights is zero: a fresh one returns zero whatever it is given. The
 /// same weights on every device.
-pub fn lively_unet(config: &UNetConfig, channels: usize, seed: u64, device: &Device) -> UNet {
+pub fn lively_unet(config: &UNetConfig, channels: usize, seed: u64, device: &Device) -> Network {
     struct Stir {
         noise: Noise,
         draw: u32,
@@ -226,7 +241,7 @@ pub fn lively_unet(config: &UNetConfig, channels: usize, seed: u64, device: &Dev
             })
         }
     }
-    let network = UNet::new(config, channels, channels, &mut Init::new(seed, device));
+    let network = Network::new(&config.clone().into(), channels, channels, &mut Init::new(seed, device));
     network.map(&mut Stir { noise: Noise::new(seed).domain(Domain::Probe), draw: 0 })
 }
 

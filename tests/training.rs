@@ -9,15 +9,19 @@ use scorefield::cancel::CancelToken;
 use scorefield::data::{DataSource, Dataset};
 use scorefield::device::{DeviceChoice, Opened};
 use scorefield::images::ImageSet;
+use scorefield::model::PreconditioningChoice;
 use scorefield::network::UNetConfig;
 use scorefield::network::layers::{Dropout, Embedding};
+use scorefield::objective::{Dsm, Weighting};
 use scorefield::rng::Noise;
-use scorefield::training::checkpoint::{self, Checkpoint, State};
+use scorefield::rng::draws::training::{NOISE, TIMES};
+use scorefield::sde::VeSde;
+use scorefield::training::run::checkpoint::{self, Checkpoint, State};
 use scorefield::training::run::{Outcome, RunFolder, train};
-use scorefield::training::{Batches, PreconditioningChoice, Problem, SdeChoice, TrainConfig, Trainer};
+use scorefield::training::{Batches, Lesson, Problem, ScoreLesson, TrainConfig, Trainer};
 use scorefield::weights::ModelFile;
 
-use crate::support::{brief, cpu, figure, gpu, tensor, trials, values};
+use crate::support::{brief, cpu, figure, gpu, small_unet, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -77,31 +81,36 @@ fn config() -> TrainConfig {
         checkpoint_every: 5,
         sample_every: 0,
         data: DataSource::new(Dataset::Synthetic),
-        network: UNetConfig {
-            channels: 8,
-            multipliers: vec![1, 2],
-            attention_levels: vec![1],
-            ..UNetConfig::default()
-        },
+        network: small_unet().into(),
         ..TrainConfig::default()
     }
 }
 
 fn variants() -> Vec<TrainConfig> {
-    let ve = SdeChoice::Ve { sigma_min: 0.01, sigma_max: 0.0 };
-    let positional = UNetConfig { embedding: Embedding::Positional, classes: 2, ..config().network };
+    let sde = VeSde { sigma_min: 0.01, sigma_max: 0.0 }.into();
+    let positional = UNetConfig { embedding: Embedding::Positional, classes: 2, ..small_unet() };
     vec![
         config(),
-        TrainConfig { sde: ve, preconditioning: PreconditioningChoice::Eps, network: positional, ..config() },
+        TrainConfig {
+            sde,
+            preconditioning: PreconditioningChoice::Eps,
+            network: positional.into(),
+            ..config()
+        },
     ]
 }
 
-fn trainer(config: &TrainConfig, images: &ImageSet, device: &Device) -> Trainer {
-    Trainer::new(config, Problem::measure(config, images), device)
+fn trainer(config: &TrainConfig, images: &ImageSet, device: &Device) -> Trainer<ScoreLesson> {
+    Trainer::new(ScoreLesson::new(config, images).unwrap(), device)
 }
 
 /// `steps` further steps: their losses and gradient norms.
-fn steps(trainer: &mut Trainer, config: &TrainConfig, images: &ImageSet, steps: usize) -> Vec<(f64, f64)> {
+fn steps<L: Lesson>(
+    trainer: &mut Trainer<L>,
+    config: &TrainConfig,
+    images: &ImageSet,
+    steps: usize,
+) -> Vec<(f64, f64)> {
     let mut batches = Batches::new(images, config.seed, config.batch, config.flip);
     (0..steps)
         .map(|_| block_on(trainer.step(&mut batches)).unwrap())
@@ -110,15 +119,15 @@ fn steps(trainer: &mut Trainer, config: &TrainConfig, images: &ImageSet, steps: 
 }
 
 /// What the averaged weights make of noise: every one of them has a part in it.
-fn fingerprint(trainer: &Trainer) -> Vec<f32> {
+fn fingerprint(trainer: &Trainer<ScoreLesson>) -> Vec<f32> {
     let model = trainer.score_model();
     let [c, h, w] = model.shape;
     let x = tensor(&Noise::new(4).normal(0, 2, c * h * w), [2, c, h, w], model.device());
     values(model.denoised(x, &[0.2, 0.6]))
 }
 
-fn state(config: &TrainConfig, trainer: &Trainer) -> State {
-    State { config: config.clone(), step: trainer.step_count(), seconds: 1.5 }
+fn state(config: &TrainConfig, trainer: &Trainer<ScoreLesson>) -> State {
+    State { config: config.clone().into(), step: trainer.step_count(), seconds: 1.5 }
 }
 
 /// 6 + 6 steps through a file against 12 in one go; true if every bit is the same.
@@ -136,7 +145,7 @@ fn resumes_exactly(config: &TrainConfig, device: &Device) -> bool {
     drop(first);
     let checkpoint = Checkpoint::read(&path).unwrap();
     assert_eq!((checkpoint.state.step, checkpoint.state.seconds), (6, 1.5));
-    assert_eq!(&checkpoint.state.config, config);
+    assert_eq!(checkpoint.state.config, config.clone().into());
     let mut second = trainer(config, &images, device);
     checkpoint.restore(&mut second).unwrap();
     assert_eq!(second.step_count(), 6);
@@ -172,7 +181,8 @@ fn run(config: &TrainConfig, folder: &Path, resume: bool, stop: bool) -> scorefi
     if stop {
         cancel.cancel();
     }
-    block_on(train(config, &discs(40, 1), &opened(), &folder, resume, &cancel))
+    let images = discs(40, 1);
+    block_on(train(ScoreLesson::new(config, &images)?, &images, &opened(), &folder, resume, &cancel))
 }
 
 /// The weights of a model file, without its header, which tells the time that training took.
@@ -189,13 +199,13 @@ fn a_run_stopped_after_every_step_gives_the_same_model() {
     for step in 1..=4 {
         assert_eq!(run(&config, parts.path(), step > 1, true).unwrap(), Outcome::Stopped { step });
         // What is there after an interruption is a whole model.
-        let model = std::fs::read(RunFolder(parts.path().into()).model(&config)).unwrap();
+        let model = std::fs::read(RunFolder(parts.path().into()).model("tiny")).unwrap();
         let file = ModelFile::parse("tiny", &model).unwrap();
         assert_eq!(file.card.training.steps, step);
         file.score_model(&cpu()).unwrap();
     }
     assert_eq!(run(&config, parts.path(), true, false).unwrap(), Outcome::Finished);
-    let model = |folder: &tempfile::TempDir| weights_of(&RunFolder(folder.path().into()).model(&config));
+    let model = |folder: &tempfile::TempDir| weights_of(&RunFolder(folder.path().into()).model("tiny"));
     assert_eq!(model(&whole), model(&parts));
     for folder in [&whole, &parts] {
         let mut names: Vec<String> = std::fs::read_dir(folder.path())
@@ -219,20 +229,22 @@ fn a_run_can_start_from_a_model() {
     let config = TrainConfig { steps: 3, ..config() };
     run(&config, first.path(), false, false).unwrap();
     let model = |folder: &tempfile::TempDir| {
-        ModelFile::parse("tiny", &std::fs::read(RunFolder(folder.path().into()).model(&config)).unwrap())
+        ModelFile::parse("tiny", &std::fs::read(RunFolder(folder.path().into()).model("tiny")).unwrap())
             .unwrap()
     };
     let begin = |config: &TrainConfig| {
         let folder = RunFolder(second.path().into());
-        let init = RunFolder(first.path().into()).model(config).display().to_string();
+        let init = RunFolder(first.path().into()).model("tiny").display().to_string();
         let config = TrainConfig { init: Some(init), ..config.clone() };
-        block_on(train(&config, &discs(40, 1), &opened(), &folder, None, &CancelToken::default()))
+        let images = discs(40, 1);
+        let lesson = ScoreLesson::new(&config, &images)?;
+        block_on(train(lesson, &images, &opened(), &folder, None, &CancelToken::default()))
     };
     begin(&TrainConfig { steps: 1, learning_rate: 1e-12, ..config.clone() }).unwrap();
     let x = || tensor(&Noise::new(4).normal(0, 1, 144), [1, 1, 12, 12], &cpu());
     let denoised = |file: ModelFile| values(file.score_model(&cpu()).unwrap().denoised(x(), &[0.3]));
     assert_eq!(denoised(model(&first)), denoised(model(&second)));
-    let other = TrainConfig { network: UNetConfig { blocks: 2, ..config.network.clone() }, ..config.clone() };
+    let other = TrainConfig { network: UNetConfig { blocks: 2, ..small_unet() }.into(), ..config.clone() };
     assert!(matches!(begin(&other), Err(Error::Weights { .. })));
 }
 
@@ -268,11 +280,11 @@ fn the_loss_falls() {
 /// A fresh network returns zero, so under EDM's preconditioning the first loss is known: the mean of
 /// `lambda/(std·sigma)²·|c_skip·x - x_0|²`.
 fn the_loss_is_that_of_its_definition() {
-    use scorefield::objective::Weighting;
     let images = discs(40, 1);
     for weighting in [Weighting::Std2, Weighting::Likelihood, Weighting::Edm] {
         let mut config = config();
-        config.objective.weighting = weighting;
+        let objective = Dsm { weighting, ..Dsm::default() };
+        config.objective = objective.into();
         config.dropout = 0.0;
         let problem = Problem::measure(&config, &images);
         let found = steps(&mut trainer(&config, &images, &cpu()), &config, &images, 1)[0].0;
@@ -280,11 +292,11 @@ fn the_loss_is_that_of_its_definition() {
         // By the definition: lambda·|score + z/std|², with the score of the fresh network.
         let model = trainer(&config, &images, &cpu()).score_model();
         let noise = Noise::new(config.seed).domain(scorefield::rng::Domain::Training);
-        let mut stream = noise.stream(2);
+        let mut stream = noise.stream(TIMES);
         let uniform: Vec<f64> = (0..7).map(|_| stream.uniform()).collect();
         let normal: Vec<f64> = (0..7).map(|_| stream.normal()).collect();
-        let t = config.objective.times(&*problem.sde, problem.sigma_data, &uniform, &normal);
-        let z = noise.normal(3, 1, 7 * 144);
+        let t = objective.times(&*problem.sde, problem.sigma_data, &uniform, &normal);
+        let z = noise.normal(NOISE, 1, 7 * 144);
         let pixels = Batches::new(&images, config.seed, 7, config.flip).pixels(0);
         let x0 = values(problem.range.encode(tensor(&pixels, [7, 1, 12, 12], &cpu())));
         let mut expected = 0.0;
@@ -345,7 +357,7 @@ fn checkpoints_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(checkpoint::FILE);
     saved(&config(), &path);
-    let network = config().network;
+    let network = small_unet();
     for other in [
         UNetConfig { channels: 16, ..network.clone() },
         UNetConfig { multipliers: vec![1], attention_levels: vec![], ..network.clone() },
@@ -354,7 +366,7 @@ fn checkpoints_that_do_not_fit_are_refused() {
         UNetConfig { blocks: 2, ..network.clone() },
         UNetConfig { patch: 1, ..network },
     ] {
-        let other = TrainConfig { network: other, ..config() };
+        let other = TrainConfig { network: other.into(), ..config() };
         let mut trainer = trainer(&other, &discs(40, 1), &cpu());
         let result = Checkpoint::read(&path).unwrap().restore(&mut trainer);
         assert!(matches!(result, Err(Error::Weights { .. })), "{:?}: {result:?}", other.network);
@@ -374,7 +386,7 @@ fn damaged_checkpoints_are_refused() {
     let missing = Checkpoint::read(&path);
     assert!(matches!(missing, Err(Error::Io { .. })), "{missing:?}");
     let config = TrainConfig {
-        network: UNetConfig { channels: 4, multipliers: vec![1], ..UNetConfig::default() },
+        network: UNetConfig { channels: 4, multipliers: vec![1], ..UNetConfig::default() }.into(),
         ..config()
     };
     saved(&config, &path);
@@ -408,14 +420,15 @@ fn what_cannot_be_trained_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let attempt = |config: &TrainConfig, images: &ImageSet| {
         let folder = RunFolder(folder.path().join("run"));
-        block_on(train(config, images, &opened(), &folder, None, &CancelToken::default()))
+        let lesson = ScoreLesson::new(config, images)?;
+        block_on(train(lesson, images, &opened(), &folder, None, &CancelToken::default()))
     };
     let config = TrainConfig { steps: 1, ..config() };
     for config in [
         TrainConfig { learning_rate: f64::NAN, ..config.clone() },
         TrainConfig { batch: 0, ..config.clone() },
         TrainConfig { clip: 0.0, ..config.clone() },
-        TrainConfig { network: UNetConfig { channels: 6, ..config.network.clone() }, ..config.clone() },
+        TrainConfig { network: UNetConfig { channels: 6, ..small_unet() }.into(), ..config.clone() },
     ] {
         let result = attempt(&config, &discs(4, 1));
         assert!(matches!(result, Err(Error::Config { .. })), "{result:?}");

@@ -42,8 +42,8 @@ pub fn card(config: &UNetConfig) -> ModelCard {
         format: FORMAT,
         name: "test".into(),
         title: "A test".into(),
-        architecture: Architecture::Unet {
-            config: config.clone(),
+        architecture: Architecture::Score {
+            network: config.clone().into(),
             preconditioning: Preconditioning::Edm { sigma_data: 0.5 },
         },
         sde: Some(AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 12.5 })),

@@ -5,13 +5,13 @@
 //   const result = await engine.sample({ model: 'mnist-vp', sampler: 'pc', seed: 7, count: 16 });
 //   result.images  // Float32Array [count, channels, height, width], 0 black to 1 white, unclipped
 //
-// All computation happens in module workers (worker.js), so no call blocks the page. This file decides what
+// All computation happens in module workers (engine/worker.js), so no call blocks the page. This file decides what
 // happens when something breaks: a lost GPU or a crashed worker is replaced by a fresh worker on the CPU and
 // the same request is run again, because a wasm module that has panicked cannot be trusted any more.
 
-import { ScorefieldError } from './channel.js';
-import { Crew, defaultThreads } from './crew.js';
-import { fetchManifest } from './weights.js';
+import { ScorefieldError } from './engine/channel.js';
+import { Crew, defaultThreads } from './engine/crew.js';
+import { fetchManifest } from './engine/weights.js';
 
 export { ScorefieldError };
 
@@ -27,6 +27,8 @@ export { ScorefieldError };
  * @property {string} file
  * @property {number} bytes
  * @property {string} sha256
+ * @property {'score'|'consistency'|null} [gives]  What its network tells of a noisy image; a classifier gives neither.
+ *   A model that says nothing gives the score.
  * @property {object} card  The model card: shape, SDE, data set, licence, training, measured quality.
  *
  * @typedef {object} Option  One setting of a sampler.
@@ -40,7 +42,13 @@ export { ScorefieldError };
  * @property {boolean} [integer]
  * @property {{name: string, title: string}[]} [choices]  Of a choice: the names that are allowed.
  *
- * @typedef {{name: string, title: string, help: string, options: Option[]}} Sampler
+ * @typedef {object} Sampler
+ * @property {string} name
+ * @property {string} title
+ * @property {string} help
+ * @property {'score'|'consistency'} [needs]  What it asks of a network: it draws with the models that give just that. A
+ *   sampler that says nothing needs the score.
+ * @property {Option[]} options
  *
  * @typedef {object} Images
  * @property {number} count
@@ -78,8 +86,7 @@ export { ScorefieldError };
  *   - upscale: `image` [channels, height / factor, width / factor] holds the means of squares of pixels.
  *   - edit: roughly `image`. It is noised up to time `strength`, 0.01 to 1, and samples start there (SDEdit).
  *   - denoise: `image` with noise of standard deviation `sigma`, black being 0 and white 1.
- *   Where a part is known (the first three) `pc` with `n_corrector: 4` is a good sampler; for the others `pc` with
- *   `n_corrector: 0`, since corrector and Langevin steps forget where they started.
+ *   docs/CONTROL.md says which sampler serves each.
  *
  * @typedef {{seed: number, index: number} | {pixels: Float32Array}} Endpoint
  *   A latent drawn from a seed, or a picture [channels, height, width] in [0, 1] that is encoded.
@@ -120,7 +127,7 @@ export { ScorefieldError };
  * @param {'auto'|'gpu'|'cpu'} [options.device]  `auto` takes WebGPU when there is a hardware adapter.
  * @param {number} [options.threads]  Workers that draw at the same time on the CPU; default: half of the logical
  *   cores, 2 to 8. Each has a memory of its own.
- * @param {string|URL} [options.baseUrl]  Folder that holds worker.js, wasm/ and models/; default: this file's.
+ * @param {string|URL} [options.baseUrl]  Folder that holds engine/, wasm/ and models/; default: this file's.
  * @param {(p: {loaded: number, total: number}) => void} [options.onProgress]  While the program is fetched.
  * @param {(device: Device) => void} [options.onDevice]  Now, and again whenever the device changes.
  * @returns {Promise<Engine>}
@@ -129,7 +136,7 @@ export function open(options = {}) {
   return Engine.open(options);
 }
 
-/** A running engine; get one from `open`. It does one thing at a time. */
+/** A running engine; get one from `open`. It runs one request at a time. */
 export class Engine {
   /** @type {Device} */ device;
   /** @type {Model[]} */ models = [];
@@ -141,7 +148,7 @@ export class Engine {
   #channel = null;
   #cards = new Map();
   #job = null;
-  #restarting = null;
+  #ready = null; // settles when the worker at hand has opened its device, or could not
   #disposed = false;
 
   /** See the function `open`. */
@@ -161,7 +168,7 @@ export class Engine {
   }
 
   /**
-   * Fetches a model's weights and hands them to the device. `sample` and `interpolate` do this by themselves.
+   * Fetches a model's weights and hands them to the device. Every request does this by itself.
    * @param {string} model
    * @param {{onProgress?: (p: {loaded: number, total: number}) => void, signal?: AbortSignal}} [options]
    * @returns {Promise<object>} the model card
@@ -201,6 +208,19 @@ export class Engine {
     return this.#run('likelihood', { seed: 0, tolerance: 1e-3, ...request }, 1, options);
   }
 
+  /**
+   * Standard normal numbers, the same for a seed on every machine; natively `Noise::new(seed).domain(Domain::Corruption)` has
+   * them. Answered also while a request runs.
+   * @param {number} seed
+   * @param {number} length  How many.
+   * @returns {Promise<Float32Array>}
+   */
+  async noise(seed, length) {
+    await this.#ready;
+    if (this.#disposed) throw closed();
+    return this.#channel.call({ type: 'noise', seed, length });
+  }
+
   /** Stops what is running within one step; its promise rejects with code `cancelled`. */
   cancel() {
     const job = this.#job;
@@ -216,7 +236,7 @@ export class Engine {
   /** Ends the worker and frees the device. */
   dispose() {
     this.#disposed = true;
-    this.#close(new ScorefieldError('disposed', 'The engine was closed.'));
+    this.#close(closed());
   }
 
   #run(type, request, count, { onDownload, onCompile, onProgress, onPreview, signal }) {
@@ -241,9 +261,9 @@ export class Engine {
     return card;
   }
 
-  /** One job at a time, and only when no restart is going on. */
+  /** One job at a time, and only once the worker is ready; a start that failed is tried again. */
   async #exclusively(signal, work) {
-    if (this.#disposed) throw new ScorefieldError('disposed', 'The engine was closed; open a new one.');
+    if (this.#disposed) throw closed();
     if (this.#job) throw new ScorefieldError('busy', 'Another run is still going on; cancel it first.');
     const job = (this.#job = { cancelled: signal?.aborted ?? false, timer: 0 });
     const onAbort = () => this.cancel();
@@ -253,8 +273,7 @@ export class Engine {
       return work();
     };
     try {
-      await this.#restarting;
-      if (!this.#channel) await this.#start(this.device.kind, this.device.reason);
+      await this.#ready.catch(() => this.#start(this.device.kind, this.device.reason));
       return await this.#withFallback(guarded);
     } finally {
       clearTimeout(job.timer);
@@ -278,12 +297,16 @@ export class Engine {
     }
   }
 
-  /** Opens a fresh worker. `reason`, when not empty, says why this very device has to be used. */
-  async #start(device, reason) {
+  /** Replaces the worker by a fresh one. `reason`, when not empty, says why this very device has to be used. */
+  #start(device, reason) {
+    return (this.#ready = this.#replace(device, reason));
+  }
+
+  async #replace(device, reason) {
     this.#close(new ScorefieldError('crash', 'the worker was replaced'));
     const whenIdle = (error) =>
       this.#restart('cpu', this.device?.kind === 'cpu' ? this.device.reason : takenOver(error));
-    this.#channel = new Crew(new URL('worker.js', this.#base), this.#threads, whenIdle);
+    this.#channel = new Crew(new URL('engine/worker.js', this.#base), this.#threads, whenIdle);
     try {
       const opened = await this.#channel.call({ type: 'open', device, reason }, this.#hooks);
       this.samplers = opened.samplers;
@@ -298,9 +321,7 @@ export class Engine {
   #restart(device, reason) {
     // Closing first makes the waiting call end now, as cancelled, not after the new worker is up.
     this.#close(new ScorefieldError(this.#job?.cancelled ? 'cancelled' : 'crash', 'Cancelled.'));
-    this.#restarting = this.#start(device, reason)
-      .catch((error) => console.error(error)) // the next call tries again and reports
-      .finally(() => (this.#restarting = null));
+    this.#start(device, reason).catch((error) => console.error(error)); // the next request tries again and reports
   }
 
   #close(error) {
@@ -308,6 +329,10 @@ export class Engine {
     this.#channel = null;
     this.#cards.clear();
   }
+}
+
+function closed() {
+  return new ScorefieldError('disposed', 'The engine was closed; open a new one.');
 }
 
 function takenOver(error) {

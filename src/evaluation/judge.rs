@@ -1,4 +1,4 @@
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 use super::{Judged, Verdicts, judge};
 use crate::images::ImageSet;
@@ -79,6 +79,8 @@ impl Judge {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Tensor;
+
     use super::*;
     use crate::network::ClassifierConfig;
     use crate::network::layers::Init;

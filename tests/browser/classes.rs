@@ -1,6 +1,7 @@
 //! Images of one class, in the task "Generate".
 
 use pollster::block_on;
+use scorefield::control::guided_by;
 use scorefield::rng::Noise;
 use scorefield::run::Run;
 use scorefield::sampler::Sampler;
@@ -117,7 +118,7 @@ fn check_guidance(gpu: Gpu, device: &str) {
     let file = ModelFile::parse("c", shipped::bytes("mnist-classifier").expect("it is shipped"));
     let classifier = LoadedClassifier::new(file.expect("a file"), &cpu()).expect("a classifier");
     let model = models::native("mnist-vp").score_model();
-    let model = classifier.guide(model, 3, 2.0).expect("a class");
+    let model = guided_by(classifier, model, 3, 2.0).expect("a class");
     let images = sampler.expect("a sampler");
     let native = block_on(images.sample(&model, &Noise::new(5), 2, &mut Run::default())).expect("images");
     let error = relative_error(&visit.heard().1, &values(native.images));

@@ -200,7 +200,7 @@ fn broken(script: impl Into<String>) -> Visit {
     let script = script.into();
     let site = Site::serve_altered(dist().expect("a built page"), move |path, bytes| match path {
         // Before the page watches the device, not after.
-        "device.js" => Some([script.as_bytes(), b"\n", &bytes?].concat()),
+        "engine/wgpu-shim.js" => Some([script.as_bytes(), b"\n", &bytes?].concat()),
         _ => bytes,
     });
     Visit::to(site, Gpu::Software)

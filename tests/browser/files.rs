@@ -85,7 +85,7 @@ fn missing_files_are_told_and_fetched_again() {
         ("models/manifest.json", "The list of models"),
         ("wasm/page_bg.wasm", "The program could not be loaded"),
         ("wasm/page.js", "The program could not be loaded"),
-        ("worker.js", "could not be loaded"),
+        ("engine/worker.js", "could not be loaded"),
         (WEIGHTS, "could not be downloaded: the server answered 404 for"),
         ("digits.json", "The test digits could not be read: the server answered 404."),
     ] {

@@ -3,13 +3,13 @@
 use std::{thread, time::Duration};
 
 use scorefield::sampler::PredictorCorrector;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     harness::Gpu,
     visit::{GENERATE, Visit, seconds},
 };
-use crate::support::{figure, trials};
+use crate::support::{cheap, figure, options_of, trials};
 
 trials! {
     cpu: [
@@ -22,32 +22,24 @@ trials! {
     ],
 }
 
-/// The costs are those that the samplers' documentation states.
+/// The costs are those that the samplers state.
 fn every_sampler_draws_on_webgpu() {
     let mut visit = Visit::with(Gpu::Software);
     visit.open("#task=generate&device=gpu&model=mnist-vp&seed=3&count=1");
     let device = visit.device();
     assert!(device.starts_with("Computing on the GPU with WebGPU (google swiftshader)."), "{device}");
     let mut pictures = Vec::new();
-    for (sampler, options, cost) in [
-        ("ald", "n_steps=4&n_steps_each=2", Some(4 * 2 + 1)),
-        ("pc", "n_steps=4&n_corrector=1", Some(4 * (1 + 1) + 1)),
-        ("ode", "rtol=0.3&atol=0.3", None),
-        ("heun", "n_steps=5&rho=7", Some(2 * 5 - 1)),
-        ("dpmpp_2m", "n_steps=5&grid=log_snr", Some(5)),
-        ("ddim", "n_steps=5&eta=0.5", Some(5)),
-        ("euler", "n_steps=8", Some(8 + 1)),
-        ("ancestral", "n_steps=8&variance=beta", Some(8 + 1)),
-        ("reverse_diffusion", "n_steps=8&last_step=keep", Some(8)),
-        ("euler_maruyama", "n_steps=12", Some(12 + 1)),
-        ("langevin", "n_steps=8", Some(8 + 1)),
-    ] {
+    for method in cheap() {
+        let sampler = method.info().name;
+        let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
+        let options: String =
+            options_of(&method).iter().map(|(name, value)| format!("&{name}={}", text(value))).collect();
         let hash = format!(
-            "#task=generate&device=gpu&model=mnist-vp&sampler={sampler}&seed=3&count=2&{options}&run=1"
+            "#task=generate&device=gpu&model=mnist-vp&sampler={sampler}&seed=3&count=2{options}&run=1"
         );
         let time = seconds(|| visit.run(GENERATE, &hash));
         let nfe = visit.nfe(GENERATE);
-        match cost {
+        match method.evaluations() {
             Some(cost) => assert_eq!(nfe, cost, "{sampler}"),
             // One for the first slope, six for every step tried, one to denoise.
             None => assert!(nfe > 8 && nfe % 6 == 2, "{sampler}: {nfe} evaluations"),

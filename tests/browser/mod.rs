@@ -9,13 +9,16 @@ mod visit;
 
 // The built files.
 mod page;
+mod rooms;
 // The tasks, as a visitor uses them.
 mod classes;
 mod edit;
+mod fit;
 mod generate;
 mod interpolate;
 // The same pictures as the native program.
 mod native;
+mod noise;
 // Several workers on the CPU.
 mod crew;
 // What happens without a GPU, and when it breaks.
@@ -37,11 +40,14 @@ pub fn trials() -> Vec<Trial> {
     let modules = [
         harness_check::trials(),
         page::trials(),
+        rooms::trials(),
         generate::trials(),
         classes::trials(),
         edit::trials(),
         interpolate::trials(),
+        fit::trials(),
         native::trials(),
+        noise::trials(),
         crew::trials(),
         device::trials(),
         files::trials(),

@@ -17,7 +17,7 @@ use super::{
     site::{Site, dist},
     visit::PATIENCE,
 };
-use crate::support::{cpu, digits, figure, relative_error, tensor, trials, values};
+use crate::support::{cheap, cpu, digits, figure, options_of, relative_error, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -40,28 +40,13 @@ pub const TOLERANCE: f64 = 3e-4;
 /// there magnifies rounding.
 const ENCODED_TOLERANCE: f64 = 1e-2;
 
-/// `(sampler, options)`: all samplers, with as few steps as show something.
-fn requests() -> [(&'static str, Value); 11] {
-    [
-        ("ald", json!({"n_steps": 6, "n_steps_each": 2})),
-        ("pc", json!({"n_steps": 6, "n_corrector": 1, "corrector_snr": 0.3})),
-        ("ode", json!({"rtol": 0.1, "atol": 0.1})),
-        ("heun", json!({"n_steps": 5})),
-        ("dpmpp_2m", json!({"n_steps": 6, "grid": "log_snr"})),
-        ("ddim", json!({"n_steps": 6, "eta": 0.5})),
-        ("euler", json!({"n_steps": 10})),
-        ("ancestral", json!({"n_steps": 10, "variance": "beta"})),
-        ("reverse_diffusion", json!({"n_steps": 10})),
-        ("euler_maruyama", json!({"n_steps": 30})),
-        ("langevin", json!({"n_steps": 10, "last_step": "keep"})),
-    ]
-}
-
+/// Every choice that a sampler makes a claim for.
 fn cpu_of_the_page_draws_the_native_picture() {
     let mut api = Api::open("cpu", Gpu::None);
     for model in ["mnist-vp", "mnist-ve"] {
-        for (sampler, options) in requests() {
-            api.draws_the_native_picture(model, sampler, &options, 3);
+        for claim in Sampler::claims() {
+            let sampler = (12..=64).find_map(|nfe| claim.method.within(nfe)).expect("options for 64 NFE");
+            api.draws_what(&sampler, model, 3);
         }
     }
     api.browser.assert_console_clean();
@@ -70,8 +55,8 @@ fn cpu_of_the_page_draws_the_native_picture() {
 fn webgpu_draws_the_native_picture() {
     let mut api = Api::open("gpu", Gpu::Software);
     let models = ["mnist-vp", "mnist-ve", "mnist-ve", "mnist-vp"].into_iter().cycle();
-    for ((sampler, options), model) in requests().iter().zip(models) {
-        api.draws_the_native_picture(model, sampler, options, if *sampler == "ode" { 1 } else { 2 });
+    for (sampler, model) in cheap().iter().zip(models) {
+        api.draws_what(sampler, model, if sampler.evaluations().is_none() { 1 } else { 2 });
     }
     // Still the GPU: a fallback would have drawn the same.
     assert_eq!(api.browser.eval("engine.device.kind"), "gpu");
@@ -273,6 +258,12 @@ impl Api {
             PATIENCE,
         );
         serde_json::from_value(result).expect("NFE, shape and values")
+    }
+
+    #[track_caller]
+    fn draws_what(&mut self, sampler: &Sampler, model: &str, count: usize) {
+        let options = Value::Object(options_of(sampler));
+        self.draws_the_native_picture(model, sampler.info().name, &options, count);
     }
 
     #[track_caller]

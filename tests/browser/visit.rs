@@ -87,6 +87,21 @@ impl Visit {
         self.browser.eval(&format!("document.querySelector({}).click()", json!(selector)));
     }
 
+    /// The tasks of the navigation, as selectors of their sections.
+    #[track_caller]
+    pub fn tasks(&mut self) -> Vec<String> {
+        let names =
+            "Array.from(document.querySelectorAll('nav [data-task]'), (tab) => '#' + tab.dataset.task)";
+        serde_json::from_value(self.browser.eval(names)).expect("names")
+    }
+
+    /// Opens a task by its button.
+    #[track_caller]
+    pub fn turn_to(&mut self, task: &str) {
+        self.click(&format!("nav [data-task={}]", &task[1..]));
+        assert_eq!(self.browser.eval(&format!("document.querySelector('{task}').hidden")), false);
+    }
+
     /// Starts what the task's controls say.
     #[track_caller]
     pub fn start(&mut self, task: &str) {

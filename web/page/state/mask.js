@@ -1,8 +1,8 @@
 // The missing part of a picture: a preset that fits any size, or pixels that were painted.
 //   {preset: 'left'}, or {width, height, data}: one byte for each pixel, 255 where it is missing
 
+import { fitted } from '../pixels.js';
 import { decode, encode } from './base64.js';
-import { fitted } from './pixels.js';
 
 /** Which pixels are missing, by their place `x`, `y` from 0 to 1. */
 const isMissing = {

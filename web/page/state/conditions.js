@@ -1,19 +1,22 @@
 // What can be done to a picture in the task "Edit". Each kind says what the model is given of the picture: as the
 // condition of a `SampleRequest`, and as a picture to look at. Pictures come fitted to the model.
 
-import { maskPicture } from './mask.js';
-import { normals } from './noise.js';
-import { grey, reduced, toBytes, toFloats } from './pixels.js';
+import { grey, reduced, toBytes, toFloats } from '../pixels.js';
+import { integer, number } from './keys.js';
+import { maskPicture, readMask, writeMask } from './mask.js';
 
 /** How a missing pixel is shown, here and on the pad. */
 export const HOLE = [196, 86, 31];
 
+const STRENGTH = { min: 0.01, max: 1 };
+const NOISE = { min: 0.02, max: 2 };
+
 /**
  * Each kind has its name in the API and words for the visitor, and
  *   purpose  what it needs a sampler for: a part of the image is `known`, or the image is a `start`
- *   setting  the key of its setting in the state; `option(shape)` describes a form field for it
+ *   setting  the name of its setting, which is the `key` (keys.js); `option(shape)` describes a form field for it
  *   refuse   why a model with images of a shape cannot do it, if so; `missing` why nothing can be drawn yet
- *   given    what the model is given of a picture, as a condition and as a picture
+ *   given    what the model is given of a picture: {condition, picture}; of an engine it may ask for noise
  */
 export const KINDS = [
   {
@@ -22,6 +25,7 @@ export const KINDS = [
     help: 'Paint over what is missing, or choose a part. The rest of the picture stays as it is.',
     purpose: 'known',
     setting: 'mask',
+    key: { initial: { preset: 'bottom' }, read: readMask, write: writeMask },
     missing: (shape, { mask }) =>
       maskPicture(mask, shape).data.includes(255) ? '' : 'Paint over the part that is to be drawn anew first.',
     given(picture, { mask }) {
@@ -53,6 +57,7 @@ export const KINDS = [
     missing: (shape, { factor }) =>
       factorsFor(shape).includes(factor) ? '' : `Images of this model cannot be reduced to 1/${factor}.`,
     setting: 'factor',
+    key: { initial: 4, read: integer(2, 64) },
     option: (shape) => ({
       title: 'Reduce to',
       help: 'Every pixel of the small picture is the mean of a square of the large one.',
@@ -72,11 +77,11 @@ export const KINDS = [
     help: 'The picture is a sketch: noise is added to it, and removed again by the model (SDEdit).',
     purpose: 'start',
     setting: 'strength',
+    key: { initial: 0.3, read: number(STRENGTH.min, STRENGTH.max) },
     option: () => ({
       title: 'Strength',
       help: 'A little keeps the picture with its faults; 1 forgets it.',
-      min: 0.01,
-      max: 1,
+      ...STRENGTH,
       isLog: false,
     }),
     // Not a picture to show: the noise is drawn with the results.
@@ -88,14 +93,14 @@ export const KINDS = [
     help: 'The picture gets noise, of the seed below. The results are pictures that may be behind it.',
     purpose: 'start',
     setting: 'noise',
+    key: { initial: 0.5, read: number(NOISE.min, NOISE.max) },
     option: () => ({
       title: 'Noise',
       help: 'Its standard deviation, black being 0 and white 1.',
-      min: 0.02,
-      max: 2,
+      ...NOISE,
     }),
-    given(picture, { noise: sigma, seed }) {
-      const z = normals(seed, picture.data.length);
+    async given(picture, { noise: sigma, seed }, engine) {
+      const z = await engine.noise(seed, picture.data.length);
       const image = toFloats(picture.data).map((value, i) => value + sigma * z[i]);
       return { picture: { ...picture, data: toBytes(image) }, condition: { denoise: { image, sigma } } };
     },

@@ -1,7 +1,6 @@
 // A picture that the visitor gives: a test digit, a file, a drawing, or (at an end of an interpolation) a seed.
 
-import { find, findAll, make, randomSeed, stamp } from './dom.js';
-import { createPad } from './draw.js';
+import { elements, find, findAll, make, randomSeed } from '../dom.js';
 import {
   centredLikeMnist,
   fitted,
@@ -12,7 +11,37 @@ import {
   show,
   toFloats,
   withChannels,
-} from './pixels.js';
+} from '../pixels.js';
+import { createPad } from './draw.js';
+
+const MARKUP = `
+  <div class="row head">
+    <canvas class="thumb pixels" role="img" width="28" height="28"></canvas>
+    <div>
+      <div class="segmented" role="radiogroup" aria-label="Where the picture comes from">
+        <label><input type="radio" value="digit"><span>Test digit</span></label>
+        <label><input type="radio" value="seed"><span>Seed</span></label>
+        <label><input type="radio" value="drawing"><span>Draw</span></label>
+        <label><input type="radio" value="file"><span>File</span></label>
+      </div>
+      <p class="endpoint-note hint"></p>
+    </div>
+  </div>
+  <div data-kind="digit" class="digits"></div>
+  <div data-kind="seed" class="row">
+    <label>Seed <input class="seed" type="number" inputmode="numeric" min="0" max="9007199254740991" step="1"></label>
+    <label>Image <input class="index short" type="number" inputmode="numeric" min="0" max="1000000" step="1"></label>
+    <button type="button" class="dice">Another seed</button>
+  </div>
+  <div data-kind="drawing">
+    <div class="pad-place"></div>
+    <label class="check"><input type="checkbox" class="centre" checked> Centre and scale like MNIST</label>
+  </div>
+  <div data-kind="file">
+    <label class="file">Image file (or drop one here) <input type="file" accept="image/*"></label>
+    <label class="check"><input type="checkbox" class="invert"> Invert (dark ink on white paper)</label>
+    <label class="check"><input type="checkbox" class="centre"> Centre and scale like MNIST</label>
+  </div>`;
 
 export class EndpointView {
   #root;
@@ -29,7 +58,7 @@ export class EndpointView {
     this.#key = key;
     this.#name = name;
     this.#app = app;
-    root.append(...stamp('#endpoint-template'));
+    root.append(...elements(MARKUP));
     if (!takesSeeds) find('input[value=seed]', root).parentElement.hidden = true;
     for (const radio of findAll('input[type=radio]', root)) {
       radio.name = `kind-${key}`;

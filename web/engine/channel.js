@@ -1,11 +1,15 @@
 // One worker and the calls that wait for its answers. Used by crew.js only.
 //
-// Messages to the worker:    {id, type: 'open' | 'load' | 'sample' | 'interpolate', ...}, {type: 'cancel'}
-// Messages from the worker:  {id, type: 'result', value}, {id, type: 'error', code, message},
-//   {id, type: 'download', loaded, total}, {id, type: 'compile', compiled, programs}, {id, type: 'progress', step, n_steps, nfe, seconds},
-//   {id, type: 'preview', count, channels, height, width, images},
-//   {type: 'broke', code, message}  the GPU was lost or the wasm panicked: this worker is done for,
-//   {type: 'console', level, text}  what the worker printed.
+// To the worker:    {id, type, ...}  a request: `type` is a handler in worker.js, or else a method of Rust's `Session`,
+//                   {type: 'cancel'}.
+// From the worker:  {id, type: 'result', value} or {id, type: 'error', code, message}  the answer, and before it
+//                   {id, type: 'download' | 'progress' | 'preview', ...}  what the hook of that name is given,
+//                   {type: 'compile', ...}  the same for onCompile of all who wait, since the GPU does not say for whom,
+//                   {type: 'console', level, text}  what the worker printed,
+//                   {type: 'broke', code, message}  the GPU was lost or the wasm panicked: this worker is done for.
+
+/** The hook that a message with an id calls before the answer. */
+const HOOKS = { download: 'onDownload', progress: 'onProgress', preview: 'onPreview' };
 
 /** Every failure of the API; `code` says what kind, `message` is one sentence for the visitor. */
 export class ScorefieldError extends Error {
@@ -35,6 +39,7 @@ export class Channel {
   #calls = new Map();
   #nextId = 1;
   #onBroke;
+  #end = null; // why there is no worker any more
 
   /** `onBroke(error)` is called when the worker dies while nobody waits for it. */
   constructor(url, onBroke) {
@@ -49,6 +54,7 @@ export class Channel {
 
   /** Sends a request; hooks are `{onDownload, onCompile, onProgress, onPreview}`. */
   call(message, hooks = {}) {
+    if (this.#end) return Promise.reject(this.#end);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#calls.set(id, { resolve, reject, hooks });
@@ -63,6 +69,7 @@ export class Channel {
   /** Ends the worker at once; whoever waits gets `error`. */
   close(error) {
     this.#onBroke = () => {};
+    this.#end = error;
     this.#worker.onmessage = this.#worker.onerror = null;
     this.#worker.terminate();
     for (const { reject } of this.#calls.values()) reject(error);
@@ -72,11 +79,9 @@ export class Channel {
   #receive({ id, type, ...rest }) {
     if (type === 'console') return console[rest.level](...rest.text);
     if (type === 'broke') return this.#broke(new ScorefieldError(rest.code, rest.message));
+    if (type === 'compile') return this.#calls.forEach(({ hooks }) => hooks.onCompile?.(rest));
     const call = this.#calls.get(id);
-    if (type === 'download') call?.hooks.onDownload?.(rest);
-    else if (type === 'compile') call?.hooks.onCompile?.(rest);
-    else if (type === 'progress') call?.hooks.onProgress?.(rest);
-    else if (type === 'preview') call?.hooks.onPreview?.(rest);
+    if (type in HOOKS) call?.hooks[HOOKS[type]]?.(rest);
     else if (call) {
       this.#calls.delete(id);
       if (type === 'error') call.reject(new ScorefieldError(rest.code, rest.message));

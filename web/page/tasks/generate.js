@@ -1,16 +1,56 @@
 // The task "Generate": choose a model and a sampler, watch noise become images.
 
-import { ClassFields, classRequest } from './class-fields.js';
-import { bindModel, bindNumber, fillSelect, isValid } from './controls.js';
-import { find, plural, stamp } from './dom.js';
-import { drawField } from './field.js';
-import { Gallery, previewEvery } from './gallery.js';
-import { Runner } from './runner.js';
-import { showSampler } from './sampler-fields.js';
-import { createSeedField } from './seed-field.js';
-import { MAX_COUNT } from './state.js';
+import { find, plural } from '../dom.js';
+import { ClassFields } from '../parts/class-fields.js';
+import { bindModel, bindNumber, fillSelect, isValid } from '../parts/controls.js';
+import { drawField } from '../parts/field.js';
+import { Gallery, previewEvery } from '../parts/gallery.js';
+import { Runner } from '../parts/runner.js';
+import { showSampler } from '../parts/sampler-fields.js';
+import { createSeedField } from '../parts/seed-field.js';
+import { classRequest } from '../state/classes.js';
+import { integer } from '../state/keys.js';
 
-export class GenerateView {
+const MAX_COUNT = 256;
+
+const MARKUP = `
+  <section id="generate" class="task two" aria-labelledby="generate-title" hidden>
+    <form class="panel" inert>
+      <h1 id="generate-title">Generate</h1>
+      <p class="lede">Start from pure noise and follow the score, the direction in which an image becomes more likely.</p>
+      <div class="field">
+        <label for="generate-model">Model</label>
+        <select id="generate-model" name="model"></select>
+      </div>
+      <div class="class-fields"></div>
+      <div class="field">
+        <label for="sampler">Sampler</label>
+        <select id="sampler" name="sampler" aria-describedby="sampler-help"></select>
+        <p class="hint sampler-help" id="sampler-help"></p>
+      </div>
+      <div class="main-option"></div>
+      <div class="pair">
+        <div class="seed-field"></div>
+        <div class="field">
+          <label for="count">Images</label>
+          <input id="count" name="count" type="number" inputmode="numeric" min="1" step="1" required>
+        </div>
+      </div>
+      <details><summary>More</summary><div class="more-options"></div></details>
+      <button type="submit" class="primary start">Generate</button>
+    </form>
+    <div class="result">
+      <div class="run"></div>
+      <canvas class="idle" aria-hidden="true"></canvas>
+      <div class="gallery">
+        <button type="button" class="use-image" title="Edit this picture">Edit</button>
+        <button type="button" class="use-a" title="Make it end A of an interpolation">Use as A</button>
+        <button type="button" class="use-b" title="Make it end B of an interpolation">Use as B</button>
+      </div>
+    </div>
+  </section>`;
+
+class GenerateView {
   #section;
   #app;
   #form;
@@ -24,8 +64,7 @@ export class GenerateView {
     this.#form = find('form', section);
     this.#classes = new ClassFields(find('.class-fields', section), 'class', app);
     createSeedField(find('.seed-field', section), 'seed', app);
-    find('.run', section).append(...stamp('#run-template'));
-    this.#runner = new Runner(section, () => app.engine.cancel());
+    this.#runner = new Runner(section, app, () => this.start());
     const fileName = () => `${app.state.model}-${app.sampler('generate').name}-seed${app.state.seed}`;
     this.#gallery = new Gallery(find('.gallery', section), app, fileName);
     this.#wire();
@@ -85,10 +124,6 @@ export class GenerateView {
   #wire() {
     const app = this.#app;
     const form = this.#form.elements;
-    this.#form.addEventListener('submit', (event) => {
-      event.preventDefault();
-      this.start();
-    });
     bindModel(form.model, app);
     form.sampler.addEventListener('change', () => app.setSampler('generate', form.sampler.value));
     form.count.max = MAX_COUNT;
@@ -106,3 +141,20 @@ export class GenerateView {
     }
   }
 }
+
+export const generate = {
+  name: 'generate',
+  title: 'Generate',
+  markup: MARKUP,
+  View: GenerateView,
+  keys: {
+    count: {
+      initial: null, // until the device is known
+      read: integer(1, MAX_COUNT),
+      settle: (count, { engine }) => count ?? (engine.device.kind === 'gpu' ? 64 : 16),
+    },
+  },
+  link: () => ['model', 'class', 'guidance', 'sampler', 'seed', 'count'],
+  purposes: { generate: {} },
+  purpose: () => 'generate',
+};

@@ -1,10 +1,12 @@
-// The module worker that owns the wasm module and the GPU. channel.js lists the messages.
+// The module worker that owns the wasm module and the GPU. A request that has no handler here goes to the method of
+// Rust's `Session` that has its name. channel.js tells what messages look like.
 
 import { ScorefieldError } from './channel.js';
-import { chooseDevice, gpuTrouble, watchGpu } from './device.js';
+import { chooseDevice } from './device.js';
 import { fetchWeights, forgetWeights, keepWeights } from './weights.js';
+import { gpuTrouble, watchGpu } from './wgpu-shim.js';
 
-const base = new URL('./', import.meta.url);
+const base = new URL('../', import.meta.url);
 // On its way from the worker's first moment, while the device is chosen. `no-cache` revalidates: the glue script
 // and the wasm must be of the same build. A helper is given the program (crew.js).
 const isHelper = import.meta.url.endsWith('?helper');
@@ -22,10 +24,9 @@ for (const level of ['error', 'warn']) {
   };
 }
 const broke = (code, message) => postMessage({ type: 'broke', code, message });
-let report = () => {}; // to whoever waits for an answer
 watchGpu(
   (message) => broke('device', message),
-  (progress) => report({ type: 'compile', ...progress }),
+  (progress) => postMessage({ type: 'compile', ...progress }),
 );
 // After a panic the promise of the call that panicked is never settled; only these events tell.
 self.addEventListener('error', (event) => {
@@ -37,6 +38,7 @@ self.addEventListener('unhandledrejection', (event) => {
   broke('crash', panic ?? String(event.reason?.message ?? event.reason));
 });
 
+/** Requests that take more than handing them to the session. */
 const handlers = {
   async open({ device, reason, module }, tell) {
     const choice = await chooseDevice(device, reason);
@@ -77,9 +79,7 @@ const handlers = {
     return card;
   },
 
-  sample: ({ request }, tell) => session.sample(request, tell),
-  interpolate: ({ request }, tell) => session.interpolate(request, tell),
-  likelihood: ({ request }, tell) => session.likelihood(request, tell),
+  noise: ({ seed, length }) => session.noise(seed, length),
 };
 
 self.onmessage = async ({ data: { id, type, ...rest } }) => {
@@ -89,9 +89,8 @@ self.onmessage = async ({ data: { id, type, ...rest } }) => {
     return;
   }
   const tell = (event) => postMessage({ id, ...event }, transferable(event));
-  report = tell;
   try {
-    const value = await handlers[type](rest, tell);
+    const value = await (handlers[type] ? handlers[type](rest, tell) : session[type](rest.request, tell));
     postMessage({ id, type: 'result', value }, transferable(value));
   } catch (error) {
     const code = error.code ?? 'crash'; // every error that Rust returns has a code; a trap has none
@@ -104,7 +103,7 @@ self.onmessage = async ({ data: { id, type, ...rest } }) => {
 /** The program's exports, with the module that was `compiled`. */
 async function loadWasm(module, tell) {
   try {
-    const [glue, compiled] = await Promise.all([import('./wasm/page.js'), module ?? compile(tell)]);
+    const [glue, compiled] = await Promise.all([import('../wasm/page.js'), module ?? compile(tell)]);
     await glue.default({ module_or_path: compiled });
     return { ...glue, compiled };
   } catch (error) {
@@ -117,7 +116,8 @@ async function compile(tell) {
   if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/page_bg.wasm`);
   const compressed = response.headers.has('content-encoding');
   const total = compressed ? 0 : Number(response.headers.get('content-length'));
-  count(response.clone(), (loaded) => tell({ type: 'download', loaded, total })).catch(() => {}); // nor this
+  const counted = count(response.clone(), (loaded) => tell({ type: 'download', loaded, total }));
+  counted.catch(() => {}); // compileStreaming reports it
   // Given the response itself, the browser compiles while it downloads, and may keep the machine code.
   return WebAssembly.compileStreaming(response);
 }

@@ -1,20 +1,19 @@
 // The page: starts the engine, keeps the state and the URL in step, runs requests and reports what happens.
 
-import { showModels } from './about.js';
-import { find, findAll, make, megabytes } from './dom.js';
-import { EditView } from './edit.js';
-import { GenerateView } from './generate.js';
-import { InterpolateView } from './interpolate.js';
-import { checked } from './link.js';
-import { purposeOf } from './purposes.js';
-import { open } from './scorefield.js';
-import { TASKS, initialState, isState, readHash, writeHash } from './state.js';
+import { open } from '../scorefield.js';
+import { fetchDigits } from './digits.js';
+import { elements, find, findAll, make, megabytes } from './dom.js';
+import { checked } from './state/link.js';
+import { fitting, samplerFor } from './state/purposes.js';
+import { initialState, isState, purposeOf, readHash, schemaOf, writeHash } from './state/state.js';
+import { TASKS } from './tasks/index.js';
 
+const schema = schemaOf(TASKS);
 let urlTimer = 0;
 let written = location.hash; // what the address had when this page last wrote or read it
 
 const app = {
-  state: initialState(),
+  state: initialState(schema),
   engine: null,
   digits: [],
   isRunning: false,
@@ -23,14 +22,20 @@ const app = {
     return this.engine?.models.find(({ name }) => name === this.state.model);
   },
 
+  /** The samplers that fit the model. */
+  get samplers() {
+    return fitting(this.engine.samplers, this.model);
+  },
+
   /** The sampler in use for a purpose. */
   sampler(purpose) {
-    return this.engine.samplers.find(({ name }) => name === this.state.samplers[purpose]);
+    const { engine, state, model } = this;
+    return samplerFor(schema.purposes[purpose], state.samplers[purpose], engine.samplers, model);
   },
 
   /** The values of its options. */
   optionsFor(purpose) {
-    return this.state.options[purpose][this.state.samplers[purpose]];
+    return this.state.options[purpose][this.sampler(purpose).name];
   },
 
   setSampler(purpose, name) {
@@ -38,7 +43,7 @@ const app = {
   },
 
   setOption(purpose, name, value) {
-    const [sampler, options] = [this.state.samplers[purpose], this.state.options[purpose]];
+    const [sampler, options] = [this.sampler(purpose).name, this.state.options[purpose]];
     const changed = { ...options, [sampler]: { ...options[sampler], [name]: value } };
     this.update({ options: { ...this.state.options, [purpose]: changed } }, false);
   },
@@ -119,11 +124,15 @@ const app = {
   },
 };
 
-const views = {
-  generate: new GenerateView(find('#generate'), app),
-  edit: new EditView(find('#edit'), app),
-  interpolate: new InterpolateView(find('#interpolate'), app),
-};
+/** Each task with its section, the view that fills it, and its button. */
+const panels = TASKS.map(({ name, title, markup, View }) => {
+  const [section] = elements(markup);
+  find('#live').before(section);
+  const tab = button(title, () => app.update({ task: name }));
+  tab.dataset.task = name;
+  return { name, section, view: new View(section, app), tab };
+});
+find('nav').append(...panels.map(({ tab }) => tab));
 
 function button(textContent, onClick) {
   const element = make('button', { type: 'button', textContent });
@@ -139,32 +148,37 @@ function clearError() {
 function writeUrl() {
   clearTimeout(urlTimer);
   if (!app.engine) return; // before the registry is known the link would lose its options
-  history.replaceState(null, '', writeHash(app.state, app.optionsFor(purposeOf(app.state))));
+  const purpose = purposeOf(schema, app.state);
+  const used = purpose ? [app.sampler(purpose).name, app.optionsFor(purpose)] : [];
+  history.replaceState(null, '', writeHash(schema, app.state, ...used));
   written = location.hash;
 }
 
 function refresh() {
   const { task, device } = app.state;
-  for (const name of TASKS) {
-    find(`#${name}`).hidden = name !== task;
-    const tab = find(`nav [data-task=${name}]`);
+  find('#device').value = device;
+  for (const { name, section, view, tab } of panels) {
+    section.hidden = name !== task;
     if (name === task) tab.setAttribute('aria-current', 'page');
     else tab.removeAttribute('aria-current');
+    view.refresh();
   }
-  find('#device').value = device;
-  for (const view of Object.values(views)) view.refresh();
 }
 
 /** Reads the URL, checks it against what the engine has, and starts if it says so. */
 function followHash() {
-  const { state, notes } = checked(readHash(isState(location.hash) ? location.hash : '', app.state), app);
+  const { state, notes } = checked(schema, readLink(), app);
   app.state = state;
   // A link that had to be corrected would not show its picture: let the visitor decide.
   state.run &&= notes.length === 0;
   writeUrl();
   refresh();
   if (notes.length) app.showError(notes.join(' '));
-  else if (state.run) views[state.task]?.start();
+  else if (state.run) panels.find(({ name }) => name === state.task).view.start?.();
+}
+
+function readLink() {
+  return readHash(schema, isState(location.hash) ? location.hash : '', app.state);
 }
 
 async function start(device) {
@@ -182,7 +196,6 @@ async function start(device) {
     app.engine?.dispose();
     app.engine = null;
     [app.engine, app.digits] = await Promise.all([open({ device, onProgress, onDevice }), digits]);
-    showModels(app.engine.models);
     followHash();
   } catch (error) {
     if (!error.code) console.error(error);
@@ -191,25 +204,6 @@ async function start(device) {
   }
 }
 
-async function fetchDigits() {
-  const response = await fetch('digits.json');
-  if (!response.ok) throw new Error(`the server answered ${response.status}`);
-  const { height, width, index, label, pixels } = await response.json();
-  const bytes = Uint8ClampedArray.from(atob(pixels), (char) => char.charCodeAt(0));
-  const size = height * width;
-  return label.map((digit, i) => ({
-    label: digit,
-    index: index[i],
-    channels: 1,
-    height,
-    width,
-    data: bytes.slice(i * size, (i + 1) * size),
-  }));
-}
-
-for (const tab of findAll('nav [data-task]')) {
-  tab.addEventListener('click', () => app.update({ task: tab.dataset.task }));
-}
 find('#device').addEventListener('change', ({ target }) => {
   app.update({ device: target.value });
   writeUrl();
@@ -218,12 +212,12 @@ find('#device').addEventListener('change', ({ target }) => {
 window.addEventListener('hashchange', () => {
   // Only links set the hash this way; a skip link ("#main") is no state.
   if (!app.engine || app.isRunning || !isState(location.hash)) return writeUrl();
-  const wanted = readHash(location.hash, app.state).state.device;
+  const wanted = readLink().state.device;
   if (wanted !== app.state.device) start((app.state.device = wanted));
   else followHash();
 });
 
-const first = readHash(isState(location.hash) ? location.hash : '', app.state).state;
+const first = readLink().state;
 app.state.task = first.task;
 app.state.device = first.device;
 const digits = fetchDigits().catch((error) => {

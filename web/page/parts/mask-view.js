@@ -1,10 +1,10 @@
 // Where a picture's missing part is chosen: buttons for presets, and a pad over the picture to paint on.
 
-import { HOLE } from './conditions.js';
-import { find, make } from './dom.js';
+import { find, make } from '../dom.js';
+import { shapeOf, show } from '../pixels.js';
+import { HOLE } from '../state/conditions.js';
+import { PRESETS, maskPicture } from '../state/mask.js';
 import { createPad } from './draw.js';
-import { PRESETS, maskPicture } from './mask.js';
-import { shapeOf, show } from './pixels.js';
 
 export class MaskView {
   #app;

@@ -14,9 +14,9 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** A copy of a <template>'s content, as an array of its elements. */
-export function stamp(id) {
-  return [...find(id).content.cloneNode(true).children];
+/** The elements that a piece of HTML of this page describes. */
+export function elements(html) {
+  return [...make('template', { innerHTML: html }).content.children];
 }
 
 export function megabytes(bytes) {

@@ -1,20 +1,72 @@
 // The task "Interpolate": two pictures, the row of pictures between them, a slider through the row.
 
-import { find, plural, save, stamp } from './dom.js';
-import { EndpointView } from './endpoint.js';
-import { bindModel, bindNumber, fillSelect, isValid } from './controls.js';
-import { Grid } from './grid.js';
-import { Runner } from './runner.js';
-import { optionFields } from './sampler-fields.js';
-import { MAX_FRAMES } from './state.js';
-import { show, toBytes } from './pixels.js';
+import { find, plural, save } from '../dom.js';
+import { bindModel, bindNumber, fillSelect, isValid } from '../parts/controls.js';
+import { EndpointView } from '../parts/endpoint.js';
+import { Grid } from '../parts/grid.js';
+import { Runner } from '../parts/runner.js';
+import { optionFields } from '../parts/sampler-fields.js';
+import { show, toBytes } from '../pixels.js';
+import { endpointKey } from '../state/endpoint.js';
+import { integer } from '../state/keys.js';
+
+const MAX_FRAMES = 64;
+
+const MARKUP = `
+  <section id="interpolate" class="task" aria-labelledby="interpolate-title" hidden>
+    <form inert>
+      <h1 id="interpolate-title">Interpolate</h1>
+      <p class="lede">Each picture is encoded by running the probability-flow ODE towards noise. The points between the two latents are decoded back.</p>
+      <div class="ends">
+        <fieldset class="end end-a"><legend>A</legend></fieldset>
+        <fieldset class="end end-b"><legend>B</legend></fieldset>
+      </div>
+      <div class="line">
+        <div class="field">
+          <label for="interpolate-model">Model</label>
+          <select id="interpolate-model" name="model" aria-describedby="interpolate-refused"></select>
+        </div>
+        <div class="field">
+          <label for="frames">Frames</label>
+          <input id="frames" name="frames" type="number" inputmode="numeric" min="2" step="1" required>
+        </div>
+        <div class="actions">
+          <button type="submit" class="primary start">Interpolate</button>
+          <button type="button" class="swap">Swap A and B</button>
+        </div>
+      </div>
+      <p class="hint" id="interpolate-refused"></p>
+      <details><summary>More</summary><div class="flow-options wide"></div></details>
+    </form>
+    <div class="run"></div>
+    <div class="stage" hidden>
+      <canvas class="big pixels" role="img" aria-label="The current frame"></canvas>
+      <div class="beside">
+        <div class="frames"></div>
+        <div class="scrub" hidden>
+          <div class="row">
+            <button type="button" class="play">Play</button>
+            <label for="scrub">Frame</label>
+            <input id="scrub" type="range" min="0" step="1">
+            <output class="frame-number" for="scrub"></output>
+          </div>
+          <div class="tools">
+            <button type="button" class="save-one">Save frame</button>
+            <button type="button" class="save-grid">Save all</button>
+            <button type="button" class="share">Copy link</button>
+            <span class="shared hint"></span>
+          </div>
+        </div>
+      </div>
+    </div>
+  </section>`;
 
 /** Rows of equal length that are as few as possible: one where there is room. */
 function evenColumns(count, width) {
   return Math.ceil(count / Math.ceil((count * 44) / width));
 }
 
-export class InterpolateView {
+class InterpolateView {
   #section;
   #app;
   #form;
@@ -30,8 +82,7 @@ export class InterpolateView {
     this.#ends = ['a', 'b'].map(
       (key) => new EndpointView(find(`.end-${key}`, section), key, app, { name: `picture ${key.toUpperCase()}` }),
     );
-    find('.run', section).append(...stamp('#run-template'));
-    this.#runner = new Runner(section, () => app.engine.cancel());
+    this.#runner = new Runner(section, app, () => this.start());
     this.#row = new Grid(find('.frames', section), { tile: 96, columnsFor: evenColumns });
     this.#row.onSelect = (index) => this.#frame(index);
     this.#wire();
@@ -44,6 +95,7 @@ export class InterpolateView {
     const form = this.#form.elements;
     fillSelect(form.model, engine.models, state.model);
     form.frames.value = state.frames;
+    find('#interpolate-refused').textContent = this.#refusal;
     find('.flow-options', this.#form).replaceChildren(...optionFields(this.#app, 'interpolate'));
     this.#form.inert = false;
   }
@@ -51,7 +103,7 @@ export class InterpolateView {
   async start() {
     const app = this.#app;
     if (!isValid(this.#form)) return;
-    const missing = this.#ends.find((end) => end.missing)?.missing;
+    const missing = this.#refusal || this.#ends.find((end) => end.missing)?.missing;
     if (missing) return app.showError(missing);
     const { model, frames } = app.state;
     const options = app.optionsFor('interpolate');
@@ -75,6 +127,12 @@ export class InterpolateView {
       },
       retry: () => this.start(),
     });
+  }
+
+  /** Why the model cannot do it, as a sentence. */
+  get #refusal() {
+    const fits = this.#app.samplers.includes(this.#app.sampler('interpolate'));
+    return fits ? '' : 'This model cannot encode pictures: that takes a score, which it does not give.';
   }
 
   #fill({ count, channels, height, width, images }) {
@@ -128,10 +186,6 @@ export class InterpolateView {
   #wire() {
     const app = this.#app;
     const form = this.#form.elements;
-    this.#form.addEventListener('submit', (event) => {
-      event.preventDefault();
-      this.start();
-    });
     bindModel(form.model, app);
     form.frames.max = MAX_FRAMES;
     bindNumber(form.frames, 'frames', app);
@@ -155,3 +209,19 @@ export class InterpolateView {
     find('.share', this.#section).addEventListener('click', () => app.copyLink());
   }
 }
+
+export const interpolate = {
+  name: 'interpolate',
+  title: 'Interpolate',
+  markup: MARKUP,
+  View: InterpolateView,
+  keys: {
+    a: endpointKey(4, { kind: 'seed', seed: 1, index: 0 }),
+    b: endpointKey(15, { kind: 'seed', seed: 2, index: 0 }),
+    frames: { initial: 9, read: integer(2, MAX_FRAMES) },
+  },
+  link: () => ['model', 'a', 'b', 'frames'],
+  // The probability-flow ODE is the only sampler that also encodes.
+  purposes: { interpolate: { sampler: 'ode', isOnly: true } },
+  purpose: () => 'interpolate',
+};

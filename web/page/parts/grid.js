@@ -1,7 +1,7 @@
 // A grid of pictures on one canvas, with one of them marked.
 
-import { paint } from './pixels.js';
-import { make } from './dom.js';
+import { make } from '../dom.js';
+import { paint } from '../pixels.js';
 
 const GAP = 1;
 

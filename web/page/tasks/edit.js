@@ -1,19 +1,76 @@
 // The task "Edit": a part of a picture, or a trace of it, is given; the model draws the rest.
 
-import { ClassFields, classRequest } from './class-fields.js';
-import { KINDS, kindOf } from './conditions.js';
-import { bindModel, bindNumber, fillSelect, isValid, optionField } from './controls.js';
-import { find, findAll, make, plural, stamp } from './dom.js';
-import { EndpointView } from './endpoint.js';
-import { Gallery, previewEvery } from './gallery.js';
-import { MaskView } from './mask-view.js';
-import { shapeOf, show } from './pixels.js';
-import { Runner } from './runner.js';
-import { showSampler } from './sampler-fields.js';
-import { createSeedField } from './seed-field.js';
-import { MAX_RESULTS } from './state.js';
+import { find, findAll, make, plural } from '../dom.js';
+import { ClassFields } from '../parts/class-fields.js';
+import { bindModel, bindNumber, fillSelect, isValid, optionField } from '../parts/controls.js';
+import { EndpointView } from '../parts/endpoint.js';
+import { Gallery, previewEvery } from '../parts/gallery.js';
+import { MaskView } from '../parts/mask-view.js';
+import { Runner } from '../parts/runner.js';
+import { showSampler } from '../parts/sampler-fields.js';
+import { createSeedField } from '../parts/seed-field.js';
+import { shapeOf, show } from '../pixels.js';
+import { classRequest } from '../state/classes.js';
+import { KINDS, kindOf } from '../state/conditions.js';
+import { endpointKey } from '../state/endpoint.js';
+import { integer, oneOf } from '../state/keys.js';
 
-export class EditView {
+const MAX_RESULTS = 16;
+
+const MARKUP = `
+  <section id="edit" class="task" aria-labelledby="edit-title" hidden>
+    <form inert>
+      <h1 id="edit-title">Edit</h1>
+      <p class="lede">Part of a picture is known, or a trace of it. The model draws the rest, though it was never trained for that.</p>
+      <div class="ends">
+        <fieldset class="end end-image"><legend>Picture</legend></fieldset>
+        <fieldset class="end end-b">
+          <legend>What to do</legend>
+          <div class="segmented kinds" role="radiogroup" aria-label="What to do"></div>
+          <p class="kind-help"></p>
+          <div class="mask"></div>
+          <div class="kind-option"></div>
+          <div class="class-fields wide"></div>
+          <p class="hint" id="kinds-refused"></p>
+        </fieldset>
+      </div>
+      <div class="line">
+        <div class="field">
+          <label for="edit-model">Model</label>
+          <select id="edit-model" name="model"></select>
+        </div>
+        <div class="seed-field"></div>
+        <div class="field">
+          <label for="results">Results</label>
+          <input id="results" name="results" type="number" inputmode="numeric" min="1" step="1" required>
+        </div>
+        <div class="actions">
+          <button type="submit" class="primary start">Draw</button>
+        </div>
+      </div>
+      <details>
+        <summary>Sampler</summary>
+        <div class="field">
+          <label for="edit-sampler">Sampler</label>
+          <select id="edit-sampler" name="sampler" aria-describedby="edit-sampler-help"></select>
+          <p class="hint sampler-help" id="edit-sampler-help"></p>
+        </div>
+        <div class="sampler-options wide"></div>
+      </details>
+    </form>
+    <div class="run"></div>
+    <div class="stage">
+      <figure><canvas class="input pixels" role="img" aria-label="The picture"></canvas><figcaption>The picture</figcaption></figure>
+      <figure><canvas class="given pixels" role="img" aria-label="What the model is given"></canvas><figcaption>What the model is given</figcaption></figure>
+      <div class="results" hidden>
+        <div class="gallery">
+          <button type="button" class="use-image" title="Make it the picture that is edited">Use as picture</button>
+        </div>
+      </div>
+    </div>
+  </section>`;
+
+class EditView {
   #section;
   #app;
   #form;
@@ -22,6 +79,7 @@ export class EditView {
   #classes;
   #gallery;
   #runner;
+  #wish = 0; // number of the latest wish to see what the model is given
 
   constructor(section, app) {
     this.#section = section;
@@ -34,8 +92,7 @@ export class EditView {
     this.#mask = new MaskView(find('.mask', section), app, () => this.#showGiven());
     this.#classes = new ClassFields(find('.class-fields', section), 'edit-class', app);
     createSeedField(find('.seed-field', section), 'edit-seed', app);
-    find('.run', section).append(...stamp('#run-template'));
-    this.#runner = new Runner(section, () => app.engine.cancel());
+    this.#runner = new Runner(section, app, () => this.start());
     const fileName = () => `${app.state.model}-${app.state.mode}-seed${app.state.seed}`;
     this.#gallery = new Gallery(find('.gallery', section), app, fileName);
     this.#kinds();
@@ -71,12 +128,14 @@ export class EditView {
     const sampler = app.sampler(purpose).name;
     const options = app.optionsFor(purpose);
     const preview_every = previewEvery(options);
-    const { condition } = this.#given();
-    const request = { model, sampler, options, seed, count, preview_every, condition, ...classRequest(app) };
+    const request = { model, sampler, options, seed, count, preview_every, ...classRequest(app) };
     this.#gallery.begin();
     await app.run({
       runner: this.#runner,
-      work: (hooks) => app.engine.sample(request, hooks),
+      work: async (hooks) => {
+        const { condition } = await this.#given();
+        return app.engine.sample({ ...request, condition }, hooks);
+      },
       onPreview: (preview) => this.#fill(() => this.#gallery.show(preview)),
       onResult: (result) =>
         this.#fill(() => this.#gallery.end(result, `${plural(count, 'result')} of “${title}”, seed ${seed}`)),
@@ -92,8 +151,9 @@ export class EditView {
   }
 
   /** What the model is given of the picture: `{condition, picture}`. */
-  #given() {
-    return this.#kind.given(this.#picture.fitted(this.#app.model), this.#app.state);
+  async #given() {
+    const { model, state, engine } = this.#app;
+    return this.#kind.given(this.#picture.fitted(model), state, engine);
   }
 
   #fill(showImages) {
@@ -126,13 +186,18 @@ export class EditView {
     return [optionField(info, this.#app.state[setting], onInput, { slider: true })];
   }
 
-  /** The picture as it is and what the model is given of it, side by side. */
-  #showGiven() {
+  /** The picture as it is and what the model is given of it, side by side. The latest wish wins. */
+  async #showGiven() {
+    const wish = ++this.#wish;
     const { model } = this.#app;
     const picture = this.#picture.missing ? null : this.#picture.fitted(model);
     if (this.#kind.name === 'inpaint') this.#mask.refresh(picture);
-    const given = this.#missing ? {} : this.#given();
     show(find('.input', this.#section), picture);
+    const given = this.#missing ? {} : await this.#given().catch((error) => {
+      if (!error.code) console.error(error); // a mistake of the page itself; else a worker broke
+      return {};
+    });
+    if (wish !== this.#wish) return;
     const canvas = find('.given', this.#section);
     show(canvas, given.picture);
     canvas.parentElement.hidden = Boolean(given.condition && !given.picture);
@@ -151,10 +216,6 @@ export class EditView {
   #wire() {
     const app = this.#app;
     const form = this.#form.elements;
-    this.#form.addEventListener('submit', (event) => {
-      event.preventDefault();
-      this.start();
-    });
     bindModel(form.model, app);
     form.sampler.addEventListener('change', () => app.setSampler(this.#kind.purpose, form.sampler.value));
     form.results.max = MAX_RESULTS;
@@ -166,3 +227,29 @@ export class EditView {
     });
   }
 }
+
+const image = endpointKey(15, { kind: 'digit', digit: 0 });
+
+export const edit = {
+  name: 'edit',
+  title: 'Edit',
+  markup: MARKUP,
+  View: EditView,
+  keys: {
+    image: { ...image, read: (text) => (text.startsWith('seed:') ? undefined : image.read(text)) },
+    mode: { initial: 'inpaint', read: oneOf(...KINDS.map((kind) => kind.name)) },
+    ...Object.fromEntries(KINDS.filter(({ setting }) => setting).map(({ setting, key }) => [setting, key])),
+    results: { initial: 4, read: integer(1, MAX_RESULTS) },
+  },
+  link(state) {
+    const { setting } = kindOf(state);
+    return ['model', 'image', 'mode', ...(setting ? [setting] : []), 'class', 'guidance', 'sampler', 'seed', 'results'];
+  },
+  purposes: {
+    // Corrector steps let the rest of the image settle with the part that is known.
+    known: { sampler: 'pc', options: { n_corrector: 4 } },
+    // The reverse diffusion alone: corrector steps would forget the picture that it starts in.
+    start: { sampler: 'pc', options: { n_corrector: 0 } },
+  },
+  purpose: (state) => kindOf(state).purpose,
+};

@@ -1,6 +1,6 @@
 // A pad to draw on: mouse, touch and pen, and the keyboard (arrows move a cursor, space puts the pen down).
 
-import { make } from './dom.js';
+import { make } from '../dom.js';
 
 const SIZE = 280;
 const STEP = 10;

@@ -1,12 +1,12 @@
-// The fields for a sampler and its options, made from the engine's registry.
+// The fields for a sampler and its options, made from the engine's registry. A model is offered the samplers that fit it.
 
+import { find } from '../dom.js';
 import { fillSelect, optionField } from './controls.js';
-import { find } from './dom.js';
 
 /** Puts the sampler for a purpose into a form that has a field for it, and returns fields for its options. */
 export function showSampler(form, app, purpose) {
   const sampler = app.sampler(purpose);
-  fillSelect(form.elements.sampler, app.engine.samplers, sampler.name);
+  fillSelect(form.elements.sampler, app.samplers, sampler.name);
   find('.sampler-help', form).textContent = sampler.help;
   return optionFields(app, purpose);
 }

@@ -1,6 +1,6 @@
 // Form fields made from the engine's registry, so that a new sampler or option needs no work here.
 
-import { find, make } from './dom.js';
+import { find, make } from '../dom.js';
 
 let serial = 0;
 
@@ -25,12 +25,6 @@ export function isValid(form) {
   // A field under "More" cannot show its complaint while it is folded away.
   if (!form.checkValidity()) find('details', form).open = true;
   return form.reportValidity();
-}
-
-/** Whether an option allows `value`: one of its choices, or a number in its range. */
-export function allows(option, value) {
-  if (option.choices) return option.choices.some(({ name }) => name === value);
-  return value >= option.min && value <= option.max && (!option.integer || Number.isInteger(value));
 }
 
 /** A labelled form field for one option; `onInput` gets every valid value. */

@@ -1,8 +1,21 @@
 // The images of a run: the grid, the slider back to the noise, and what can be done with an image.
 
-import { find, findAll, save, stamp } from './dom.js';
+import { elements, find, findAll, save } from '../dom.js';
+import { toBytes } from '../pixels.js';
 import { Grid } from './grid.js';
-import { toBytes } from './pixels.js';
+
+const MARKUP = `
+  <div class="grid"></div>
+  <div class="trajectory" hidden>
+    <label>From noise to image <input type="range" min="0" step="1"></label>
+  </div>
+  <div class="tools" hidden>
+    <label class="which-row of-many row">Image <input class="which short" type="number" min="1" step="1" required></label>
+    <button type="button" class="save-one">Save image</button>
+    <button type="button" class="save-grid of-many">Save all</button>
+    <button type="button" class="share">Copy link</button>
+    <span class="shared hint"></span>
+  </div>`;
 
 /** Pictures of the trajectory that are kept for the slider; beyond this every second one is dropped. */
 const KEPT = 96;
@@ -24,7 +37,7 @@ export class Gallery {
    */
   constructor(root, app, fileName) {
     const tools = [...root.children];
-    root.append(...stamp('#gallery-template'));
+    root.append(...elements(MARKUP));
     find('.which-row', root).after(...tools);
     this.#root = root;
     this.#grid = new Grid(find('.grid', root));

@@ -1,6 +1,14 @@
-// What a run shows while it goes on and after it: progress, figures, buttons. Both tasks use one each.
+// What a run shows while it goes on and after it: progress, figures, buttons. Each task that runs something has one.
 
-import { duration, figure, find, make, megabytes, plural } from './dom.js';
+import { duration, elements, figure, find, make, megabytes, plural } from '../dom.js';
+
+const MARKUP = `
+  <div class="progress">
+    <span class="progress-text"></span>
+    <progress class="bar" max="1" aria-label="Progress" hidden></progress>
+    <button type="button" class="cancel" hidden>Cancel</button>
+  </div>
+  <dl class="figures"></dl>`;
 
 export class Runner {
   #start;
@@ -10,14 +18,19 @@ export class Runner {
   #figures;
   #preparing = [];
 
-  /** `section` holds a form with a start button and the stamped template. */
-  constructor(section, onCancel) {
+  /** `section` has a form with a start button, which calls `start`, and a place for the run. */
+  constructor(section, app, start) {
+    find('.run', section).append(...elements(MARKUP));
     this.#start = find('.start', section);
     this.#cancel = find('.cancel', section);
     this.#bar = find('.bar', section);
     this.#text = find('.progress-text', section);
     this.#figures = find('.figures', section);
-    this.#cancel.addEventListener('click', onCancel);
+    this.#cancel.addEventListener('click', () => app.engine.cancel());
+    find('form', section).addEventListener('submit', (event) => {
+      event.preventDefault();
+      start();
+    });
     this.#show({});
   }
 

@@ -1,0 +1,51 @@
+// What a link says, key by key. A key is
+//   initial  its value before anybody has chosen one
+//   read     the value that a text stands for, undefined where it makes no sense
+//   write    `write(value, state)`: the text of a value, null where a link need not say it; left out: the value itself
+//   settle   a value that is here, in place of one that may not be: `settle(value, {engine, digits, model, tell})`,
+//            where `tell(sentence)` is for the visitor
+
+import { classesOf } from './classes.js';
+
+export const oneOf =
+  (...names) =>
+  (text) =>
+    names.includes(text) ? text : undefined;
+export const number = (min, max) => (text) => {
+  const value = Number(text);
+  return text !== '' && value >= min && value <= max ? value : undefined;
+};
+export const integer = (min, max) => (text) => {
+  const value = number(min, max)(text);
+  return Number.isInteger(value) ? value : undefined;
+};
+export const whole = integer(0, Number.MAX_SAFE_INTEGER);
+export const name = (text) => (/^[\w.-]+$/.test(text) ? text : undefined);
+
+/** The keys that belong to no task alone. A task says which of them its links have. */
+export const SHARED = {
+  device: { initial: 'auto', read: oneOf('auto', 'gpu', 'cpu') },
+  model: {
+    initial: '',
+    read: name,
+    settle(wanted, { engine, tell }) {
+      const [first] = engine.models;
+      if (engine.models.some((model) => model.name === wanted)) return wanted;
+      if (wanted) tell(`The link asks for the model “${wanted}”, which is not here; ${first.title} is used instead.`);
+      return first.name;
+    },
+  },
+  class: {
+    initial: null, // any
+    read: whole,
+    settle(value, { engine, model, tell }) {
+      const { count } = classesOf(model, engine.classifiers);
+      if (value === null || value < count) return value;
+      const learned = count ? `has the classes 0 to ${count - 1}` : 'has learned no classes';
+      tell(`The link asks for class ${value}, but the model ${model.name} ${learned}.`);
+      return null;
+    },
+  },
+  guidance: { initial: 1, read: number(0, 5), write: (value, state) => (state.class === null ? null : value) },
+  seed: { initial: 7, read: whole },
+};
