@@ -141,26 +141,9 @@ pub fn mixture(parts: &[Part]) -> GaussianMixture {
     GaussianMixture::new(&weights, &means, &covariances).unwrap()
 }
 
-/// Exact samples of a target with added noise of deviation `sigma`, by their covariances' Cholesky factors.
+/// Exact samples of a target with added noise of deviation `sigma`.
 pub fn exact(parts: &[Part], sigma: f64, seed: u64, n: usize) -> Vec<[f64; 2]> {
-    let noise = Noise::new(seed).domain(Domain::Data);
-    let [z, added, u] = [noise.normal(0, n, 2), noise.normal(1, n, 2), noise.uniform(2, n, 1)];
-    let choose = |u: f64| {
-        let mut sum = 0.0;
-        parts.iter().find(|part| {
-            sum += part.0;
-            u < sum
-        })
-    };
-    (0..n)
-        .map(|i| {
-            let (_, mean, [xx, xy, yy]) = choose(f64::from(u[i])).unwrap_or(&parts[parts.len() - 1]);
-            let [a, b] = [0, 1].map(|j| f64::from(z[2 * i + j]));
-            let lower = xy / xx.sqrt();
-            let x = [mean[0] + xx.sqrt() * a, mean[1] + lower * a + (yy - lower * lower).sqrt() * b];
-            [0, 1].map(|j| x[j] + sigma * f64::from(added[2 * i + j]))
-        })
-        .collect()
+    mixture(parts).sample(&Noise::new(seed), n, sigma).chunks_exact(2).map(|x| [x[0], x[1]]).collect()
 }
 
 /// Mean distance of a point of `a` to one of `b`.

@@ -7,12 +7,17 @@
 mod program;
 mod support;
 
+// The rules of the house, held against the code.
+mod house;
+
 // The counter generator: statistics, independence of the batch, the kernel against its host twin.
 mod noise;
 // What a network's output means: score, noise, denoised image, and the density they belong to.
 mod model;
 // Every sampler against distributions whose score is known.
 mod samplers;
+// The samplers' options.
+mod options;
 // How fast samplers converge, and what follows from the theory: orders, marginals, identities.
 mod convergence;
 // The probability-flow ODE: convergence order, encoding and decoding, interpolation.
@@ -24,6 +29,7 @@ mod control;
 // Networks that know classes: labels, their training, and guidance without a classifier.
 mod classes;
 // Fused operations against plain ones, forward and backward, on both devices.
+mod normalisation;
 mod parity;
 // The network that is made of them.
 mod network;
@@ -31,9 +37,14 @@ mod network;
 mod kernels;
 // Replayed evaluations against launched ones.
 mod replay;
-// Training: repeatability, resume, clipping, averages, and what happens when it blows up.
+// What score networks are trained by.
+mod objectives;
+// Training: repeatability, clipping, averages; and runs that are interrupted, or blow up.
+mod resuming;
 mod training;
-// Model files: round trips, and files that lie.
+// Model files: round trips, files that lie, and files of earlier versions.
+mod cards;
+mod golden;
 mod weights;
 // Evaluations that are interrupted, divided and put together.
 mod evaluation;
@@ -47,20 +58,27 @@ mod browser;
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
     let modules = [
+        house::trials(),
         noise::trials(),
         model::trials(),
         samplers::trials(),
+        options::trials(),
         convergence::trials(),
         ode::trials(),
         likelihood::trials(),
         control::trials(),
         classes::trials(),
         parity::trials(),
+        normalisation::trials(),
         network::trials(),
         kernels::trials(),
         replay::trials(),
+        objectives::trials(),
         training::trials(),
+        resuming::trials(),
         weights::trials(),
+        cards::trials(),
+        golden::trials(),
         evaluation::trials(),
         figures::trials(),
         cli::trials(),

@@ -16,7 +16,7 @@ use scorefield::objective::{Dsm, Weighting};
 use scorefield::rng::Noise;
 use scorefield::rng::draws::training::{NOISE, TIMES};
 use scorefield::sde::VeSde;
-use scorefield::training::run::checkpoint::{self, Checkpoint, State};
+use scorefield::training::run::checkpoint::Checkpoint;
 use scorefield::training::run::{Outcome, RunFolder, train};
 use scorefield::training::{Batches, Lesson, Problem, ScoreLesson, TrainConfig, Trainer};
 use scorefield::weights::ModelFile;
@@ -25,15 +25,10 @@ use crate::support::{brief, cpu, figure, gpu, small_unet, tensor, trials, values
 
 trials! {
     cpu: [
-        a_resumed_run_repeats_the_uninterrupted_one,
-        a_run_stopped_after_every_step_gives_the_same_model,
         a_run_can_start_from_a_model,
         another_seed_gives_another_run,
         the_loss_falls,
         the_loss_is_that_of_its_definition,
-        a_run_that_blows_up_stops_and_keeps_its_checkpoint,
-        checkpoints_that_do_not_fit_are_refused,
-        damaged_checkpoints_are_refused,
         what_cannot_be_trained_is_refused,
         dropout_zeroes_its_share_and_keeps_the_mean,
         the_gradient_norm_is_reported_before_clipping,
@@ -41,12 +36,11 @@ trials! {
     ],
     gpu: [
         both_devices_have_the_same_losses,
-        a_resumed_run_on_the_gpu_repeats_the_uninterrupted_one,
     ],
 }
 
 /// Discs of random place, size and brightness on black, 12x12; the bright ones are of class 1.
-fn discs(n: usize, channels: usize) -> ImageSet {
+pub fn discs(n: usize, channels: usize) -> ImageSet {
     let uniform = Noise::new(77).uniform(0, n, 4);
     let pixels = uniform.chunks_exact(4).flat_map(|u| {
         let (y, x, r, v) = (2.0 + 8.0 * u[0], 2.0 + 8.0 * u[1], 2.0 + 2.0 * u[2], 120.0 + 135.0 * u[3]);
@@ -67,7 +61,7 @@ fn discs(n: usize, channels: usize) -> ImageSet {
 }
 
 /// Everything that can carry state from step to step is on: dropout, flips, a warm-up, an average, clipping.
-fn config() -> TrainConfig {
+pub fn config() -> TrainConfig {
     TrainConfig {
         name: "tiny".into(),
         steps: 12,
@@ -86,7 +80,7 @@ fn config() -> TrainConfig {
     }
 }
 
-fn variants() -> Vec<TrainConfig> {
+pub fn variants() -> Vec<TrainConfig> {
     let sde = VeSde { sigma_min: 0.01, sigma_max: 0.0 }.into();
     let positional = UNetConfig { embedding: Embedding::Positional, classes: 2, ..small_unet() };
     vec![
@@ -100,12 +94,12 @@ fn variants() -> Vec<TrainConfig> {
     ]
 }
 
-fn trainer(config: &TrainConfig, images: &ImageSet, device: &Device) -> Trainer<ScoreLesson> {
+pub fn trainer(config: &TrainConfig, images: &ImageSet, device: &Device) -> Trainer<ScoreLesson> {
     Trainer::new(ScoreLesson::new(config, images).unwrap(), device)
 }
 
 /// `steps` further steps: their losses and gradient norms.
-fn steps<L: Lesson>(
+pub fn steps<L: Lesson>(
     trainer: &mut Trainer<L>,
     config: &TrainConfig,
     images: &ImageSet,
@@ -119,62 +113,18 @@ fn steps<L: Lesson>(
 }
 
 /// What the averaged weights make of noise: every one of them has a part in it.
-fn fingerprint(trainer: &Trainer<ScoreLesson>) -> Vec<f32> {
+pub fn fingerprint(trainer: &Trainer<ScoreLesson>) -> Vec<f32> {
     let model = trainer.score_model();
     let [c, h, w] = model.shape;
     let x = tensor(&Noise::new(4).normal(0, 2, c * h * w), [2, c, h, w], model.device());
     values(model.denoised(x, &[0.2, 0.6]))
 }
 
-fn state(config: &TrainConfig, trainer: &Trainer<ScoreLesson>) -> State {
-    State { config: config.clone().into(), step: trainer.step_count(), seconds: 1.5 }
-}
-
-/// 6 + 6 steps through a file against 12 in one go; true if every bit is the same.
-fn resumes_exactly(config: &TrainConfig, device: &Device) -> bool {
-    let images = discs(40, 1);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(checkpoint::FILE);
-
-    let mut whole = trainer(config, &images, device);
-    let losses = steps(&mut whole, config, &images, 12);
-
-    let mut first = trainer(config, &images, device);
-    let mut resumed_losses = steps(&mut first, config, &images, 6);
-    checkpoint::save(&path, &state(config, &first), &first).unwrap();
-    drop(first);
-    let checkpoint = Checkpoint::read(&path).unwrap();
-    assert_eq!((checkpoint.state.step, checkpoint.state.seconds), (6, 1.5));
-    assert_eq!(checkpoint.state.config, config.clone().into());
-    let mut second = trainer(config, &images, device);
-    checkpoint.restore(&mut second).unwrap();
-    assert_eq!(second.step_count(), 6);
-    resumed_losses.extend(steps(&mut second, config, &images, 6));
-
-    let same = losses == resumed_losses && fingerprint(&whole) == fingerprint(&second);
-    if !same {
-        eprintln!("in one go {losses:?}\nresumed   {resumed_losses:?}");
-    }
-    // If nothing moved, equality would say nothing.
-    assert!(losses[5..].windows(2).all(|pair| pair[0] != pair[1]));
-    same
-}
-
-fn a_resumed_run_repeats_the_uninterrupted_one() {
-    for config in variants() {
-        assert!(resumes_exactly(&config, &cpu()), "{config:?}");
-    }
-}
-
-fn a_resumed_run_on_the_gpu_repeats_the_uninterrupted_one() {
-    assert!(resumes_exactly(&config(), &gpu()));
-}
-
-fn opened() -> Opened {
+pub fn opened() -> Opened {
     Opened::cpu("a test")
 }
 
-fn run(config: &TrainConfig, folder: &Path, resume: bool, stop: bool) -> scorefield::Result<Outcome> {
+pub fn run(config: &TrainConfig, folder: &Path, resume: bool, stop: bool) -> scorefield::Result<Outcome> {
     let folder = RunFolder(folder.to_path_buf());
     let resume = resume.then(|| Checkpoint::read(&folder.checkpoint()).unwrap());
     let cancel = CancelToken::default();
@@ -183,44 +133,6 @@ fn run(config: &TrainConfig, folder: &Path, resume: bool, stop: bool) -> scorefi
     }
     let images = discs(40, 1);
     block_on(train(ScoreLesson::new(config, &images)?, &images, &opened(), &folder, resume, &cancel))
-}
-
-/// The weights of a model file, without its header, which tells the time that training took.
-fn weights_of(path: &Path) -> Vec<u8> {
-    let bytes = std::fs::read(path).unwrap();
-    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    bytes[8 + header..].to_vec()
-}
-
-fn a_run_stopped_after_every_step_gives_the_same_model() {
-    let config = config();
-    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    assert_eq!(run(&config, whole.path(), false, false).unwrap(), Outcome::Finished);
-    for step in 1..=4 {
-        assert_eq!(run(&config, parts.path(), step > 1, true).unwrap(), Outcome::Stopped { step });
-        // What is there after an interruption is a whole model.
-        let model = std::fs::read(RunFolder(parts.path().into()).model("tiny")).unwrap();
-        let file = ModelFile::parse("tiny", &model).unwrap();
-        assert_eq!(file.card.training.steps, step);
-        file.score_model(&cpu()).unwrap();
-    }
-    assert_eq!(run(&config, parts.path(), true, false).unwrap(), Outcome::Finished);
-    let model = |folder: &tempfile::TempDir| weights_of(&RunFolder(folder.path().into()).model("tiny"));
-    assert_eq!(model(&whole), model(&parts));
-    for folder in [&whole, &parts] {
-        let mut names: Vec<String> = std::fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        assert_eq!(
-            names,
-            ["checkpoint.safetensors", "config.toml", "loss.csv", "tiny.safetensors"],
-            "no curve of one row"
-        );
-    }
-    // Resuming what is finished does nothing and says so.
-    assert_eq!(run(&config, parts.path(), true, false).unwrap(), Outcome::Finished);
 }
 
 /// Fine-tuning begins where the other model is: after a step of nearly no size the model is still that one.
@@ -317,103 +229,6 @@ fn the_loss_is_that_of_its_definition() {
         }
         assert!((found / expected - 1.0).abs() < 1e-4, "{weighting:?}: {found} instead of {expected}");
     }
-}
-
-fn a_run_that_blows_up_stops_and_keeps_its_checkpoint() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = RunFolder(folder.path().into()).checkpoint();
-    let good = TrainConfig { steps: 4, ..config() };
-    run(&good, folder.path(), false, false).unwrap();
-    let before = std::fs::read(&path).unwrap();
-
-    let wild = TrainConfig { steps: 60, learning_rate: 1e30, checkpoint_every: 1000, ..config() };
-    let result = run(&wild, folder.path(), true, false);
-    let Err(Error::NonFinite { step, .. }) = result else { panic!("{result:?}") };
-    figure(format_args!("a learning rate of 1e30 from step 4 on stops at step {step}"));
-    assert!((4..10).contains(&step));
-    assert!(std::fs::read(&path).unwrap() == before, "the checkpoint was replaced");
-    let mut restored = trainer(&good, &discs(40, 1), &cpu());
-    Checkpoint::read(&path).unwrap().restore(&mut restored).unwrap();
-    assert!(fingerprint(&restored).iter().all(|v| v.is_finite()));
-
-    // With a checkpoint at every step, whatever it stops at, what is kept is finite.
-    let eager = TrainConfig { checkpoint_every: 1, ..wild };
-    let result = run(&eager, folder.path(), true, false);
-    assert!(matches!(result, Err(Error::NonFinite { .. } | Error::Weights { .. })), "{result:?}");
-    let mut restored = trainer(&good, &discs(40, 1), &cpu());
-    Checkpoint::read(&path).unwrap().restore(&mut restored).unwrap();
-    let found = fingerprint(&restored);
-    assert!(found.iter().all(|v| v.is_finite()), "the kept checkpoint gives {found:?}");
-}
-
-fn saved(config: &TrainConfig, path: &Path) {
-    let mut trainer = trainer(config, &discs(40, 1), &cpu());
-    steps(&mut trainer, config, &discs(40, 1), 2);
-    checkpoint::save(path, &state(config, &trainer), &trainer).unwrap();
-}
-
-/// From another network: never a panic, and never a silent half of one network in another.
-fn checkpoints_that_do_not_fit_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(checkpoint::FILE);
-    saved(&config(), &path);
-    let network = small_unet();
-    for other in [
-        UNetConfig { channels: 16, ..network.clone() },
-        UNetConfig { multipliers: vec![1], attention_levels: vec![], ..network.clone() },
-        UNetConfig { multipliers: vec![1, 2, 2], ..network.clone() },
-        UNetConfig { attention_levels: vec![], ..network.clone() },
-        UNetConfig { blocks: 2, ..network.clone() },
-        UNetConfig { patch: 1, ..network },
-    ] {
-        let other = TrainConfig { network: other.into(), ..config() };
-        let mut trainer = trainer(&other, &discs(40, 1), &cpu());
-        let result = Checkpoint::read(&path).unwrap().restore(&mut trainer);
-        assert!(matches!(result, Err(Error::Weights { .. })), "{:?}: {result:?}", other.network);
-    }
-    // From another version of the program: whole, but of other parts.
-    let whole = std::fs::read(&path).unwrap();
-    let (name, other) = (b"\"first_moment\"", b"\"first_memory\"");
-    let at = whole.windows(name.len()).position(|window| window == name).unwrap();
-    std::fs::write(&path, [&whole[..at], other, &whole[at + name.len()..]].concat()).unwrap();
-    let error = Checkpoint::read(&path).unwrap_err().to_string();
-    assert!(error.contains("another version") && error.contains("--init"), "{error}");
-}
-
-fn damaged_checkpoints_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(checkpoint::FILE);
-    let missing = Checkpoint::read(&path);
-    assert!(matches!(missing, Err(Error::Io { .. })), "{missing:?}");
-    let config = TrainConfig {
-        network: UNetConfig { channels: 4, multipliers: vec![1], ..UNetConfig::default() }.into(),
-        ..config()
-    };
-    saved(&config, &path);
-    let good = std::fs::read(&path).unwrap();
-    let attempt = |bytes: &[u8]| {
-        std::fs::write(&path, bytes).unwrap();
-        let mut trainer = trainer(&config, &discs(40, 1), &cpu());
-        Checkpoint::read(&path).and_then(|checkpoint| checkpoint.restore(&mut trainer))
-    };
-    attempt(&good).unwrap();
-    for cut in (0..good.len()).step_by(good.len() / 40 + 1) {
-        let result = attempt(&good[..cut]);
-        assert!(
-            matches!(result, Err(Error::Data { .. } | Error::Weights { .. })),
-            "cut at {cut}: {result:?}"
-        );
-    }
-    // One byte changed, most often in one of the headers: an error or a checkpoint, never a panic.
-    let mut random = Noise::new(1).stream(0);
-    let mut refused = 0;
-    for case in 0..200 {
-        let mut bytes = good.clone();
-        let at = if case % 2 == 0 { random.below(2000) } else { random.below(good.len()) };
-        bytes[at] ^= 1 << random.below(8);
-        refused += usize::from(attempt(&bytes).is_err());
-    }
-    assert_eq!(refused, 200, "there is a checksum");
 }
 
 fn what_cannot_be_trained_is_refused() {

@@ -1,7 +1,6 @@
 use serde_json::json;
 
 use super::{Figure, Outcome, Studio};
-use crate::Result;
 use crate::estimate::Estimate;
 use crate::images::DataRange;
 use crate::model::ScoreModel;
@@ -10,7 +9,8 @@ use crate::picture::chart::{Axis, Chart, Mark, PALETTE, Series};
 use crate::rng::{Domain, Noise};
 use crate::sampler::{AnnealedLangevin, Langevin, Sampler};
 use crate::sde::{AnySde, VeSde};
-use crate::toy::{GaussianMixture, Toy};
+use crate::toy::Toy;
+use crate::{Error, Result};
 
 /// Half the side of the square that is shown, and in which Langevin dynamics starts.
 const HALF: f64 = 8.0;
@@ -21,13 +21,11 @@ const SHOWN: usize = 500;
 /// Langevin dynamics gets the weights of distant modes wrong, annealed Langevin dynamics does not (Song and
 /// Ermon 2019, figure 3): 1/5 and 4/5 at (-5, -5) and (5, 5), exact scores, a thousand steps each.
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
-    let modes = Toy::TwoModes.components();
-    let weights: Vec<f64> = modes.iter().map(|mode| mode.weight).collect();
-    let means: Vec<Vec<f64>> = modes.iter().map(|mode| mode.mean.to_vec()).collect();
-    let covariances: Vec<_> =
-        modes.iter().map(|mode| vec![vec![mode.std.powi(2), 0.0], vec![0.0, mode.std.powi(2)]]).collect();
-    let mixture = GaussianMixture::new(&weights, &means, &covariances)?;
-    let sde = AnySde::Ve(VeSde { sigma_min: 0.1, sigma_max: 20.0 });
+    let Some(mixture) = Toy::TwoModes.mixture() else {
+        return Err(Error::config("toy distribution", "is no mixture", "report this as a bug"));
+    };
+    let weights = mixture.weights();
+    let sde = AnySde::from(VeSde { sigma_min: 0.1, sigma_max: 20.0 });
     let range = DataRange { low: -HALF, high: HALF };
     let model = ScoreModel::new(Box::new(mixture), sde, range, [2, 1, 1], &studio.device);
 
