@@ -215,3 +215,45 @@ impl Sampler {
         Ok(Solution { images: run::finished(model, x, run.last_step).await?, nfe: model.nfe() - before })
     }
 }
+
+// What CONTRIBUTING.md gives to copy stays a sampler that works.
+#[cfg(test)]
+#[path = "../../docs/skeletons/sampler.rs"]
+mod skeleton;
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::skeleton::Midpoint;
+    use super::*;
+    use crate::images::DataRange;
+    use crate::sde::VeSde;
+    use crate::toy::GaussianMixture;
+
+    /// Of a Gaussian of variance .3, 512 samples: five standard errors are .094.
+    #[test]
+    fn the_skeleton_draws_a_gaussian() {
+        let gaussian = GaussianMixture::new(&[1.0], &[vec![0.0]], &[vec![vec![0.3]]]).unwrap();
+        let (sde, device) = (VeSde::default().into(), Device::flex());
+        let model = ScoreModel::new(Box::new(gaussian), sde, DataRange::UNIT, [1, 1, 1], &device);
+        let method = Midpoint::default();
+        let mut chain = Chain::new(&model, Noise::new(1), 512);
+        let x = pollster::block_on(method.walk(&mut chain, &mut Run::default())).unwrap();
+        assert_eq!(Some(model.nfe()), method.evaluations());
+        let x: Vec<f32> = x.into_data().try_to_vec().unwrap();
+        let variance = x.iter().map(|x| x * x).sum::<f32>() / 512.0;
+        assert!((variance - 0.3).abs() < 0.094, "{variance}");
+    }
+
+    #[test]
+    fn a_model_that_has_learned_something_else_is_refused() {
+        for sampler in Sampler::all() {
+            let message = sampler.check_fits(Learned::Consistency).unwrap_err().to_string();
+            assert!(message.contains("a consistency function"), "{message}");
+        }
+        assert_eq!(Sampler::fitting(Learned::Score).len(), Sampler::all().len());
+        assert_eq!(Sampler::usual_for(Learned::Score), Some(Sampler::Heun(Heun::default())));
+        assert_eq!(Sampler::usual_for(Learned::Consistency), None);
+    }
+}

@@ -193,9 +193,25 @@ any_sde! {
     Edm(edm::EdmSde),
 }
 
+// What CONTRIBUTING.md gives to copy stays a diffusion that works.
+#[cfg(test)]
+#[path = "../../docs/skeletons/sde.rs"]
+mod skeleton;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As [`marginals_satisfy_the_moment_equations`] asks of those in the list.
+    #[test]
+    fn the_skeleton_satisfies_the_moment_equations() {
+        let (sde, t, h) = (skeleton::CosineSde::default(), 0.4, 1e-5);
+        sde.check().unwrap();
+        let [(m0, s0), (m, s), (m1, s1)] = [t - h, t, t + h].map(|t| sde.marginal_prob(t));
+        let (f, g) = (sde.drift(t), sde.diffusion(t));
+        assert!(((m1 - m0) / (2.0 * h) - f * m).abs() < 1e-6);
+        assert!(((s1 * s1 - s0 * s0) / (2.0 * h) - 2.0 * f * s * s - g * g).abs() < 1e-6);
+    }
 
     /// The marginal must solve the SDE's own moment equations: d mean/dt = f·mean and
     /// d var/dt = 2·f·var + g², here by central differences.
