@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use scorefield::data::{DataSource, Dataset};
 use scorefield::network::{NetworkConfig, UNetConfig};
-use scorefield::objective::{Objective, Weighting};
+use scorefield::objective::{Dsm, TimeDistribution, Weighting};
 use scorefield::picture::load_npy;
 use scorefield::rng::Noise;
 use scorefield::training::run::checkpoint::Checkpoint;
@@ -59,8 +59,8 @@ fn an_old_configuration_means_what_it_meant() {
     let data = DataSource { size: Some(8), limit: Some(40), ..DataSource::new(Dataset::Synthetic) };
     assert_eq!(config.data, data);
     assert!(config.sde.is_open(), "its largest noise level is to be measured");
-    let Objective::Dsm(dsm) = config.objective;
-    assert_eq!(dsm.weighting, Weighting::Std2);
+    let dsm = Dsm { weighting: Weighting::Std2, times: TimeDistribution::Uniform };
+    assert_eq!(config.objective, dsm.into());
     let network = UNetConfig { channels: 4, attention_levels: vec![1], classes: 10, ..UNetConfig::default() };
     assert_eq!(config.network, NetworkConfig::from(network));
 }

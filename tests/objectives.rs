@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 use scorefield::model::{Preconditioned, Preconditioning};
 use scorefield::network::Context;
-use scorefield::objective::{Dsm, Loss, Models, Objective, Step, Weighting};
+use scorefield::objective::{Dsm, Loss, Models, Objective, Step, TimeDistribution, Weighting};
 use scorefield::ops::each;
 use scorefield::rng::Noise;
 use scorefield::sde::VpSde;
@@ -63,8 +63,8 @@ fn every_objective_survives_its_file() {
 
 fn a_table_without_a_kind_is_denoising_score_matching() {
     let old = json!({"weighting": "std2", "times": {"kind": "uniform"}});
-    let Objective::Dsm(dsm) = serde_json::from_value(old).unwrap();
-    assert_eq!(dsm.weighting, Weighting::Std2);
+    let meant = Dsm { weighting: Weighting::Std2, times: TimeDistribution::Uniform };
+    assert_eq!(serde_json::from_value::<Objective>(old).unwrap(), meant.into());
     assert_eq!(Objective::default(), Dsm::default().into());
 }
 
