@@ -210,7 +210,7 @@ fn agent() -> Agent {
 
 fn progress_bar(path: &Path, bytes: u64) -> ProgressBar {
     let template = "{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
-    let style = ProgressStyle::with_template(template).expect("the template above is valid");
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     ProgressBar::new(bytes).with_style(style.progress_chars("=> ")).with_message(name)
 }

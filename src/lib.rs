@@ -28,7 +28,7 @@
 //! - `images`, `rng`, `ops`, `device`
 //! - `sde`, `schedule`, `network`, `model`, `weights`, `toy`
 //! - `control`, `run`, `flow`, `sampler`
-//! - `picture`, `data`, `objective`, `training`
+//! - `picture`, `fetch`, `data`, `objective`, `training`
 //! - `evaluation`, `figures`, `cli`, `page`
 //!
 //! # Example

@@ -45,10 +45,13 @@ fn samples_reach_the_statistical_floor() {
     for (sde, sde_name) in sdes() {
         let model = analytic(&mixture(MIXTURE), sde);
         for claim in Sampler::claims() {
-            let truth = exact(MIXTURE, claim.sigma, 1, 2 * N);
+            let truth = exact(MIXTURE, claim.sigma, 1, 4 * N);
             let floor = floor(MIXTURE, claim.sigma, &truth, N);
-            let distance =
-                |sampler: &Sampler| energy_distance(&pairs(&draw(sampler, &model, Noise::new(5), N)), &truth);
+            // Of two sets: the share of a mode is up to chance, by which a single one would be judged.
+            let of = |sampler: &Sampler, seed| {
+                energy_distance(&pairs(&draw(sampler, &model, Noise::new(seed), N)), &truth)
+            };
+            let distance = |sampler: &Sampler| (of(sampler, 5) + of(sampler, 6)) / 2.0;
             let name = claim.method.info().name;
             if figures() {
                 let row: Vec<String> = [10, 20, 50, 100, 200, 500]
@@ -69,36 +72,29 @@ fn samples_reach_the_statistical_floor() {
     }
 }
 
-/// The variance of what a stochastic sampler draws of a narrow Gaussian is off by an error that falls at least with the
-/// order that it claims.
+/// The variance of what a stochastic sampler draws of a narrow Gaussian is off by an error that falls, with each doubling
+/// of the evaluations, by the factor of the order that it claims: by a sixth less, as higher orders play a part, and up to
+/// four standard errors.
 fn stochastic_samplers_have_the_weak_order_they_claim() {
-    let (variance, n) = (0.02, 65_536);
+    let (variance, n) = (0.1, 65_536);
     let target = GaussianMixture::new(&[1.0], &[vec![0.0]], &[vec![vec![variance]]]).unwrap();
+    let standard_error = (2.0 / f64::from(n)).sqrt();
     for (sde, sde_name) in sdes() {
         let last = sde.sigma(sde.sampling_eps()).powi(2);
-        let finished = variance * variance / (variance + last);
         let model = analytic(&target, sde);
         for claim in Sampler::claims() {
             let Order::Weak(order) = claim.order else { continue };
-            let errors: Vec<(f64, f64)> = [32, 64, 128]
-                .map(|nfe| {
-                    let sampler = claim.method.within(nfe).unwrap();
-                    let samples = draw(&sampler, &model, Noise::new(6), n);
-                    let (found, _) = estimate(samples.iter().map(|x| f64::from(*x).powi(2)));
-                    (nfe as f64, (found / finished - 1.0).abs())
-                })
-                .to_vec();
-            let found = -log_log_slope(&errors);
-            figure(format_args!(
-                "{sde_name}, {}: weak order {found:.2}, errors {}",
-                json!(claim.method),
-                brief(&errors.iter().map(|e| e.1).collect::<Vec<_>>())
-            ));
-            assert!(
-                found > f64::from(order) - 0.25,
-                "{sde_name}, {:?}: order {found}, {errors:?}",
-                claim.method
-            );
+            let errors = [32, 64, 128, 256].map(|nfe| {
+                let samples = draw(&claim.method.within(nfe).unwrap(), &model, Noise::new(6), n as usize);
+                let (found, _) = estimate(samples.iter().map(|x| f64::from(*x).powi(2)));
+                // What is left of the variance when the last noise is removed.
+                (found / (variance * variance / (variance + last)) - 1.0).abs()
+            });
+            figure(format_args!("{sde_name}, {}: errors {}", json!(claim.method), brief(&errors)));
+            for pair in errors.windows(2) {
+                let bound = pair[0] / 2.0_f64.powf(f64::from(order) - 0.25) + 4.0 * standard_error;
+                assert!(pair[1] < bound, "{sde_name}, {:?}: {errors:?}", claim.method);
+            }
         }
     }
 }

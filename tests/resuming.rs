@@ -3,21 +3,25 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use pollster::block_on;
 use scorefield::Error;
-use scorefield::network::UNetConfig;
+use scorefield::cancel::CancelToken;
+use scorefield::data::synthetic;
+use scorefield::network::{ClassifierConfig, UNetConfig};
 use scorefield::rng::Noise;
 use scorefield::training::run::checkpoint::{self, Checkpoint, State};
-use scorefield::training::run::{Outcome, RunFolder};
-use scorefield::training::{ScoreLesson, TrainConfig, Trainer};
+use scorefield::training::run::{Outcome, RunFolder, train};
+use scorefield::training::{ClassifierLesson, ClassifierTraining, Course, ScoreLesson, TrainConfig, Trainer};
 use scorefield::weights::ModelFile;
 
 use crate::support::{cpu, figure, gpu, small_unet, trials};
-use crate::training::{config, discs, fingerprint, run, steps, trainer, variants};
+use crate::training::{config, discs, fingerprint, opened, run, steps, trainer, variants};
 
 trials! {
     cpu: [
         a_resumed_run_repeats_the_uninterrupted_one,
         a_run_stopped_after_every_step_gives_the_same_model,
+        classifiers_go_on_too,
         a_run_that_blows_up_stops_and_keeps_its_checkpoint,
         checkpoints_that_do_not_fit_are_refused,
         damaged_checkpoints_are_refused,
@@ -204,4 +208,36 @@ fn damaged_checkpoints_are_refused() {
         refused += usize::from(attempt(&bytes).is_err());
     }
     assert_eq!(refused, 200, "there is a checksum");
+}
+
+/// The classifier's run is the same run: stopped after every step it ends with the same weights, and a stopped one says
+/// where it stands.
+fn classifiers_go_on_too() {
+    let images = synthetic::digits_like(40, 28, 0);
+    let network = ClassifierConfig { channels: 8, features: 8, ..ClassifierConfig::default() };
+    let config = ClassifierTraining { steps: 3, batch: 8, network, ..ClassifierTraining::default() };
+    let run = |folder: &Path, resume: bool, stop: bool| {
+        let folder = RunFolder(folder.to_path_buf());
+        let resume = resume.then(|| Checkpoint::read(&folder.checkpoint()).unwrap());
+        let cancel = CancelToken::default();
+        if stop {
+            cancel.cancel();
+        }
+        let lesson = ClassifierLesson::new(&config, &images, &images).unwrap();
+        block_on(train(lesson, &images, &opened(), &folder, resume, &cancel)).unwrap()
+    };
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert_eq!(run(whole.path(), false, false), Outcome::Finished);
+    assert_eq!(run(parts.path(), false, true), Outcome::Stopped { step: 1 });
+    assert_eq!(run(parts.path(), true, true), Outcome::Stopped { step: 2 });
+    assert_eq!(run(parts.path(), true, false), Outcome::Finished);
+    let model = |folder: &tempfile::TempDir| RunFolder(folder.path().into()).model(&config.name);
+    assert!(weights_of(&model(&whole)) == weights_of(&model(&parts)));
+
+    let file = ModelFile::parse("c", &std::fs::read(model(&parts)).unwrap()).unwrap();
+    assert_eq!((file.card.accuracy.len(), file.card.sde), (5, None), "examined at the end");
+    file.classifier(&cpu()).unwrap();
+    let text = std::fs::read_to_string(RunFolder(parts.path().into()).config()).unwrap();
+    assert!(text.contains("lesson = \"classifier\""), "{text}");
+    assert_eq!(toml::from_str::<Course>(&text).unwrap(), config.into());
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use image::{
-    DynamicImage, ExtendedColorType, GrayImage, ImageDecoder, ImageEncoder, ImageError, ImageReader,
+    DynamicImage, ExtendedColorType, GrayImage, ImageDecoder, ImageEncoder, ImageError, ImageReader, Luma,
     RgbImage,
     codecs::png::{CompressionType, FilterType, PngEncoder},
     imageops,
@@ -192,8 +192,8 @@ impl ImageSet {
         let set = self.cropped(square, square);
         let mut pixels = Vec::with_capacity(set.len() * set.channels * size * size);
         for plane in set.pixels.chunks_exact(square * square) {
-            let plane = GrayImage::from_raw(square as u32, square as u32, plane.to_vec())
-                .expect("a plane holds square * square bytes");
+            let at = |x, y| Luma([plane[y as usize * square + x as usize]]);
+            let plane = GrayImage::from_fn(square as u32, square as u32, at);
             let scaled = imageops::resize(&plane, size as u32, size as u32, imageops::FilterType::Triangle);
             pixels.extend_from_slice(scaled.as_raw());
         }

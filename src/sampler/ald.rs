@@ -94,7 +94,7 @@ impl Method for AnnealedLangevin {
     fn claims() -> Vec<Claim<Self>> {
         // With a step size of its own: technique 4 makes the steps smaller as the levels become more, so that the time
         // spent on each e-fold of noise stays the same, and with it the distance from equilibrium.
-        let method = Self { n_steps_each: 20, step_size: 0.1, ..Self::default() };
+        let method = Self { n_steps_each: 40, step_size: 0.1, ..Self::default() };
         vec![Claim { method, order: Order::None, floor_nfe: 4001, bias: (4001, 0.03), sigma: 0.0 }]
     }
 

@@ -1,7 +1,7 @@
 //! What kernels are cut for.
 
 use std::cell::Cell;
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock};
 
 /// What runs the kernels, as far as it matters to how they cut their work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +45,12 @@ impl Adapter {
 
     /// From now on kernels are cut for this: the GPU that the process has opened.
     pub fn set(self) {
-        *OPENED.write().expect("nothing panics with it") = self;
+        *OPENED.write().unwrap_or_else(PoisonError::into_inner) = self;
     }
 
     /// What kernels are cut for on this thread.
     pub(in crate::ops) fn current() -> Self {
-        PRETENDED.get().unwrap_or_else(|| *OPENED.read().expect("nothing panics with it"))
+        PRETENDED.get().unwrap_or_else(|| *OPENED.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// `work` with the kernels for such an adapter, on this thread: any adapter can run those without subgroups.

@@ -1,6 +1,6 @@
 //! Filters that stay transformed as long as their weights live: for a few small images that is half of the work.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Bytes;
@@ -18,19 +18,24 @@ struct Kept {
 
 static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
 
+/// All of them. Every state of the list is a good one, also that which a panic has left.
+fn all() -> MutexGuard<'static, Vec<Kept>> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The transformed filter of a weight that is used more than once: the one of the last time, if neither the weight
 /// has changed nor too many others are kept.
 pub fn kept(tiles: &Tiles, weight: &FlexTensor) -> Arc<Vec<f32>> {
     let bytes = weight.data_arc();
     let of =
         |kept: &&Kept| kept.weight.as_ptr() == Arc::as_ptr(&bytes) && kept.filter.len() == tiles.filter_len();
-    if let Some(found) = KEPT.lock().expect("nothing panics with it").iter().find(of) {
+    if let Some(found) = all().iter().find(of) {
         return found.filter.clone();
     }
     let mut filter = vec![0.0; tiles.filter_len()];
     tiles.transform_filter(weight.storage(), &mut filter);
     let filter = Arc::new(filter);
-    let mut all = KEPT.lock().expect("nothing panics with it");
+    let mut all = all();
     all.retain(|kept| kept.weight.strong_count() > 0);
     if all.iter().map(|kept| kept.filter.len()).sum::<usize>() + filter.len() <= MOST {
         all.push(Kept { weight: Arc::downgrade(&bytes), filter: filter.clone() });
