@@ -98,8 +98,8 @@ fn a_loss_may_be_of_the_gradient_for_the_input() {
         values(Slope.loss(Models { student: &student, average: &average, teacher: None }, &step).inner());
     let x = step.x0.clone().inner();
     let direction = {
-        // A tape serves one backward pass.
-        let tracked = self::step(0.0).x0.require_grad();
+        // A tape serves one backward pass, that of the weights too.
+        let ([student, ..], tracked) = (models(), self::step(0.0).x0.require_grad());
         let y = student.forward(tracked.clone(), &[0.7], Context::default());
         tracked.grad(&y.sum().backward()).expect("the input's gradient")
     };

@@ -1,7 +1,7 @@
 //! What the page's worker (`web/engine/worker.js`) calls: one [`Session`] per worker, plain JS values in and out.
 //!
 //! Every request is a file in `requests/`: its argument, and the method that answers it. The worker is replaced as a
-//! whole when something breaks, so nothing here recovers from a panic or from a lost GPU; `web/engine/device.js`
+//! whole when something breaks, so nothing here recovers from a panic or from a lost GPU; `web/engine/wgpu-shim.js`
 //! watches for those, `web/scorefield.js` starts again on the CPU.
 
 mod messages;
