@@ -22,6 +22,7 @@ trials! {
         failures_exit_with_1_and_say_what_to_change,
         nothing_half_written_is_left,
         without_a_gpu_the_gpu_is_refused_and_auto_takes_the_cpu,
+        without_a_display_nothing_is_called_an_error,
         training_stops_on_request_and_goes_on,
         a_run_is_not_overwritten,
         what_is_left_out_of_a_folder_is_told,
@@ -252,6 +253,17 @@ fn without_a_gpu_the_gpu_is_refused_and_auto_takes_the_cpu() {
     let auto = hidden(&format!("{arguments} auto"));
     let stderr = String::from_utf8_lossy(&auto.stderr);
     assert!(auto.status.success() && stderr.contains("CPU"), "{stderr}");
+}
+
+fn without_a_display_nothing_is_called_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = scorefield(folder.path(), "sample --device auto --steps 2 --count 1");
+    for variable in ["XDG_RUNTIME_DIR", "WAYLAND_DISPLAY", "DISPLAY"] {
+        command.env_remove(variable);
+    }
+    let output = command.output().expect("the program starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !stderr.to_lowercase().contains("error"), "{stderr}");
 }
 
 const TINY: &str = "train --dataset synthetic --batch 4 --device cpu --name tiny";
