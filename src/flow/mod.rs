@@ -59,7 +59,8 @@ impl Tolerance {
 /// normal with the prior's deviation (Song et al. 2021, "uniquely identifiable encoding").
 ///
 /// # Errors
-/// [`Error::Cancelled`], [`Error::TooManySteps`], [`Error::NonFinite`].
+/// [`Error::Cancelled`](crate::Error::Cancelled), [`Error::TooManySteps`](crate::Error::TooManySteps),
+/// [`Error::NonFinite`](crate::Error::NonFinite).
 pub async fn encode(
     model: &ScoreModel,
     images: Tensor<4>,

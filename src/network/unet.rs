@@ -12,7 +12,7 @@ use super::layers::{
 use crate::ops::Joined;
 use crate::{Error, Result};
 
-/// Architecture of a [`UNet`].
+/// Sizes of the U-Net of the DDPM++/NCSN++ family.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UNetConfig {
