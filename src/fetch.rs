@@ -52,8 +52,7 @@ pub fn fetch(urls: &[String], bytes: u64, sha256: &str, path: &Path) -> Result<(
         Error::io(&part_path, source, fix)
     };
     let mut options = File::options();
-    let mut part =
-        options.read(true).write(true).create(true).truncate(false).open(&part_path).map_err(io)?;
+    let part = options.read(true).write(true).create(true).truncate(false).open(&part_path).map_err(io)?;
     if let Err(TryLockError::WouldBlock) = part.try_lock() {
         return Err(Error::data(&part_path, "is being downloaded by another program", "wait for it"));
     }
@@ -69,22 +68,21 @@ pub fn fetch(urls: &[String], bytes: u64, sha256: &str, path: &Path) -> Result<(
         };
     }
 
-    let bar = progress_bar(path, bytes);
-    let agent = agent();
+    let mut download = Download { agent: agent(), part, bytes, sha256, bar: progress_bar(path, bytes) };
     let mut problems = Vec::new();
     for url in urls {
-        match fetch_from(&agent, url, &mut part, bytes, sha256, &bar).map_err(io)? {
+        match download.try_server(url).map_err(io)? {
             None => {
-                bar.finish();
-                part.sync_all().map_err(io)?;
+                download.bar.finish();
+                download.part.sync_all().map_err(io)?;
                 fs::rename(&part_path, path).map_err(io)?;
                 return sync_folder(path.parent().unwrap_or(Path::new("."))).map_err(io);
             }
             Some(problem) => problems.push(format!("{url}: {problem}")),
         }
     }
-    bar.abandon();
-    let kept = part.metadata().map_err(io)?.len();
+    download.bar.abandon();
+    let kept = download.part.metadata().map_err(io)?.len();
     if kept == 0 {
         drop(fs::remove_file(&part_path));
     }
@@ -99,102 +97,110 @@ pub fn fetch(urls: &[String], bytes: u64, sha256: &str, path: &Path) -> Result<(
     })
 }
 
-/// Tries one server until it is done (`None`) or there is no sense in going on (the reason).
-fn fetch_from(
-    agent: &Agent,
-    url: &str,
-    part: &mut File,
+/// A file on its way.
+struct Download<'a> {
+    agent: Agent,
+    part: File,
+    /// Length and SHA-256 of the whole.
     bytes: u64,
-    sha256: &str,
-    bar: &ProgressBar,
-) -> io::Result<Option<String>> {
-    let mut fruitless = 0;
-    loop {
-        let before = part.metadata()?.len();
-        match attempt(agent, url, part, bytes, sha256, bar) {
-            Ok(()) => return Ok(None),
-            Err(Failure::Disk(error)) => return Err(error),
-            Err(Failure::Refused(problem)) => return Ok(Some(problem)),
-            Err(Failure::Interrupted(problem)) => {
-                let progress = part.metadata()?.len() > before;
-                fruitless = if progress { 0 } else { fruitless + 1 };
-                if fruitless >= FRUITLESS {
-                    return Ok(Some(problem));
-                }
-            }
-            Err(Failure::Wrong { resumed, sha256: is }) => {
-                part.set_len(0)?;
-                if !resumed {
-                    let problem = format!("the content has SHA-256 {is} instead of {sha256} and was deleted");
-                    return Ok(Some(problem));
-                }
-            }
-        }
-    }
+    sha256: &'a str,
+    bar: ProgressBar,
 }
 
-/// One request, from where `part` ends, and the check of the whole.
-fn attempt(
-    agent: &Agent,
-    url: &str,
-    part: &mut File,
-    bytes: u64,
-    sha256: &str,
-    bar: &ProgressBar,
-) -> Result<(), Failure> {
-    let mut have = part.metadata()?.len();
-    let resumed = have > 0;
-    if have < bytes {
-        let mut request = agent.get(url);
-        if resumed {
-            request = request.header(header::RANGE, format!("bytes={have}-"));
-        }
-        let response = request.call().map_err(|error| match error {
-            ureq::Error::HostNotFound => Failure::Refused("the address is not known".into()),
-            error => Failure::Interrupted(error.to_string()),
-        })?;
-        let range = response.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
-        match response.status().as_u16() {
-            200 => have = 0,
-            206 if range.is_some_and(|range| range.starts_with(&format!("bytes {have}-"))) => {}
-            206 => have = restart(part, "the server sent another range than asked for")?,
-            416 => have = restart(part, "the server has less than was asked for")?,
-            500.. => return Err(Failure::Interrupted(format!("the server answers {}", response.status()))),
-            _ => return Err(Failure::Refused(format!("the server answers {}", response.status()))),
-        }
-        part.set_len(have)?;
-        part.seek(SeekFrom::End(0))?;
-        bar.set_position(have);
-        // one byte more than there should be is enough to see that it is another file
-        let mut body = response.into_body().into_reader().take(bytes - have + 1);
-        let mut buffer = [0; 1 << 16];
+impl Download<'_> {
+    /// Tries one server until it is done (`None`) or there is no sense in going on (the reason).
+    fn try_server(&mut self, url: &str) -> io::Result<Option<String>> {
+        let mut fruitless = 0;
         loop {
-            let n = match body.read(&mut buffer) {
-                Ok(n) => n,
-                Err(error) => return Err(Failure::Interrupted(format!("the connection broke ({error})"))),
-            };
-            if n == 0 {
-                break;
+            let before = self.part.metadata()?.len();
+            match self.attempt(url) {
+                Ok(()) => return Ok(None),
+                Err(Failure::Disk(error)) => return Err(error),
+                Err(Failure::Refused(problem)) => return Ok(Some(problem)),
+                Err(Failure::Interrupted(problem)) => {
+                    let progress = self.part.metadata()?.len() > before;
+                    fruitless = if progress { 0 } else { fruitless + 1 };
+                    if fruitless >= FRUITLESS {
+                        return Ok(Some(problem));
+                    }
+                }
+                Err(Failure::Wrong { resumed, sha256: is }) => {
+                    self.part.set_len(0)?;
+                    if !resumed {
+                        let problem = format!(
+                            "the content has SHA-256 {is} instead of {} and was deleted",
+                            self.sha256
+                        );
+                        return Ok(Some(problem));
+                    }
+                }
             }
-            part.write_all(&buffer[..n])?;
-            have += n as u64;
-            bar.set_position(have);
-        }
-        if have < bytes {
-            return Err(Failure::Interrupted(format!("the connection ended after {have} of {bytes} bytes")));
         }
     }
-    part.seek(SeekFrom::Start(0))?;
-    match digest(&mut *part)? {
-        is if is == sha256 => Ok(()),
-        is => Err(Failure::Wrong { resumed, sha256: is }),
-    }
-}
 
-/// Drops what is there after an answer that does not continue it.
-fn restart(part: &File, problem: &str) -> Result<u64, Failure> {
-    part.set_len(0)?;
-    Err(Failure::Interrupted(problem.into()))
+    /// One request, from where `part` ends, and the check of the whole.
+    fn attempt(&mut self, url: &str) -> Result<(), Failure> {
+        let mut have = self.part.metadata()?.len();
+        let resumed = have > 0;
+        if have < self.bytes {
+            let mut request = self.agent.get(url);
+            if resumed {
+                request = request.header(header::RANGE, format!("bytes={have}-"));
+            }
+            let response = request.call().map_err(|error| match error {
+                ureq::Error::HostNotFound => Failure::Refused("the address is not known".into()),
+                error => Failure::Interrupted(error.to_string()),
+            })?;
+            let range = response.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
+            match response.status().as_u16() {
+                200 => have = 0,
+                206 if range.is_some_and(|range| range.starts_with(&format!("bytes {have}-"))) => {}
+                206 => have = self.restart("the server sent another range than asked for")?,
+                416 => have = self.restart("the server has less than was asked for")?,
+                500.. => {
+                    return Err(Failure::Interrupted(format!("the server answers {}", response.status())));
+                }
+                _ => return Err(Failure::Refused(format!("the server answers {}", response.status()))),
+            }
+            self.part.set_len(have)?;
+            self.part.seek(SeekFrom::End(0))?;
+            self.bar.set_position(have);
+            // one byte more than there should be is enough to see that it is another file
+            let mut body = response.into_body().into_reader().take(self.bytes - have + 1);
+            let mut buffer = [0; 1 << 16];
+            loop {
+                let n = match body.read(&mut buffer) {
+                    Ok(n) => n,
+                    Err(error) => {
+                        return Err(Failure::Interrupted(format!("the connection broke ({error})")));
+                    }
+                };
+                if n == 0 {
+                    break;
+                }
+                self.part.write_all(&buffer[..n])?;
+                have += n as u64;
+                self.bar.set_position(have);
+            }
+            if have < self.bytes {
+                return Err(Failure::Interrupted(format!(
+                    "the connection ended after {have} of {} bytes",
+                    self.bytes
+                )));
+            }
+        }
+        self.part.seek(SeekFrom::Start(0))?;
+        match digest(&mut self.part)? {
+            is if is == self.sha256 => Ok(()),
+            is => Err(Failure::Wrong { resumed, sha256: is }),
+        }
+    }
+
+    /// Drops what is there after an answer that does not continue it.
+    fn restart(&mut self, problem: &str) -> Result<u64, Failure> {
+        self.part.set_len(0)?;
+        Err(Failure::Interrupted(problem.into()))
+    }
 }
 
 fn agent() -> Agent {
