@@ -25,6 +25,8 @@ mod crew;
 mod device;
 // What happens when files are damaged or missing.
 mod files;
+// Links and what they may say.
+mod links;
 // Keyboard, screen reader, phone, frame rate.
 mod access;
 
@@ -51,6 +53,7 @@ pub fn trials() -> Vec<Trial> {
         crew::trials(),
         device::trials(),
         files::trials(),
+        links::trials(),
         access::trials(),
     ];
     modules.into_iter().flatten().map(|trial| trial.with_kind("page").with_ignored_flag(ignored)).collect()

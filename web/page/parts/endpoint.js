@@ -12,6 +12,7 @@ import {
   toFloats,
   withChannels,
 } from '../pixels.js';
+import { MAX_INDEX } from '../state/endpoint.js';
 import { createPad } from './draw.js';
 
 const MARKUP = `
@@ -30,7 +31,7 @@ const MARKUP = `
   <div data-kind="digit" class="digits"></div>
   <div data-kind="seed" class="row">
     <label>Seed <input class="seed" type="number" inputmode="numeric" min="0" max="9007199254740991" step="1"></label>
-    <label>Image <input class="index short" type="number" inputmode="numeric" min="0" max="1000000" step="1"></label>
+    <label>Image <input class="index short" type="number" inputmode="numeric" min="0" max="${MAX_INDEX}" step="1"></label>
     <button type="button" class="dice">Another seed</button>
   </div>
   <div data-kind="drawing">
