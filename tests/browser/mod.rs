@@ -25,8 +25,9 @@ mod crew;
 mod device;
 // What happens when files are damaged or missing.
 mod files;
-// Links and what they may say.
+// What the visitor brings along: pictures and links.
 mod links;
+mod pictures;
 // Keyboard, screen reader, phone, frame rate.
 mod access;
 
@@ -54,6 +55,7 @@ pub fn trials() -> Vec<Trial> {
         device::trials(),
         files::trials(),
         links::trials(),
+        pictures::trials(),
         access::trials(),
     ];
     modules.into_iter().flatten().map(|trial| trial.with_kind("page").with_ignored_flag(ignored)).collect()

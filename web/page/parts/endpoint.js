@@ -4,7 +4,6 @@ import { elements, find, findAll, make, randomSeed } from '../dom.js';
 import {
   centredLikeMnist,
   fitted,
-  fromImageData,
   inkOnBlack,
   rimIsBright,
   shapeOf,
@@ -14,6 +13,7 @@ import {
 } from '../pixels.js';
 import { MAX_INDEX } from '../state/endpoint.js';
 import { createPad } from './draw.js';
+import { readPicture } from './file.js';
 
 const MARKUP = `
   <div class="row head">
@@ -165,21 +165,12 @@ export class EndpointView {
   }
 
   async #file(file) {
-    let bitmap;
+    let picture;
     try {
-      bitmap = await createImageBitmap(file);
+      picture = await readPicture(file);
     } catch {
       return this.#app.showError(`“${file.name}” could not be read as an image; choose a PNG, JPEG, WebP or GIF.`);
     }
-    const scale = Math.min(1, 280 / Math.max(bitmap.width, bitmap.height)); // enough for every model here
-    const canvas = make('canvas', {
-      width: Math.max(1, Math.round(bitmap.width * scale)),
-      height: Math.max(1, Math.round(bitmap.height * scale)),
-    });
-    const context = canvas.getContext('2d');
-    context.imageSmoothingQuality = 'high';
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    const picture = fromImageData(context.getImageData(0, 0, canvas.width, canvas.height));
     const isInk = shapeOf(this.#app.model).channels === 1 && rimIsBright(withChannels(picture, 1));
     for (const box of findAll('[data-kind=file] [type=checkbox]', this.#root)) box.checked = isInk;
     this.#own(picture, 'file');
