@@ -25,7 +25,8 @@ mod crew;
 mod device;
 // What happens when files are damaged or missing.
 mod files;
-// What the visitor brings along: pictures and links.
+// What the visitor brings along, pictures and links, and how long is told what is wrong with it.
+mod alerts;
 mod links;
 mod pictures;
 // Keyboard, screen reader, phone, frame rate.
@@ -54,6 +55,7 @@ pub fn trials() -> Vec<Trial> {
         crew::trials(),
         device::trials(),
         files::trials(),
+        alerts::trials(),
         links::trials(),
         pictures::trials(),
         access::trials(),

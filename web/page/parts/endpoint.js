@@ -165,11 +165,14 @@ export class EndpointView {
   }
 
   async #file(file) {
+    const [endpoint, missing] = [this.#endpoint, this.#missing];
     let picture;
     try {
       picture = await readPicture(file);
     } catch {
-      return this.#app.showError(`“${file.name}” could not be read as an image; choose a PNG, JPEG, WebP or GIF.`);
+      const problem = `“${file.name}” could not be read as an image; choose a PNG, JPEG, WebP or GIF.`;
+      const isOver = () => this.#endpoint !== endpoint || this.#missing !== missing; // something else was chosen
+      return this.#app.showError(problem, { isOver });
     }
     const isInk = shapeOf(this.#app.model).channels === 1 && rimIsBright(withChannels(picture, 1));
     for (const box of findAll('[data-kind=file] [type=checkbox]', this.#root)) box.checked = isInk;
