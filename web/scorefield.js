@@ -103,13 +103,13 @@ export { ScorefieldError };
  *
  * @typedef {object} LikelihoodRequest
  * @property {string} model
- * @property {Float32Array} images      [n, channels, height, width] in [0, 1]; 8-bit pixels want uniform noise,
- *   (byte + u) / 256, or their density may be anything.
- * @property {number} [seed]            Of the probes; 0.
+ * @property {Float32Array} images      [n, channels, height, width] in [0, 1]: 8-bit pictures, byte / 255. They are
+ *   measured with uniform noise, (byte + u) / 256, as natively: without it the density of bytes may be anything.
+ * @property {number} [seed]            Of that noise and the probes; 0.
  * @property {number} [tolerance]       Of the ODE, relative and absolute; 0.001.
  *
  * @typedef {object} Densities
- * @property {number[]} nats            Log density of each picture, in the model's units.
+ * @property {number[]} nats            Log density of each picture with its noise, in the model's units.
  * @property {number[]} bits_per_dim    The same as bits per pixel and channel.
  * @property {number} nfe
  * @property {number} seconds
@@ -202,7 +202,7 @@ export class Engine {
   }
 
   /**
-   * Measures how probable a model finds pictures, by the probability-flow ODE and one random probe each.
+   * Measures how probable a model finds 8-bit pictures, by the probability-flow ODE and one random probe each.
    * @param {LikelihoodRequest} request
    * @param {RunOptions} [options]
    * @returns {Promise<Densities>}

@@ -297,7 +297,8 @@ fn colour_needs_a_colour_model() {
     visit.set("#edit-model", "mnist-vp");
     visit.start(EDIT);
     assert_eq!(visit.alert(), reason);
-    visit.browser.assert_console_clean();
+    visit.set("#edit-model", COLOUR);
+    visit.assert_clean();
 }
 
 fn a_generated_image_can_be_edited_and_edited_again() {

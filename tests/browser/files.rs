@@ -25,6 +25,7 @@ trials! {
         weights_are_kept_for_the_next_visit,
         a_slow_download_can_be_cancelled,
         gpu_is_prepared_during_the_download,
+        a_host_need_not_know_the_types_of_files,
     ],
 }
 
@@ -189,6 +190,20 @@ fn a_slow_download_can_be_cancelled() {
     visit.finish(GENERATE);
     assert_eq!(visit.browser.eval(&format!("[{KEPT}]")), json!([1]));
     visit.assert_clean();
+}
+
+/// Browsers compile wasm on its way only where its type is exactly `application/wasm`.
+fn a_host_need_not_know_the_types_of_files() {
+    let types =
+        [Some("application/octet-stream"), Some("text/plain"), Some("application/wasm; charset=utf-8"), None];
+    for other in types {
+        let mut visit = Visit::to(Site::of_page_with_type(other), Gpu::None);
+        visit.open(&HASH.replace("count=1", "count=2"));
+        assert_eq!(visit.alert(), "", "{other:?}");
+        visit.start(GENERATE);
+        visit.finish(GENERATE);
+        visit.assert_clean();
+    }
 }
 
 /// The weights come only after the GPU has compiled something, which the visitor is told of.

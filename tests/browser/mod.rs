@@ -25,6 +25,10 @@ mod crew;
 mod device;
 // What happens when files are damaged or missing.
 mod files;
+// What the visitor brings along, pictures and links, and how long is told what is wrong with it.
+mod alerts;
+mod links;
+mod pictures;
 // Keyboard, screen reader, phone, frame rate.
 mod access;
 
@@ -51,6 +55,9 @@ pub fn trials() -> Vec<Trial> {
         crew::trials(),
         device::trials(),
         files::trials(),
+        alerts::trials(),
+        links::trials(),
+        pictures::trials(),
         access::trials(),
     ];
     modules.into_iter().flatten().map(|trial| trial.with_kind("page").with_ignored_flag(ignored)).collect()

@@ -5,10 +5,17 @@ use std::fs;
 use super::{
     harness::{Browser, Gpu},
     site::{Site, dist},
+    visit::PATIENCE,
 };
 use crate::support::trials;
 
-trials! { cpu: [opens_without_a_complaint, exports_are_not_wrapped_in_constructors] }
+trials! {
+    cpu: [
+        opens_without_a_complaint,
+        what_cannot_be_loaded_is_told,
+        exports_are_not_wrapped_in_constructors,
+    ],
+}
 
 fn opens_without_a_complaint() {
     let site = Site::of_page();
@@ -17,6 +24,29 @@ fn opens_without_a_complaint() {
         browser.open(&site.url(""));
         browser.assert_console_clean();
     }
+}
+
+/// A page that was opened from a disk is given no modules, and in some browsers no styles.
+fn what_cannot_be_loaded_is_told() {
+    let mut browser = Browser::launch(Gpu::None);
+    let seen = "(({ offsetHeight, textContent }) => (offsetHeight > 0 ? textContent : ''))(document.querySelector('.stuck'))";
+    let page = fs::canonicalize(dist().expect("a built page").join("index.html")).expect("a path");
+    let without = |lost: &'static [&str]| {
+        Site::serve_altered(dist().expect("a built page"), move |path, bytes| {
+            bytes.filter(|_| !lost.iter().any(|lost| path.starts_with(lost)))
+        })
+    };
+    let sites = [&["page/app.js"][..], &["page/state/keys.js"], &["page/", "style.css"]].map(without);
+    let pages = sites.iter().map(|site| site.url("")).chain([format!("file://{}", page.display())]);
+    for url in pages {
+        browser.open(&url);
+        browser.wait_for(&format!("{seen}.includes('it needs a web server')"), PATIENCE);
+    }
+    let starting = "document.querySelector('#device-note').offsetHeight";
+    assert_eq!(browser.eval(starting), 0, "it still says that it starts");
+
+    browser.open(&Site::of_page().url(""));
+    assert_eq!(browser.eval(seen), "");
 }
 
 /// Where nobody calls the constructors, the linker wraps every export in a call of all of them: ten times slower.

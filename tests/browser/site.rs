@@ -38,13 +38,28 @@ impl Site {
         Self::serve_altered(folder, |_, bytes| bytes)
     }
 
+    /// Serves the built page from a host that knows the types of pages, scripts and styles only, and sends `other` for all
+    /// else, if anything.
+    pub fn of_page_with_type(other: Option<&'static str>) -> Self {
+        let known = |path: &str| [".html", ".js", ".css"].iter().any(|end| path.ends_with(end));
+        let mime = move |path: &str| if known(path) { usual_type(path) } else { other };
+        Self::start(dist().expect("a built page, or this test is ignored"), |_, bytes| bytes, mime)
+    }
+
     /// Serves each file as `alter(path below the folder, its bytes if it is there)` says: broken, late, in place of a
     /// missing one, or (`None`) not at all.
     pub fn serve_altered(
         folder: impl Into<PathBuf>,
         alter: impl Fn(&str, Option<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
-        let folder = folder.into();
+        Self::start(folder.into(), alter, usual_type)
+    }
+
+    fn start(
+        folder: PathBuf,
+        alter: impl Fn(&str, Option<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync + 'static,
+        mime: impl Fn(&str) -> Option<&'static str> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on the loopback interface");
         let address = listener.local_addr().expect("a bound socket has an address");
         let closed = Arc::<AtomicBool>::default();
@@ -56,7 +71,7 @@ impl Site {
                         break;
                     }
                     // The browser may hang up at any time, which is its right.
-                    scope.spawn(|| answer(stream, &folder, &alter).ok());
+                    scope.spawn(|| answer(stream, &folder, &alter, &mime).ok());
                 }
             });
         });
@@ -86,6 +101,7 @@ fn answer(
     stream: TcpStream,
     folder: &Path,
     alter: &impl Fn(&str, Option<Vec<u8>>) -> Option<Vec<u8>>,
+    mime: &impl Fn(&str) -> Option<&'static str>,
 ) -> std::io::Result<()> {
     let mut request = BufReader::new(&stream);
     let mut first = String::new();
@@ -106,7 +122,21 @@ fn answer(
     let body = file.and_then(|file| alter(file, fs::read(folder.join(file)).ok()));
     let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
     let body = body.unwrap_or_default();
-    let mime = match Path::new(path).extension().and_then(|extension| extension.to_str()) {
+    let mime = mime(file.unwrap_or("index.html")).map(|mime| format!("Content-Type: {mime}\r\n"));
+    let mut stream = &stream;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\n{}Content-Length: {}\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+        mime.unwrap_or_default(),
+        body.len()
+    )?;
+    stream.write_all(&body)
+}
+
+/// The type of a file by its name, as a server should send it.
+fn usual_type(path: &str) -> Option<&'static str> {
+    Some(match Path::new(path).extension().and_then(|extension| extension.to_str()) {
         None | Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
@@ -115,13 +145,5 @@ fn answer(
         Some("png") => "image/png",
         Some("svg") => "image/svg+xml",
         Some(_) => "application/octet-stream",
-    };
-    let mut stream = &stream;
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: {mime}\r\nContent-Length: {}\r\n\
-         Cache-Control: no-store\r\nConnection: close\r\n\r\n",
-        body.len()
-    )?;
-    stream.write_all(&body)
+    })
 }

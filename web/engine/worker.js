@@ -117,9 +117,13 @@ async function compile(tell) {
   const compressed = response.headers.has('content-encoding');
   const total = compressed ? 0 : Number(response.headers.get('content-length'));
   const counted = count(response.clone(), (loaded) => tell({ type: 'download', loaded, total }));
-  counted.catch(() => {}); // compileStreaming reports it
-  // Given the response itself, the browser compiles while it downloads, and may keep the machine code.
-  return WebAssembly.compileStreaming(response);
+  counted.catch(() => {}); // the compilation reports it
+  // Given the response itself, the browser compiles while it downloads, and may keep the machine code. It refuses to,
+  // before it has read anything, unless the server calls the file exactly application/wasm, which many do not.
+  return WebAssembly.compileStreaming(response).catch(async (error) => {
+    if (response.bodyUsed) throw error;
+    return WebAssembly.compile(await response.arrayBuffer());
+  });
 }
 
 /** Calls `onBytes(bytes so far)` for every chunk of a body. */

@@ -10,6 +10,7 @@ import { TASKS } from './tasks/index.js';
 
 const schema = schemaOf(TASKS);
 let urlTimer = 0;
+let alertIsOver = () => false; // whether what it tells has passed; see showError
 let written = location.hash; // what the address had when this page last wrote or read it
 
 const app = {
@@ -55,6 +56,7 @@ const app = {
     // A slider changes it faster than Safari allows. A link that was followed meanwhile must not be written over.
     urlTimer = setTimeout(() => location.hash === written && writeUrl(), 150);
     if (redraw) refresh();
+    if (alertIsOver()) clearError();
   },
 
   /** Runs a request of the engine with everything around it; never throws. */
@@ -83,7 +85,7 @@ const app = {
       } else {
         runner.stop('');
         if (!error.code) console.error(error); // a mistake of the page itself
-        this.showError(error.message, retry);
+        this.showError(error.message, { retry });
       }
     } finally {
       this.isRunning = false;
@@ -95,7 +97,12 @@ const app = {
     find('#live').textContent = sentence;
   },
 
-  showError(message, retry) {
+  /**
+   * Tells of a failure. `isOver()` says whether its reason has gone, and with it the alert; it is asked after every
+   * change of the state. Without it, the alert stays until a run or the engine starts.
+   */
+  showError(message, { retry, isOver = () => false } = {}) {
+    alertIsOver = isOver;
     const box = find('#alert');
     box.replaceChildren(make('p', { textContent: message }));
     if (retry) box.append(button('Try again', () => (clearError(), retry())));
@@ -141,6 +148,7 @@ function button(textContent, onClick) {
 }
 
 function clearError() {
+  alertIsOver = () => false;
   find('#alert').hidden = true;
   find('#alert').replaceChildren();
 }
@@ -173,7 +181,9 @@ function followHash() {
   state.run &&= notes.length === 0;
   writeUrl();
   refresh();
-  if (notes.length) app.showError(notes.join(' '));
+  if (alertIsOver()) clearError();
+  // The next change is the visitor's own, and no more what the link asked for.
+  if (notes.length) app.showError(notes.join(' '), { isOver: () => true });
   else if (state.run) panels.find(({ name }) => name === state.task).view.start?.();
 }
 
@@ -184,6 +194,7 @@ function readLink() {
 async function start(device) {
   const note = find('#device-note');
   note.textContent = 'Starting …';
+  clearError();
   const onProgress = ({ loaded, total }) => {
     note.textContent = `Fetching the program: ${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''}`;
   };
@@ -200,7 +211,7 @@ async function start(device) {
   } catch (error) {
     if (!error.code) console.error(error);
     note.textContent = 'Not running.';
-    app.showError(error.message, () => start(device));
+    app.showError(error.message, { retry: () => start(device) });
   }
 }
 

@@ -2,9 +2,9 @@ use js_sys::Function;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-use super::tensor;
+use super::check_images;
 use crate::Result;
-use crate::flow::{Likelihood, Tolerance, bits_per_dim};
+use crate::flow::{Likelihood, Tolerance, bits_per_dim, dequantised};
 use crate::page::Session;
 use crate::page::messages::{self, plain};
 use crate::page::turn::now;
@@ -15,9 +15,9 @@ use crate::rng::Noise;
 #[serde(deny_unknown_fields)]
 struct LikelihoodRequest {
     model: String,
-    /// `[n, c, h, w]` in [0, 1].
+    /// `[n, c, h, w]` in [0, 1], 8-bit pictures.
     images: Vec<f32>,
-    /// Of the probes.
+    /// Of the dequantisation and the probes.
     #[serde(default)]
     seed: u64,
     /// Relative and absolute tolerance of the ODE.
@@ -32,7 +32,7 @@ fn thousandth() -> f64 {
 /// `Session.likelihood`'s result.
 #[derive(Debug, Serialize)]
 struct Densities {
-    /// `log p` of each image in nats, in the model's units.
+    /// `log p` of each dequantised image in nats, in the model's units.
     nats: Vec<f64>,
     /// The same as bits per dimension of 8-bit pixels.
     bits_per_dim: Vec<f64>,
@@ -40,9 +40,14 @@ struct Densities {
     seconds: f64,
 }
 
+/// The bytes that pixel values stand for, whether those were made as `byte/255` or as `(byte + u)/256`.
+fn to_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().map(|value| (256.0 * value) as u8).collect() // casts cut off, and saturate
+}
+
 #[wasm_bindgen]
 impl Session {
-    /// How probable a model finds pictures: `LikelihoodRequest` of `web/scorefield.js` in, `{nats, bits_per_dim, nfe,
+    /// How probable a model finds 8-bit pictures: `LikelihoodRequest` of `web/scorefield.js` in, `{nats, bits_per_dim, nfe,
     /// seconds}` out.
     ///
     /// # Errors
@@ -54,11 +59,13 @@ impl Session {
             let model = self.model(&model)?.score_model();
             let ([c, h, w], n) = (model.shape, images.len() / model.dim());
             messages::check_count("the number of images", n, 1)?;
-            let images = tensor("images", &images, &model, [n, c, h, w])?;
+            check_images("images", &images, [n, c, h, w])?;
+            let noise = Noise::new(seed);
+            let images = model.upload(&dequantised(&to_bytes(&images), model.dim(), &noise));
             let tolerance = Tolerance { rtol: tolerance, atol: tolerance, ..Tolerance::default() };
             let likelihood = Likelihood { tolerance, ..Likelihood::default() };
             let mut run = self.begin(on_event)?;
-            let found = likelihood.measure(&model, images, &Noise::new(seed), &mut run).await?;
+            let found = likelihood.measure(&model, images, &noise, &mut run).await?;
             let bits_per_dim = |nats: &f64| bits_per_dim(*nats, model.dim(), model.range);
             Ok(Densities {
                 bits_per_dim: found.nats.iter().map(bits_per_dim).collect(),

@@ -19,7 +19,12 @@ use crate::{Error, Result};
 
 /// Images `values` as a tensor on the model's device.
 fn tensor(what: &str, values: &[f32], model: &ScoreModel, shape: [usize; 4]) -> Result<Tensor<4>> {
-    let [n, c, h, w] = shape;
+    check_images(what, values, shape)?;
+    Ok(crate::ops::upload(values, shape, model.device()))
+}
+
+/// That `values` are as many numbers as the shape says.
+fn check_images(what: &str, values: &[f32], [n, c, h, w]: [usize; 4]) -> Result<()> {
     if values.len() != n * c * h * w {
         let problem = format!("has {} values", values.len());
         return Err(Error::config(what, problem, format!("give {n} x {c} x {h} x {w}")));
@@ -27,7 +32,7 @@ fn tensor(what: &str, values: &[f32], model: &ScoreModel, shape: [usize; 4]) -> 
     if !values.iter().all(|v| v.is_finite()) {
         return Err(Error::config(what, "has a value that is not a number", "use values from 0 to 1"));
     }
-    Ok(crate::ops::upload(values, shape, model.device()))
+    Ok(())
 }
 
 /// Reads the images back. `started` is when the request came, in milliseconds.

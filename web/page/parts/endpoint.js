@@ -4,7 +4,6 @@ import { elements, find, findAll, make, randomSeed } from '../dom.js';
 import {
   centredLikeMnist,
   fitted,
-  fromImageData,
   inkOnBlack,
   rimIsBright,
   shapeOf,
@@ -12,7 +11,9 @@ import {
   toFloats,
   withChannels,
 } from '../pixels.js';
+import { MAX_INDEX } from '../state/endpoint.js';
 import { createPad } from './draw.js';
+import { readPicture } from './file.js';
 
 const MARKUP = `
   <div class="row head">
@@ -30,7 +31,7 @@ const MARKUP = `
   <div data-kind="digit" class="digits"></div>
   <div data-kind="seed" class="row">
     <label>Seed <input class="seed" type="number" inputmode="numeric" min="0" max="9007199254740991" step="1"></label>
-    <label>Image <input class="index short" type="number" inputmode="numeric" min="0" max="1000000" step="1"></label>
+    <label>Image <input class="index short" type="number" inputmode="numeric" min="0" max="${MAX_INDEX}" step="1"></label>
     <button type="button" class="dice">Another seed</button>
   </div>
   <div data-kind="drawing">
@@ -164,21 +165,15 @@ export class EndpointView {
   }
 
   async #file(file) {
-    let bitmap;
+    const [endpoint, missing] = [this.#endpoint, this.#missing];
+    let picture;
     try {
-      bitmap = await createImageBitmap(file);
+      picture = await readPicture(file);
     } catch {
-      return this.#app.showError(`“${file.name}” could not be read as an image; choose a PNG, JPEG, WebP or GIF.`);
+      const problem = `“${file.name}” could not be read as an image; choose a PNG, JPEG, WebP or GIF.`;
+      const isOver = () => this.#endpoint !== endpoint || this.#missing !== missing; // something else was chosen
+      return this.#app.showError(problem, { isOver });
     }
-    const scale = Math.min(1, 280 / Math.max(bitmap.width, bitmap.height)); // enough for every model here
-    const canvas = make('canvas', {
-      width: Math.max(1, Math.round(bitmap.width * scale)),
-      height: Math.max(1, Math.round(bitmap.height * scale)),
-    });
-    const context = canvas.getContext('2d');
-    context.imageSmoothingQuality = 'high';
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    const picture = fromImageData(context.getImageData(0, 0, canvas.width, canvas.height));
     const isInk = shapeOf(this.#app.model).channels === 1 && rimIsBright(withChannels(picture, 1));
     for (const box of findAll('[data-kind=file] [type=checkbox]', this.#root)) box.checked = isInk;
     this.#own(picture, 'file');

@@ -2,7 +2,10 @@
 //   {kind: 'digit', digit}, {kind: 'seed', seed, index}, or {kind: 'pixels', source, picture}
 
 import { decode, encode } from './base64.js';
-import { whole } from './keys.js';
+import { integer, sides, whole } from './keys.js';
+
+/** Greatest number of an image of a seed. */
+export const MAX_INDEX = 1_000_000;
 
 /** A key for such a picture: at first a test digit, and `other` where that digit is not here. */
 export function endpointKey(digit, other) {
@@ -19,19 +22,19 @@ export function endpointKey(digit, other) {
 }
 
 function read(text) {
-  const [kind, ...rest] = text.split(':');
-  if (kind === 'seed') {
-    const [seed, index] = [whole(rest[0] ?? ''), whole(rest[1] ?? '0')];
+  const [kind, ...parts] = text.split(':');
+  if (kind === 'seed' && parts.length <= 2) {
+    const [seed, index] = [whole(parts[0] ?? ''), integer(0, MAX_INDEX)(parts[1] ?? '0')];
     return seed === undefined || index === undefined ? undefined : { kind, seed, index };
   }
-  if (kind === 'digit') {
-    const digit = whole(rest[0] ?? '');
+  if (kind === 'digit' && parts.length === 1) {
+    const digit = whole(parts[0]);
     return digit === undefined ? undefined : { kind, digit };
   }
-  if (kind === 'pixels') {
-    const [width, height, channels] = (rest[0] ?? '').split('x').map(Number);
-    const data = decode(rest[1] ?? '');
-    return data && data.length > 0 && data.length === width * height * channels
+  if (kind === 'pixels' && parts.length === 2) {
+    const [width, height, channels] = sides(3)(parts[0]) ?? [];
+    const data = decode(parts[1]);
+    return [1, 3].includes(channels) && data?.length === width * height * channels
       ? { kind, source: 'own', picture: { width, height, channels, data } }
       : undefined;
   }

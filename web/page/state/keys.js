@@ -20,6 +20,11 @@ export const integer = (min, max) => (text) => {
   return Number.isInteger(value) ? value : undefined;
 };
 export const whole = integer(0, Number.MAX_SAFE_INTEGER);
+/** As many positive integers as `28x28` or `28x28x1` has. */
+export const sides = (count) => (text) => {
+  const values = text.split('x').map(integer(1, Number.MAX_SAFE_INTEGER));
+  return values.length === count && !values.includes(undefined) ? values : undefined;
+};
 export const name = (text) => (/^[\w.-]+$/.test(text) ? text : undefined);
 
 /** The keys that belong to no task alone. A task says which of them its links have. */

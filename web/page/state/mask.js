@@ -3,6 +3,7 @@
 
 import { fitted } from '../pixels.js';
 import { decode, encode } from './base64.js';
+import { sides } from './keys.js';
 
 /** Which pixels are missing, by their place `x`, `y` from 0 to 1. */
 const isMissing = {
@@ -47,10 +48,10 @@ export function writeMask({ preset, width, height, data }) {
 /** Undefined where the text makes no sense. */
 export function readMask(text) {
   if (Object.hasOwn(isMissing, text)) return { preset: text };
-  const [size, bits] = text.split(':');
-  const [width, height] = size.split('x').map(Number);
-  const bytes = decode(bits ?? '');
-  if (!bytes?.length || bytes.length !== Math.ceil((width * height) / 8)) return undefined;
+  const [size, bits = '', ...more] = text.split(':');
+  const [width, height] = sides(2)(size) ?? [];
+  const bytes = decode(bits);
+  if (more.length || !width || bytes?.length !== Math.ceil((width * height) / 8)) return undefined;
   const data = Uint8ClampedArray.from({ length: width * height }, (_, i) => 255 * ((bytes[i >> 3] >> (i & 7)) & 1));
   return { width, height, data };
 }

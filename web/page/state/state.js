@@ -16,7 +16,7 @@ export function schemaOf(tasks) {
     keys: {
       task: { initial: tasks[0].name, read: oneOf(...tasks.map((task) => task.name)) },
       sampler: { read: name }, // the state has one for each purpose
-      run: { initial: false, read: (text) => text === '1' },
+      run: { initial: false, read: (text) => (oneOf('0', '1')(text) ? text === '1' : undefined) },
       ...SHARED,
       ...all('keys'),
     },

@@ -122,7 +122,7 @@ class EditView {
     const app = this.#app;
     if (!isValid(this.#form)) return;
     const missing = this.#missing;
-    if (missing) return app.showError(missing);
+    if (missing) return app.showError(missing, { isOver: () => this.#missing !== missing });
     const { model, seed, results: count } = app.state;
     const { title, purpose } = this.#kind;
     const sampler = app.sampler(purpose).name;

@@ -115,8 +115,8 @@ class InterpolateView {
   async start() {
     const app = this.#app;
     if (!isValid(this.#form)) return;
-    const missing = this.#refusal || this.#ends.find((end) => end.missing)?.missing;
-    if (missing) return app.showError(missing);
+    const missing = this.#missing;
+    if (missing) return app.showError(missing, { isOver: () => this.#missing !== missing });
     const { model, frames, temperature } = app.state;
     const options = app.optionsFor('interpolate');
     const [a, b] = this.#ends.map((end) => end.request(app.model));
@@ -145,6 +145,11 @@ class InterpolateView {
   get #refusal() {
     const fits = this.#app.samplers.includes(this.#app.sampler('interpolate'));
     return fits ? '' : 'This model cannot encode pictures: that takes a score, which it does not give.';
+  }
+
+  /** Why nothing can be drawn yet, as a sentence. */
+  get #missing() {
+    return this.#refusal || this.#ends.find((end) => end.missing)?.missing;
   }
 
   #fill({ count, channels, height, width, images }) {
