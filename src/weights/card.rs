@@ -67,9 +67,9 @@ pub struct Training {
     pub hours: f64,
     /// The device.
     pub device: String,
-    /// Revision of the program's source.
+    /// Revision of the source that the program was built from.
     pub revision: String,
-    /// The command that made it.
+    /// The command as it was given; those of a run that was resumed are joined by `&&`.
     pub command: String,
 }
 

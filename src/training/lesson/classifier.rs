@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Lesson, deviation};
+use super::{Lesson, Problem, deviation};
 use crate::data::{DataSource, Dataset};
 use crate::images::{DataRange, ImageSet};
 use crate::network::layers::Init;
@@ -13,7 +13,7 @@ use crate::ops::{read, upload};
 use crate::picture::Picture;
 use crate::rng::draws::training::{NOISE, SHIFT, TIMES};
 use crate::rng::{Domain, Noise, Philox};
-use crate::training::config::check_name;
+use crate::training::config::{LARGEST_SEED, check_name};
 use crate::training::{Batches, Course, Pace};
 use crate::weights::{Accuracy, Architecture, FORMAT, ModelCard, Training};
 use crate::{Error, Result};
@@ -86,6 +86,7 @@ impl ClassifierTraining {
         let rules = [
             ("steps", (1..u32::MAX as usize).contains(&self.steps), "use 1 to 4294967294"),
             ("batch", (1..=65_536).contains(&self.batch), "use 1 to 65536"),
+            ("seed", self.seed <= LARGEST_SEED, "use 0 to 9223372036854775807"),
             ("checkpoint_every", self.checkpoint_every > 0, "use 1 or more"),
             ("learning_rate", positive(self.learning_rate), "use a positive number"),
             ("clip", positive(self.clip), "use a positive number"),
@@ -187,18 +188,9 @@ impl Lesson for ClassifierLesson<'_> {
         config.objective.loss(classifier, x0, z, upload(&one_hot, [b, classes], device), &sigma)
     }
 
-    fn command(&self) -> String {
-        let usual = ClassifierTraining {
-            data: DataSource {
-                data_dir: self.config.data.data_dir.clone(),
-                ..ClassifierTraining::default().data
-            },
-            ..ClassifierTraining::default()
-        };
-        match self.config == usual {
-            true => "scorefield train --preset mnist-classifier".into(),
-            false => "scorefield train --config config.toml".into(),
-        }
+    /// Nothing that its loss depends on.
+    fn measured(&self) -> Option<&Problem> {
+        None
     }
 
     fn card(&self, training: Training) -> ModelCard {
@@ -322,6 +314,7 @@ mod tests {
             (ClassifierTraining { batch: 0, ..tiny() }, &images, "batch"),
             (ClassifierTraining { learning_rate: f64::NAN, ..tiny() }, &images, "learning_rate"),
             (ClassifierTraining { name: "../up".into(), ..tiny() }, &images, "name"),
+            (ClassifierTraining { seed: 1 << 63, ..tiny() }, &images, "seed"),
         ] {
             let message = ClassifierLesson::new(&config, images, images).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");

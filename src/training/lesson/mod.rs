@@ -45,8 +45,8 @@ pub trait Lesson {
         device: &Device,
     ) -> Tensor<1>;
 
-    /// The command that repeats the run.
-    fn command(&self) -> String;
+    /// What was measured of the images: a resumed run goes on with it, whatever another version would measure.
+    fn measured(&self) -> Option<&Problem>;
 
     /// The model card, given how the weights came about.
     fn card(&self, training: Training) -> ModelCard;
