@@ -41,6 +41,7 @@ mod replay;
 mod objectives;
 // Training: repeatability, clipping, averages; and runs that are interrupted, or blow up.
 mod resuming;
+mod runs;
 mod training;
 // Model files: round trips, files that lie, and files of earlier versions.
 mod cards;
@@ -76,6 +77,7 @@ fn main() {
         objectives::trials(),
         training::trials(),
         resuming::trials(),
+        runs::trials(),
         weights::trials(),
         cards::trials(),
         golden::trials(),

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
+use clap::ArgGroup;
 
-use super::shared::{Drawing, ModelArgs, Output, Usual};
+use super::shared::{Drawing, ModelArgs, Output, Usual, Written};
 use crate::cancel::CancelToken;
 use crate::model::ScoreModel;
 use crate::ops::{read, upload};
@@ -135,6 +136,7 @@ impl EditArgs {
 
 /// `denoise`
 #[derive(Debug, clap::Args)]
+#[command(mut_group("Drawing", needs_draw), mut_group("SamplerArgs", needs_draw))]
 pub struct DenoiseArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -154,6 +156,11 @@ pub struct DenoiseArgs {
     drawing: Drawing,
 }
 
+/// The mean is computed, not drawn.
+fn needs_draw(drawing: ArgGroup) -> ArgGroup {
+    drawing.requires("draw")
+}
+
 impl DenoiseArgs {
     /// Writes the mean of all images that fit, or draws some of them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
@@ -171,6 +178,7 @@ impl DenoiseArgs {
         let mean = model.denoised(model.prior(image.zeros_like()), &[1.0]);
         let images = read(model.pixels(mean)).await?;
         let [c, h, w] = model.shape;
-        Output::new(&self.drawing.out)?.write(&images, [1, c, h, w], None, model.nfe(), self.drawing.json)
+        let Written { out, json } = &self.drawing.written;
+        Output::new(out)?.write(&images, [1, c, h, w], None, model.nfe(), *json)
     }
 }

@@ -18,7 +18,7 @@ use crate::sampler::Sampler;
 use crate::weights::{ModelFile, shipped};
 use crate::{Error, Result};
 
-/// What to draw, how, and where to write it.
+/// What to draw, and how. What is to be written, and where, is apart: there may be a result without drawing.
 #[derive(Debug, clap::Args)]
 pub struct Drawing {
     #[command(flatten)]
@@ -35,6 +35,13 @@ pub struct Drawing {
     /// Images that are drawn together.
     #[arg(long, default_value_t = 64)]
     batch: usize,
+    #[command(flatten)]
+    pub written: Written,
+}
+
+/// Where images are written, and how that is said.
+#[derive(Debug, clap::Args)]
+pub struct Written {
     /// A .png grid, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
     #[arg(long, default_value = "samples.png")]
     pub out: PathBuf,
@@ -49,7 +56,7 @@ impl Drawing {
         let count = self.count.unwrap_or(usual.count);
         check_count("--count", count)?;
         check_count("--batch", self.batch)?;
-        Ok(Job { sampler: self.sampler.build(usual)?, count, output: Output::new(&self.out)?, drawing: self })
+        Ok(Job { sampler: self.sampler.build(usual)?, count, output: Output::new(&self.written.out)?, drawing: self })
     }
 }
 
@@ -64,8 +71,8 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Draws the images of `model`, writes them and sums up.
     pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
-        let Drawing { seed, first, batch, json, .. } = *self.drawing;
-        let count = self.count;
+        let Drawing { seed, first, batch, .. } = *self.drawing;
+        let (count, json) = (self.count, self.drawing.written.json);
         let (mut images, mut nfe) = (Vec::new(), 0);
         let bar = bar();
         for from in (0..count).step_by(batch) {
@@ -144,18 +151,24 @@ impl SamplerArgs {
             Some(name) => (name.as_str(), &[][..]),
             None => (usual.sampler, usual.options),
         };
-        let mut options: Map<String, Value> =
-            preset.iter().map(|(option, value)| (option.to_string(), Value::from(*value))).collect();
+        let mut given = Map::new();
         if let Some(steps) = self.steps {
-            options.insert("n_steps".into(), steps.into());
+            given.insert("n_steps".into(), steps.into());
         }
         for option in &self.options {
             let Some((name, value)) = option.split_once('=') else {
                 let fix = "write it as NAME=VALUE";
                 return Err(Error::config("option", format!("`{option}` cannot be read"), fix));
             };
-            options.insert(name.into(), serde_json::from_str(value).unwrap_or_else(|_| value.into()));
+            let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+            if given.insert(name.into(), value).is_some() {
+                let fix = "give it once (--steps is n_steps)";
+                return Err(Error::config("option", format!("`{name}` is given twice"), fix));
+            }
         }
+        let mut options: Map<String, Value> =
+            preset.iter().map(|(option, value)| (option.to_string(), Value::from(*value))).collect();
+        options.extend(given);
         Sampler::with_options(name, &options)
     }
 }
