@@ -150,7 +150,8 @@ fn other_images_are_refused() {
     for images in [discs(41, 1), relabelled] {
         let lesson = ScoreLesson::new(&config(), &images).unwrap();
         let checkpoint = Checkpoint::read(&at.checkpoint()).unwrap();
-        let result = block_on(train(lesson, &images, &opened(), &at, Some(checkpoint), &CancelToken::default()));
+        let result =
+            block_on(train(lesson, &images, &opened(), &at, Some(checkpoint), &CancelToken::default()));
         let message = result.unwrap_err().to_string();
         assert!(message.contains("not those of the checkpoint") && message.contains("--init"), "{message}");
         assert!(files() == before, "nothing is written");
@@ -167,7 +168,8 @@ fn what_was_measured_is_not_measured_again() {
     let new = ScoreLesson::new(&config, &images).unwrap();
     let found = *new.problem();
     let known = Problem { sde: VeSde { sigma_min: 0.01, sigma_max: 7.654_321_987_654_321 }.into(), ..found };
-    let lesson = |problem| ScoreLesson::knowing(&config, &images, problem, &mut |_| panic!("it measures")).unwrap();
+    let lesson =
+        |problem| ScoreLesson::knowing(&config, &images, problem, &mut |_| panic!("it measures")).unwrap();
     let begin = |lesson, resume, stop: bool| {
         let cancel = CancelToken::default();
         if stop {

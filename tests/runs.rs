@@ -74,6 +74,7 @@ fn a_run_goes_on_with_the_same_pictures_only() {
     // Black and 50 differ by 50/255 in 192 values.
     let width = (192.0_f64).sqrt() * 50.0 / 255.0;
     assert!((before.sde.unwrap().sigma(1.0) - width).abs() < 1e-6, "{:?}", before.sde);
+    assert!((before.data_mean - 25.0 / 255.0).abs() < 1e-9, "{}", before.data_mean);
 
     let go_on = "train --name t --out r --device cpu --resume --steps 4";
     picture(&at.join("dark"), 6, 255);
@@ -84,6 +85,7 @@ fn a_run_goes_on_with_the_same_pictures_only() {
     good(at, &format!("{go_on} --data-dir moved"));
     let after = card(&at.join("r"), "t");
     assert_eq!((after.training.steps, after.sde, after.sigma_data), (4, before.sde, before.sigma_data));
+    assert_eq!(after.data_mean, before.data_mean);
 }
 
 fn a_checkpoint_of_an_earlier_version_goes_on_and_says_so() {
@@ -93,7 +95,10 @@ fn a_checkpoint_of_an_earlier_version_goes_on_and_says_so() {
     std::fs::copy(golden, folder.path().join("r/checkpoint.safetensors")).unwrap();
     let output = run(folder.path(), "train --out r --device cpu --resume --steps 3");
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && said.contains("warning: the checkpoint is of an earlier version"), "{said}");
+    assert!(
+        output.status.success() && said.contains("warning: the checkpoint is of an earlier version"),
+        "{said}"
+    );
 }
 
 fn settings_beside_resume_are_refused() {
@@ -135,7 +140,10 @@ fn what_would_be_without_effect_is_refused() {
         ("denoise --image a.png --sigma 1 --batch 3", &["--draw"]),
         ("interpolate --fit pad --from seed:1", &["--fit", "--from or --to"]),
         ("sample --steps 3 --option n_steps=4", &["`n_steps`", "twice", "--steps"]),
-        ("sample --sampler pc --option corrector_snr=0.1 --option corrector_snr=0.2", &["`corrector_snr`", "twice"]),
+        (
+            "sample --sampler pc --option corrector_snr=0.1 --option corrector_snr=0.2",
+            &["`corrector_snr`", "twice"],
+        ),
         ("train --dataset synthetic --data-dir here", &["data_dir", "no files"]),
         ("likelihood --dataset synthetic --data-dir here", &["data_dir", "no files"]),
         ("evaluate --shard 1/2 --json", &["--json", "--shard"]),

@@ -14,6 +14,8 @@ mod house;
 mod noise;
 // What a network's output means: score, noise, denoised image, and the density they belong to.
 mod model;
+// Where samples begin.
+mod prior;
 // Every sampler against distributions whose score is known.
 mod samplers;
 // The samplers' options.
@@ -62,6 +64,7 @@ fn main() {
         house::trials(),
         noise::trials(),
         model::trials(),
+        prior::trials(),
         samplers::trials(),
         options::trials(),
         convergence::trials(),

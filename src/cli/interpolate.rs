@@ -60,7 +60,11 @@ impl Args {
         let output = Output::new(&self.out)?;
         let tolerance = self.tolerance.build()?;
         if self.fit.is_some() && [&self.from, &self.to].iter().all(|end| end.starts_with(SEED)) {
-            return Err(Error::config("--fit", "is for image files", "leave it out, or name one with --from or --to"));
+            return Err(Error::config(
+                "--fit",
+                "is for image files",
+                "leave it out, or name one with --from or --to",
+            ));
         }
         let model = self.model.open().await?;
         let fit = self.fit.unwrap_or(Fit::Exact);

@@ -56,7 +56,12 @@ impl Drawing {
         let count = self.count.unwrap_or(usual.count);
         check_count("--count", count)?;
         check_count("--batch", self.batch)?;
-        Ok(Job { sampler: self.sampler.build(usual)?, count, output: Output::new(&self.written.out)?, drawing: self })
+        Ok(Job {
+            sampler: self.sampler.build(usual)?,
+            count,
+            output: Output::new(&self.written.out)?,
+            drawing: self,
+        })
     }
 }
 

@@ -182,7 +182,8 @@ impl Args {
         let basics = course.basics();
         if let Some(dataset) = self.dataset.filter(|dataset| *dataset != basics.data.dataset) {
             // Name, licence and folder were those of another one.
-            *basics.data = DataSource { name: None, licence: None, data_dir: None, dataset, ..basics.data.clone() };
+            *basics.data =
+                DataSource { name: None, licence: None, data_dir: None, dataset, ..basics.data.clone() };
         }
         basics.data.data_dir = self.place.data_dir.clone().or(basics.data.data_dir.take());
         basics.data.crop = self.crop.or(basics.data.crop);

@@ -66,12 +66,12 @@ pub async fn interpolate(
     let between: Vec<f32> =
         (0..frames).flat_map(|i| slerp(&codes[0], &codes[1], i as f64 / (frames - 1) as f64)).collect();
     let [c, h, w] = model.shape;
-    let latents = upload(&between, [frames, c, h, w], model.device());
+    let latents = upload(&between, [frames, c, h, w], model.device()) + model.prior_mean();
     let images = decode(model, latents, tolerance, true, run).await?;
     Ok(Solution { images, nfe: model.nfe() - before })
 }
 
-/// The latent code of an end, on the host.
+/// The latent code of an end on the host, seen from the prior's mean, which is the middle of the sphere.
 async fn latent(
     model: &ScoreModel,
     end: &Endpoint,
@@ -86,7 +86,7 @@ async fn latent(
         }
         Endpoint::Pixels(pixels) if pixels.len() == model.dim() => {
             let image = upload(pixels, [1, c, h, w], model.device());
-            read(encode(model, image, tolerance, run).await?).await
+            read(encode(model, image, tolerance, run).await? - model.prior_mean()).await
         }
         Endpoint::Pixels(pixels) => {
             let problem = format!("has {} values", pixels.len());

@@ -170,7 +170,14 @@ mod tests {
         let network = UNetConfig { channels: 4, multipliers: vec![1], ..UNetConfig::default() };
         for (cap, last) in [(0.999, 4.0 / 13.0), (0.3, 0.3)] {
             let network = network.clone().into();
-            let config = TrainConfig { batch: 2, warmup: 1, learning_rate: 0.1, ema: cap, network, ..TrainConfig::default() };
+            let config = TrainConfig {
+                batch: 2,
+                warmup: 1,
+                learning_rate: 0.1,
+                ema: cap,
+                network,
+                ..TrainConfig::default()
+            };
             let images = synthetic::digits_like(4, 8, 0);
             let lesson = ScoreLesson::new(&config, &images).unwrap();
             let mut trainer = Trainer::new(lesson, &Device::flex());
@@ -181,7 +188,8 @@ mod tests {
                 w.push(weights(&trainer.module.valid()));
             }
             let (first, second) = (2.0 / 11.0, 3.0 / 12.0);
-            let shares = [first * second * last, (1.0 - first) * second * last, (1.0 - second) * last, 1.0 - last];
+            let shares =
+                [first * second * last, (1.0 - first) * second * last, (1.0 - second) * last, 1.0 - last];
             let found = weights(&trainer.average);
             for (k, found) in found.iter().enumerate() {
                 let expected: f64 = shares.iter().zip(&w).map(|(share, w)| share * w[k]).sum();

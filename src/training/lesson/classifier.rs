@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Lesson, Problem, deviation};
+use super::{Lesson, Problem, moments};
 use crate::data::{DataSource, Dataset};
 use crate::images::{DataRange, ImageSet};
 use crate::network::layers::Init;
@@ -195,6 +195,7 @@ impl Lesson for ClassifierLesson<'_> {
 
     fn card(&self, training: Training) -> ModelCard {
         let [channels, height, width] = self.images.shape();
+        let [data_mean, sigma_data] = moments(self.images, DataRange::UNIT);
         ModelCard {
             format: FORMAT,
             name: self.config.name.clone(),
@@ -202,7 +203,8 @@ impl Lesson for ClassifierLesson<'_> {
             architecture: Architecture::Classifier { config: self.config.network.clone() },
             sde: None,
             range: DataRange::UNIT,
-            sigma_data: deviation(self.images, DataRange::UNIT),
+            sigma_data,
+            data_mean,
             channels,
             height,
             width,

@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Lesson, deviation};
+use super::{Lesson, moments};
 use crate::images::{DataRange, ImageSet};
 use crate::model::{Preconditioned, Preconditioning, ScoreModel};
 use crate::network::Network;
@@ -26,6 +26,8 @@ pub struct Problem {
     pub range: DataRange,
     /// Standard deviation of the data in the model's units.
     pub sigma_data: f64,
+    /// Its mean.
+    pub data_mean: f64,
     /// The network's scaling.
     pub preconditioning: Preconditioning,
     /// `[c, h, w]`.
@@ -33,16 +35,16 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Measures `sigma_data` and what the configuration leaves open of the diffusion, which may take a while.
+    /// Measures mean and deviation of the data, and what the configuration leaves open of the diffusion, which may take a while.
     ///
     /// # Errors
     /// What `watch` returns.
     pub fn measure(config: &TrainConfig, images: &ImageSet, watch: &mut Watch<'_>) -> Result<Self> {
         let range = config.sde.range();
         let sde = config.sde.measured(images, watch)?;
-        let sigma_data = deviation(images, range);
+        let [data_mean, sigma_data] = moments(images, range);
         let preconditioning = config.preconditioning.measured(sigma_data);
-        Ok(Self { sde, range, sigma_data, preconditioning, shape: images.shape() })
+        Ok(Self { sde, range, sigma_data, data_mean, preconditioning, shape: images.shape() })
     }
 }
 
@@ -113,9 +115,10 @@ impl ScoreLesson {
 
     /// `network` as a model to sample from.
     fn score_model(&self, network: &Network, device: &Device) -> ScoreModel {
-        let Problem { sde, range, shape, preconditioning, .. } = self.problem;
+        let Problem { sde, range, shape, preconditioning, data_mean, .. } = self.problem;
         ScoreModel::new(Box::new(self.preconditioned(network)), sde, range, shape, device)
             .having_learned(preconditioning.learned())
+            .of_mean(data_mean)
     }
 }
 
@@ -172,8 +175,8 @@ impl Lesson for ScoreLesson {
     }
 
     fn card(&self, training: Training) -> ModelCard {
-        let Problem { sde, range, sigma_data, preconditioning, shape: [channels, height, width] } =
-            self.problem;
+        let Problem { sde, range, sigma_data, data_mean, preconditioning, shape } = self.problem;
+        let [channels, height, width] = shape;
         ModelCard {
             format: FORMAT,
             name: self.config.name.clone(),
@@ -182,6 +185,7 @@ impl Lesson for ScoreLesson {
             sde: Some(sde),
             range,
             sigma_data,
+            data_mean,
             channels,
             height,
             width,

@@ -169,8 +169,9 @@ impl Checkpoint {
             return Err(damaged("is damaged: its content does not have its checksum".into()));
         }
         // Earlier versions wrote JSON.
-        let state = toml::from_str(state)
-            .or_else(|e| serde_json::from_str(state).map_err(|_| damaged(format!("has an invalid header ({e})"))))?;
+        let state = toml::from_str(state).or_else(|e| {
+            serde_json::from_str(state).map_err(|_| damaged(format!("has an invalid header ({e})")))
+        })?;
         Ok(Self { state, parts })
     }
 
