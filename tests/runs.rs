@@ -123,6 +123,9 @@ fn settings_beside_resume_are_refused() {
     }
     bad(at, &format!("{go_on} --name other"), 2, &["--name", "is of t"]);
     bad(at, &format!("{go_on} --steps 1"), 2, &["--steps", "2 are done already"]);
+    let config = std::fs::read_to_string(at.join("r/config.toml")).unwrap();
+    std::fs::write(at.join("less.toml"), config.replace("steps = 2", "steps = 1")).unwrap();
+    bad(at, &format!("{go_on} --config less.toml"), 2, &["--steps", "2 are done already"]);
     good(at, go_on);
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use clap::ArgGroup;
 
-use super::shared::{Drawing, ModelArgs, Output, Usual, Written};
+use super::shared::{Drawing, ModelArgs, Output, Usual};
 use crate::cancel::CancelToken;
 use crate::model::ScoreModel;
 use crate::ops::{read, upload};
@@ -134,9 +134,12 @@ impl EditArgs {
     }
 }
 
+/// What says how images are drawn: without effect on their mean.
+const DRAWN: [&str; 7] = ["sampler", "steps", "options", "seed", "count", "first", "batch"];
+
 /// `denoise`
 #[derive(Debug, clap::Args)]
-#[command(mut_group("Drawing", needs_draw), mut_group("SamplerArgs", needs_draw))]
+#[command(group = ArgGroup::new("drawn").args(DRAWN).multiple(true).requires("draw"))]
 pub struct DenoiseArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -156,11 +159,6 @@ pub struct DenoiseArgs {
     drawing: Drawing,
 }
 
-/// The mean is computed, not drawn.
-fn needs_draw(drawing: ArgGroup) -> ArgGroup {
-    drawing.requires("draw")
-}
-
 impl DenoiseArgs {
     /// Writes the mean of all images that fit, or draws some of them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
@@ -178,7 +176,6 @@ impl DenoiseArgs {
         let mean = model.denoised(model.prior(image.zeros_like()), &[1.0]);
         let images = read(model.pixels(mean)).await?;
         let [c, h, w] = model.shape;
-        let Written { out, json } = &self.drawing.written;
-        Output::new(out)?.write(&images, [1, c, h, w], None, model.nfe(), *json)
+        Output::new(&self.drawing.out)?.write(&images, [1, c, h, w], None, model.nfe(), self.drawing.json)
     }
 }

@@ -18,7 +18,7 @@ use crate::sampler::Sampler;
 use crate::weights::{ModelFile, shipped};
 use crate::{Error, Result};
 
-/// What to draw, and how. What is to be written, and where, is apart: there may be a result without drawing.
+/// What to draw, how, and where to write it.
 #[derive(Debug, clap::Args)]
 pub struct Drawing {
     #[command(flatten)]
@@ -35,13 +35,6 @@ pub struct Drawing {
     /// Images that are drawn together.
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    #[command(flatten)]
-    pub written: Written,
-}
-
-/// Where images are written, and how that is said.
-#[derive(Debug, clap::Args)]
-pub struct Written {
     /// A .png grid, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
     #[arg(long, default_value = "samples.png")]
     pub out: PathBuf,
@@ -56,12 +49,7 @@ impl Drawing {
         let count = self.count.unwrap_or(usual.count);
         check_count("--count", count)?;
         check_count("--batch", self.batch)?;
-        Ok(Job {
-            sampler: self.sampler.build(usual)?,
-            count,
-            output: Output::new(&self.written.out)?,
-            drawing: self,
-        })
+        Ok(Job { sampler: self.sampler.build(usual)?, count, output: Output::new(&self.out)?, drawing: self })
     }
 }
 
@@ -76,8 +64,8 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Draws the images of `model`, writes them and sums up.
     pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
-        let Drawing { seed, first, batch, .. } = *self.drawing;
-        let (count, json) = (self.count, self.drawing.written.json);
+        let Drawing { seed, first, batch, json, .. } = *self.drawing;
+        let count = self.count;
         let (mut images, mut nfe) = (Vec::new(), 0);
         let bar = bar();
         for from in (0..count).step_by(batch) {

@@ -140,11 +140,6 @@ impl Args {
     /// The configuration of a resumed run: the checkpoint's, or that of `--config` if it trains the same
     /// model on the same images.
     fn resumed(&self, mut course: Course, saved: &State) -> Result<Course> {
-        let done = saved.step;
-        if let Some(steps) = self.steps.filter(|steps| *steps < done) {
-            let problem = format!("= {steps}, but {done} are done already");
-            return Err(Error::config("--steps", problem, format!("use {done} or more")));
-        }
         if self.config.is_none() {
             course = saved.config.clone();
             let basics = course.basics();
@@ -158,6 +153,11 @@ impl Args {
         if !saved.config.goes_on(&course) {
             let problem = "differs from the checkpoint in name, network, sde, preconditioning, data or seed";
             return Err(Error::config("--config", problem, "start a new run with another --out"));
+        }
+        let (steps, done) = (course.pace().steps, saved.step);
+        if steps < done {
+            let problem = format!("= {steps}, but {done} are done already");
+            return Err(Error::config("--steps", problem, format!("use {done} or more")));
         }
         Ok(course)
     }
