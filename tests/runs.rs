@@ -165,7 +165,8 @@ fn every_configuration_is_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     for preset in presets::names() {
-        let printed = good(at, &format!("train --preset {preset} --batch 3 --seed 5 --size 8 --dry-run"));
+        let printed =
+            good(at, &format!("train --preset {preset} --batch 3 --seed {} --size 8 --dry-run", u64::MAX));
         std::fs::write(at.join("c.toml"), &printed).unwrap();
         assert_eq!(good(at, "train --config c.toml --dry-run"), printed, "{preset}");
     }
@@ -173,7 +174,6 @@ fn every_configuration_is_read_again() {
     good(at, &format!("{TRAIN} --data-dir dark --out r --steps 1"));
     let written = std::fs::read_to_string(at.join("r/config.toml")).unwrap();
     assert_eq!(good(at, "train --config r/config.toml --dry-run"), written);
-    bad(at, "train --seed 9223372036854775808 --dry-run", 2, &["seed", "9223372036854775807"]);
     // What was of another data set does not stay with its preset.
     let printed = good(at, "train --preset emoji-vp --dataset folder --data-dir dark --dry-run");
     assert!(!printed.contains("noto-emoji") && !printed.contains("Apache"), "{printed}");

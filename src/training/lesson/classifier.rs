@@ -13,7 +13,7 @@ use crate::ops::{read, upload};
 use crate::picture::Picture;
 use crate::rng::draws::training::{NOISE, SHIFT, TIMES};
 use crate::rng::{Domain, Noise, Philox};
-use crate::training::config::{LARGEST_SEED, check_name};
+use crate::training::config::check_name;
 use crate::training::{Batches, Course, Pace};
 use crate::weights::{Accuracy, Architecture, FORMAT, ModelCard, Training};
 use crate::{Error, Result};
@@ -86,7 +86,6 @@ impl ClassifierTraining {
         let rules = [
             ("steps", (1..u32::MAX as usize).contains(&self.steps), "use 1 to 4294967294"),
             ("batch", (1..=65_536).contains(&self.batch), "use 1 to 65536"),
-            ("seed", self.seed <= LARGEST_SEED, "use 0 to 9223372036854775807"),
             ("checkpoint_every", self.checkpoint_every > 0, "use 1 or more"),
             ("learning_rate", positive(self.learning_rate), "use a positive number"),
             ("clip", positive(self.clip), "use a positive number"),
@@ -316,7 +315,6 @@ mod tests {
             (ClassifierTraining { batch: 0, ..tiny() }, &images, "batch"),
             (ClassifierTraining { learning_rate: f64::NAN, ..tiny() }, &images, "learning_rate"),
             (ClassifierTraining { name: "../up".into(), ..tiny() }, &images, "name"),
-            (ClassifierTraining { seed: 1 << 63, ..tiny() }, &images, "seed"),
         ] {
             let message = ClassifierLesson::new(&config, images, images).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");
