@@ -70,6 +70,7 @@ fn reference(width: usize, training_batch: usize) -> Network {
         sde: Some(AnySde::Vp(VpSde::default())),
         range: DataRange::CENTRED,
         sigma_data,
+        data_mean: 0.0,
         channels: 1,
         height: 32,
         width: 32,

@@ -137,7 +137,7 @@ impl Report {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let facts = [
             ("date", said("date", &["-u", "+%F"])),
-            ("revision", said("git", &["describe", "--always", "--dirty"])),
+            ("revision", env!("SCOREFIELD_REVISION").into()),
             ("processor", cpu.map_or("unknown", |(_, name)| name).into()),
             ("threads", threads.to_string()),
             ("system", said("uname", &["-sr"])),

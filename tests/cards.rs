@@ -110,6 +110,7 @@ fn cards_out_of_range_are_refused() {
         let bytes = with_card(|card| *card.pointer_mut(field).unwrap() = value.clone());
         refused(&bytes, &format!("{field} = {value}"));
     }
+    refused(&with_card(|card| card["data_mean"] = json!(1.5)), "a mean outside the range");
     refused(&with_card(|card| card["colour"] = json!("red")), "an unknown field");
     refused(&with_card(|card| *card = json!([])), "a list as card");
     let (mut header, data) = opened(&file(&tiny(), Precision::F16));

@@ -291,7 +291,7 @@ fn training_stops_on_request_and_goes_on() {
 
     let step = said.split_whitespace().find_map(|word| word.trim_end_matches(';').parse::<usize>().ok());
     let steps = step.expect("the step is named") + 2;
-    let model = good(at, &format!("{TINY} --resume --steps {steps}"));
+    let model = good(at, &format!("train --name tiny --device cpu --resume --steps {steps}"));
     assert_eq!(model.trim(), "runs/tiny/tiny.safetensors");
     good(at, "sample --model runs/tiny/tiny.safetensors --device cpu --sampler heun --steps 2 --count 1");
     let kept = files(&at.join("runs/tiny"));
@@ -307,7 +307,7 @@ fn a_run_is_not_overwritten() {
     std::fs::write(folder.path().join("runs/tiny/checkpoint.safetensors"), "half a file").unwrap();
     bad(
         folder.path(),
-        &format!("{TINY} --resume --steps 2"),
+        "train --name tiny --device cpu --resume --steps 2",
         1,
         &["checkpoint.safetensors", "not a whole checkpoint"],
     );

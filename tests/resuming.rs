@@ -7,11 +7,16 @@ use pollster::block_on;
 use scorefield::Error;
 use scorefield::cancel::CancelToken;
 use scorefield::data::synthetic;
+use scorefield::images::ImageSet;
 use scorefield::network::{ClassifierConfig, UNetConfig};
 use scorefield::rng::Noise;
-use scorefield::training::run::checkpoint::{self, Checkpoint, State};
+use scorefield::sde::VeSde;
+use scorefield::training::run::checkpoint::{self, Checkpoint, State, fingerprint as fingerprint_of};
+use scorefield::training::run::report::read_loss_log;
 use scorefield::training::run::{Outcome, RunFolder, train};
-use scorefield::training::{ClassifierLesson, ClassifierTraining, Course, ScoreLesson, TrainConfig, Trainer};
+use scorefield::training::{
+    ClassifierLesson, ClassifierTraining, Course, Problem, ScoreLesson, TrainConfig, Trainer,
+};
 use scorefield::weights::ModelFile;
 
 use crate::support::{cpu, figure, gpu, small_unet, trials};
@@ -21,6 +26,9 @@ trials! {
     cpu: [
         a_resumed_run_repeats_the_uninterrupted_one,
         a_run_stopped_after_every_step_gives_the_same_model,
+        the_log_of_a_resumed_run_is_that_of_the_uninterrupted_one,
+        other_images_are_refused,
+        what_was_measured_is_not_measured_again,
         classifiers_go_on_too,
         a_run_that_blows_up_stops_and_keeps_its_checkpoint,
         checkpoints_that_do_not_fit_are_refused,
@@ -31,8 +39,9 @@ trials! {
     ],
 }
 
-fn state(config: &TrainConfig, trainer: &Trainer<ScoreLesson>) -> State {
-    State { config: config.clone().into(), step: trainer.step_count(), seconds: 1.5 }
+fn state(trainer: &Trainer<ScoreLesson>) -> State {
+    let new = State::new(trainer.lesson(), &discs(40, 1), "scorefield train".into());
+    State { step: trainer.step_count(), seconds: 1.5, ..new }
 }
 
 /// 6 + 6 steps through a file against 12 in one go; true if every bit is the same.
@@ -46,7 +55,7 @@ fn resumes_exactly(config: &TrainConfig, device: &Device) -> bool {
 
     let mut first = trainer(config, &images, device);
     let mut resumed_losses = steps(&mut first, config, &images, 6);
-    checkpoint::save(&path, &state(config, &first), &first).unwrap();
+    checkpoint::save(&path, &state(&first), &first).unwrap();
     drop(first);
     let checkpoint = Checkpoint::read(&path).unwrap();
     assert_eq!((checkpoint.state.step, checkpoint.state.seconds), (6, 1.5));
@@ -113,6 +122,71 @@ fn a_run_stopped_after_every_step_gives_the_same_model() {
     assert_eq!(run(&config, parts.path(), true, false).unwrap(), Outcome::Finished);
 }
 
+/// The averages of `loss.csv` go over all steps, whenever the run was stopped.
+fn the_log_of_a_resumed_run_is_that_of_the_uninterrupted_one() {
+    let config = TrainConfig { steps: 25, ..config() };
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run(&config, whole.path(), false, false).unwrap();
+    for step in 1..=2 {
+        assert_eq!(run(&config, parts.path(), step > 1, true).unwrap(), Outcome::Stopped { step });
+    }
+    run(&config, parts.path(), true, false).unwrap();
+    let rows = |folder: &tempfile::TempDir| -> Vec<[f64; 3]> {
+        let rows = read_loss_log(&folder.path().join("loss.csv")).unwrap();
+        rows.iter().map(|row| [row.step as f64, row.loss, row.loss_ema]).collect()
+    };
+    assert_eq!(rows(&whole).len(), 2);
+    assert_eq!(rows(&whole), rows(&parts));
+}
+
+fn other_images_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = RunFolder(folder.path().into());
+    assert_eq!(run(&config(), folder.path(), false, true).unwrap(), Outcome::Stopped { step: 1 });
+    let files = || [at.checkpoint(), at.config(), at.model("tiny")].map(|path| std::fs::read(path).unwrap());
+    let before = files();
+    let mut relabelled = discs(40, 1);
+    relabelled.labels = None;
+    for images in [discs(41, 1), relabelled] {
+        let lesson = ScoreLesson::new(&config(), &images).unwrap();
+        let checkpoint = Checkpoint::read(&at.checkpoint()).unwrap();
+        let result =
+            block_on(train(lesson, &images, &opened(), &at, Some(checkpoint), &CancelToken::default()));
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains("not those of the checkpoint") && message.contains("--init"), "{message}");
+        assert!(files() == before, "nothing is written");
+    }
+    let renamed = ImageSet { name: "moved".into(), ..discs(40, 1) };
+    assert_eq!(fingerprint_of(&renamed), fingerprint_of(&discs(40, 1)), "another place is no other image");
+}
+
+/// Another version of the program may measure otherwise: the run keeps what it began with.
+fn what_was_measured_is_not_measured_again() {
+    let (config, images) = (variants()[1].clone(), discs(40, 1));
+    let folder = tempfile::tempdir().unwrap();
+    let at = RunFolder(folder.path().into());
+    let new = ScoreLesson::new(&config, &images).unwrap();
+    let found = *new.problem();
+    let known = Problem { sde: VeSde { sigma_min: 0.01, sigma_max: 7.654_321_987_654_321 }.into(), ..found };
+    let lesson =
+        |problem| ScoreLesson::knowing(&config, &images, problem, &mut |_| panic!("it measures")).unwrap();
+    let begin = |lesson, resume, stop: bool| {
+        let cancel = CancelToken::default();
+        if stop {
+            cancel.cancel();
+        }
+        block_on(train(lesson, &images, &opened(), &at, resume, &cancel))
+    };
+    assert_eq!(begin(lesson(Some(known)), None, true).unwrap(), Outcome::Stopped { step: 1 });
+    let checkpoint = || Checkpoint::read(&at.checkpoint()).unwrap();
+    assert_eq!(checkpoint().state.problem, Some(known), "to the last bit");
+    let message = begin(new, Some(checkpoint()), true).unwrap_err().to_string();
+    assert!(message.contains("measured differently"), "{message}");
+    begin(lesson(checkpoint().state.problem), Some(checkpoint()), true).unwrap();
+    let card = ModelFile::parse("tiny", &std::fs::read(at.model("tiny")).unwrap()).unwrap().card;
+    assert_eq!((card.sde, card.training.steps), (Some(known.sde), 2));
+}
+
 fn a_run_that_blows_up_stops_and_keeps_its_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let path = RunFolder(folder.path().into()).checkpoint();
@@ -143,7 +217,7 @@ fn a_run_that_blows_up_stops_and_keeps_its_checkpoint() {
 fn saved(config: &TrainConfig, path: &Path) {
     let mut trainer = trainer(config, &discs(40, 1), &cpu());
     steps(&mut trainer, config, &discs(40, 1), 2);
-    checkpoint::save(path, &state(config, &trainer), &trainer).unwrap();
+    checkpoint::save(path, &state(&trainer), &trainer).unwrap();
 }
 
 /// From another network: never a panic, and never a silent half of one network in another.

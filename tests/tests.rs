@@ -14,6 +14,8 @@ mod house;
 mod noise;
 // What a network's output means: score, noise, denoised image, and the density they belong to.
 mod model;
+// Where samples begin.
+mod prior;
 // Every sampler against distributions whose score is known.
 mod samplers;
 // The samplers' options.
@@ -41,6 +43,7 @@ mod replay;
 mod objectives;
 // Training: repeatability, clipping, averages; and runs that are interrupted, or blow up.
 mod resuming;
+mod runs;
 mod training;
 // Model files: round trips, files that lie, and files of earlier versions.
 mod cards;
@@ -61,6 +64,7 @@ fn main() {
         house::trials(),
         noise::trials(),
         model::trials(),
+        prior::trials(),
         samplers::trials(),
         options::trials(),
         convergence::trials(),
@@ -76,6 +80,7 @@ fn main() {
         objectives::trials(),
         training::trials(),
         resuming::trials(),
+        runs::trials(),
         weights::trials(),
         cards::trials(),
         golden::trials(),

@@ -49,6 +49,7 @@ pub fn card(config: &UNetConfig) -> ModelCard {
         sde: Some(AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 12.5 })),
         range: DataRange::UNIT,
         sigma_data: 0.5,
+        data_mean: 0.0,
         channels: SHAPE[0],
         height: SHAPE[1],
         width: SHAPE[2],

@@ -83,7 +83,8 @@ impl DecodeArgs {
         }
         let bar = bar();
         let mut run = watched(cancel, &bar);
-        let codes = model.upload(&values) * self.temperature;
+        let middle = model.prior_mean();
+        let codes = (model.upload(&values) - middle) * self.temperature + middle;
         let images = decode(&model, codes, tolerance, !self.inverse, &mut run).await?;
         bar.finish_and_clear();
         output.write(&read(images).await?, [shape[0], c, h, w], None, model.nfe(), self.json)

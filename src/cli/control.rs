@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
+use clap::ArgGroup;
 
 use super::shared::{Drawing, ModelArgs, Output, Usual};
 use crate::cancel::CancelToken;
@@ -148,8 +149,12 @@ impl EditArgs {
     }
 }
 
+/// What says how images are drawn: without effect on their mean.
+const DRAWN: [&str; 7] = ["sampler", "steps", "options", "seed", "count", "first", "batch"];
+
 /// `denoise`
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("drawn").args(DRAWN).multiple(true).requires("draw"))]
 pub struct DenoiseArgs {
     #[command(flatten)]
     model: ModelArgs,

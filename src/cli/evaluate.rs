@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "shard")]
     save: bool,
     /// Print JSON instead of a Markdown table.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "shard")]
     json: bool,
 }
 

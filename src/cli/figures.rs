@@ -21,17 +21,17 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
-    /// The model whose encodings are compared with the first one's: a shipped one or a file.
-    #[arg(long, default_value = "mnist-ve")]
-    second: String,
+    /// The model whose encodings are compared with the first one's: a shipped one or a file [default: mnist-ve].
+    #[arg(long)]
+    second: Option<String>,
     /// The classifier that judges: a shipped one or a file.
     #[arg(long, default_value = "mnist-classifier")]
     classifier: String,
     #[command(flatten)]
     data: DataArgs,
-    /// The model that colours: a shipped one or a file.
-    #[arg(long, default_value = "emoji-vp")]
-    color_model: String,
+    /// The model that colours: a shipped one or a file [default: emoji-vp].
+    #[arg(long)]
+    color_model: Option<String>,
     /// An .npz file with colour images of its kind.
     #[arg(long)]
     color_data: Option<PathBuf>,
@@ -54,14 +54,24 @@ impl Args {
             true => figures::NAMES.to_vec(),
             false => self.only.iter().map(String::as_str).collect(),
         };
+        for (flag, given, figure) in [
+            ("--second", self.second.is_some(), "encodings"),
+            ("--color-model", self.color_model.is_some(), "colorization"),
+            ("--color-data", self.color_data.is_some(), "colorization"),
+        ] {
+            if given && !names.contains(&figure) {
+                let fix = format!("add --only {figure}, or leave it out");
+                return Err(Error::config(flag, format!("is for the figure {figure}"), fix));
+            }
+        }
         let opened = device::open(self.model.device).await?;
         let studio = Studio {
             device: opened.device,
             model: self.model.model,
-            second: self.second,
+            second: self.second.unwrap_or_else(|| "mnist-ve".into()),
             classifier: self.classifier,
             data: self.data.source(),
-            color_model: self.color_model,
+            color_model: self.color_model.unwrap_or_else(|| "emoji-vp".into()),
             color_data: self.color_data,
             count: self.count,
             seed: self.seed,

@@ -27,9 +27,9 @@ pub struct Args {
     temperature: f64,
     #[command(flatten)]
     tolerance: ToleranceArgs,
-    /// How an image of another size is fitted: exact refuses it, fill cuts it, pad adds black margins.
-    #[arg(long, default_value = "exact", value_parser = str::parse::<Fit>)]
-    fit: Fit,
+    /// How an image of another size is fitted: exact refuses it, fill cuts it, pad adds black margins [default: exact].
+    #[arg(long, value_parser = str::parse::<Fit>)]
+    fit: Option<Fit>,
     /// A .png row, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
     #[arg(long, default_value = "interpolation.png")]
     out: PathBuf,
@@ -38,9 +38,12 @@ pub struct Args {
     json: bool,
 }
 
+/// How an end begins that is no image file.
+const SEED: &str = "seed:";
+
 /// Reads `seed:S`, `seed:S/K` or the name of an image file.
 fn endpoint(text: &str, shape: [usize; 3], fit: Fit) -> Result<Endpoint> {
-    let Some(numbers) = text.strip_prefix("seed:") else {
+    let Some(numbers) = text.strip_prefix(SEED) else {
         return Ok(Endpoint::Pixels(load_image(Path::new(text), shape, fit)?));
     };
     let (seed, index) = numbers.split_once('/').unwrap_or((numbers, "0"));
@@ -60,9 +63,17 @@ impl Args {
         let output = Output::new(&self.out)?;
         check_temperature(self.temperature)?;
         let tolerance = self.tolerance.build()?;
+        if self.fit.is_some() && [&self.from, &self.to].iter().all(|end| end.starts_with(SEED)) {
+            return Err(Error::config(
+                "--fit",
+                "is for image files",
+                "leave it out, or name one with --from or --to",
+            ));
+        }
         let model = self.model.open().await?;
-        let a = endpoint(&self.from, model.shape, self.fit)?;
-        let b = endpoint(&self.to, model.shape, self.fit)?;
+        let fit = self.fit.unwrap_or(Fit::Exact);
+        let a = endpoint(&self.from, model.shape, fit)?;
+        let b = endpoint(&self.to, model.shape, fit)?;
         let bar = bar();
         let mut run = watched(cancel, &bar);
         let solution =

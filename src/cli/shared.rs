@@ -144,18 +144,24 @@ impl SamplerArgs {
             Some(name) => (name.as_str(), &[][..]),
             None => (usual.sampler, usual.options),
         };
-        let mut options: Map<String, Value> =
-            preset.iter().map(|(option, value)| (option.to_string(), Value::from(*value))).collect();
+        let mut given = Map::new();
         if let Some(steps) = self.steps {
-            options.insert("n_steps".into(), steps.into());
+            given.insert("n_steps".into(), steps.into());
         }
         for option in &self.options {
             let Some((name, value)) = option.split_once('=') else {
                 let fix = "write it as NAME=VALUE";
                 return Err(Error::config("option", format!("`{option}` cannot be read"), fix));
             };
-            options.insert(name.into(), serde_json::from_str(value).unwrap_or_else(|_| value.into()));
+            let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+            if given.insert(name.into(), value).is_some() {
+                let fix = "give it once (--steps is n_steps)";
+                return Err(Error::config("option", format!("`{name}` is given twice"), fix));
+            }
         }
+        let mut options: Map<String, Value> =
+            preset.iter().map(|(option, value)| (option.to_string(), Value::from(*value))).collect();
+        options.extend(given);
         Sampler::with_options(name, &options)
     }
 }

@@ -1,17 +1,22 @@
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::data::{self, PlaceArgs};
 use crate::cancel::CancelToken;
 use crate::data::{DataSource, Dataset, Split};
 use crate::device::{self, DeviceChoice, Opened};
 use crate::images::ImageSet;
-use crate::training::run::checkpoint::Checkpoint;
+use crate::training::run::checkpoint::{Checkpoint, State};
 use crate::training::run::{Outcome, RunFolder, train};
 use crate::training::{ClassifierLesson, Course, Lesson, ScoreLesson, TrainConfig, presets};
 use crate::weights::{Accuracy, shipped};
 use crate::{Error, Result};
+
+/// What a run is started with. A resumed one has them from its checkpoint or from --config.
+const SETTINGS: [&str; 9] =
+    ["dataset", "preset", "batch", "seed", "crop", "size", "flip", "conditional", "init"];
 
 /// `train`
 #[derive(Debug, clap::Args)]
@@ -52,7 +57,7 @@ pub struct Args {
     #[arg(long)]
     flip: bool,
     /// Learn the classes of the images too, so that images of one class can be drawn.
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long)]
     conditional: bool,
     /// auto, gpu or cpu.
     #[arg(long, default_value = "auto", value_parser = str::parse::<DeviceChoice>)]
@@ -60,12 +65,12 @@ pub struct Args {
     /// Folder for checkpoint, model, loss and samples [default: runs/NAME].
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Go on from the checkpoint in the folder, with its settings or with those of --config; --steps and
-    /// --data-dir may change.
-    #[arg(long)]
+    /// Go on from the checkpoint in the folder of --out or --name, on the same images, with its settings or with those
+    /// of --config; --steps and --data-dir may change.
+    #[arg(long, conflicts_with_all = SETTINGS)]
     resume: bool,
     /// Start from the weights of this model (a shipped name or a file) of the same network.
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long)]
     init: Option<String>,
     /// Print the configuration and stop.
     #[arg(long)]
@@ -82,7 +87,7 @@ impl Args {
             false => None,
         };
         if let Some(checkpoint) = &resume {
-            course = self.resumed(course, &checkpoint.state.config)?;
+            course = self.resumed(course, &checkpoint.state)?;
         }
         course.validate()?;
         if self.dry_run && !self.conditional {
@@ -114,7 +119,17 @@ impl Args {
         let opened = device::open(self.device).await?;
         let job = Job { images: &images, opened, folder, resume, cancel };
         match &course {
-            Course::Score(config) => job.train(ScoreLesson::new(config, &images)?).await,
+            Course::Score(config) => {
+                let known = job.resume.as_ref().and_then(|checkpoint| checkpoint.state.problem);
+                let bar = measuring();
+                let mut watch = |share: f64| {
+                    bar.set_position((100.0 * share) as u64);
+                    if cancel.is_cancelled() { Err(Error::Cancelled { step: 0 }) } else { Ok(()) }
+                };
+                let lesson = ScoreLesson::knowing(config, &images, known, &mut watch)?;
+                bar.finish_and_clear();
+                job.train(lesson).await
+            }
             Course::Classifier(config) => {
                 let test = DataSource { split: Split::Test, ..data }.load()?;
                 job.train(ClassifierLesson::new(config, &images, &test)?).await
@@ -124,16 +139,25 @@ impl Args {
 
     /// The configuration of a resumed run: the checkpoint's, or that of `--config` if it trains the same
     /// model on the same images.
-    fn resumed(&self, mut course: Course, saved: &Course) -> Result<Course> {
+    fn resumed(&self, mut course: Course, saved: &State) -> Result<Course> {
         if self.config.is_none() {
-            course = saved.clone();
+            course = saved.config.clone();
             let basics = course.basics();
+            if let Some(name) = self.name.as_ref().filter(|name| *name != basics.name) {
+                let problem = format!("= {name}, but the checkpoint is of {}", basics.name);
+                return Err(Error::config("--name", problem, "name the folder with --out"));
+            }
             *basics.steps = self.steps.unwrap_or(*basics.steps);
             basics.data.data_dir = self.place.data_dir.clone().or(basics.data.data_dir.take());
         }
-        if !saved.goes_on(&course) {
+        if !saved.config.goes_on(&course) {
             let problem = "differs from the checkpoint in name, network, sde, preconditioning, data or seed";
             return Err(Error::config("--config", problem, "start a new run with another --out"));
+        }
+        let (steps, done) = (course.pace().steps, saved.step);
+        if steps < done {
+            let problem = format!("= {steps}, but {done} are done already");
+            return Err(Error::config("--steps", problem, format!("use {done} or more")));
         }
         Ok(course)
     }
@@ -156,7 +180,11 @@ impl Args {
             (None, None) => default_for(self.dataset.unwrap_or_default()).into(),
         };
         let basics = course.basics();
-        basics.data.dataset = self.dataset.unwrap_or(basics.data.dataset);
+        if let Some(dataset) = self.dataset.filter(|dataset| *dataset != basics.data.dataset) {
+            // Name, licence and folder were those of another one.
+            *basics.data =
+                DataSource { name: None, licence: None, data_dir: None, dataset, ..basics.data.clone() };
+        }
         basics.data.data_dir = self.place.data_dir.clone().or(basics.data.data_dir.take());
         basics.data.crop = self.crop.or(basics.data.crop);
         basics.data.size = self.size.or(basics.data.size);
@@ -208,6 +236,13 @@ impl Job<'_> {
     }
 }
 
+/// A progress bar for what is measured of the images.
+fn measuring() -> ProgressBar {
+    let style = ProgressStyle::with_template("measuring the images {bar:40} {percent} %")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(100).with_style(style)
+}
+
 /// The configuration of a score network; `flag` is for no other.
 fn score<'a>(course: &'a mut Course, flag: &str) -> Result<&'a mut TrainConfig> {
     match course {
@@ -239,10 +274,10 @@ fn default_for(dataset: Dataset) -> TrainConfig {
 
 /// What to type to go on.
 fn resume_command(folder: &RunFolder, name: &str) -> String {
-    let default = PathBuf::from("runs").join(name);
-    let out = match folder.0 == default {
-        true => String::new(),
-        false => format!(" --out {}", folder.0.display()),
-    };
-    format!("scorefield train --name {name}{out} --resume")
+    let (out, default) = (folder.0.to_string_lossy(), PathBuf::from("runs").join(name));
+    let mut words = vec!["scorefield", "train", "--name", name, "--resume"];
+    if folder.0 != default {
+        words.extend(["--out", &*out]);
+    }
+    shlex::try_join(words).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Dataset;
+use super::{Dataset, Format};
 use crate::error::{Error, Result};
 
 /// Environment variable with the folder of all data sets.
@@ -96,10 +96,11 @@ impl DataSource {
         self.size.or(self.dataset.set().size)
     }
 
-    /// Refuses sizes that no image can have.
+    /// Refuses sizes that no image can have, and what would be without effect.
     ///
     /// # Errors
-    /// [`Error::Config`] for a side of 0 or above 4096, a padding below the size, or a limit of 0.
+    /// [`Error::Config`] for a side of 0 or above 4096, a padding below the size, a limit of 0, or a folder for images
+    /// that are drawn.
     pub fn validate(&self) -> Result<()> {
         for (what, side) in [("crop", self.crop), ("size", self.size), ("pad", self.pad)] {
             if let Some(side) = side
@@ -114,6 +115,10 @@ impl DataSource {
         {
             let problem = format!("is {pad}, but the images are {size} pixels wide before it");
             return Err(Error::config("pad", problem, format!("use at least {size}")));
+        }
+        if self.dataset.set().format == Format::Drawn && self.data_dir.is_some() {
+            let problem = format!("is given, but `{}` has no files", self.dataset);
+            return Err(Error::config("data_dir", problem, "leave it out, or use another data set"));
         }
         if self.limit == Some(0) {
             return Err(Error::config("limit", "is 0 images", "leave it out to use all of them"));
@@ -150,5 +155,7 @@ mod tests {
         assert!(DataSource { size: Some(64), pad: Some(32), ..mnist() }.validate().is_err());
         assert!(DataSource { pad: Some(32), ..DataSource::new(Dataset::Celeba) }.validate().is_err());
         assert!(DataSource { limit: Some(0), ..mnist() }.validate().is_err());
+        let drawn = DataSource { data_dir: Some("x".into()), ..DataSource::new(Dataset::Synthetic) };
+        assert!(drawn.validate().unwrap_err().to_string().contains("has no files"));
     }
 }

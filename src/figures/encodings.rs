@@ -30,11 +30,11 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     for model in &models {
         let code = encode(model, model.upload(&pixels), tolerance, &mut studio.run()).await?;
         // On one scale: both priors are then standard normal.
-        codes.push(read(code / model.sde.prior_std()).await?);
+        codes.push(read((code - model.prior_mean()) / model.sde.prior_std()).await?);
     }
     let mut decoded = Vec::new();
     for model in &models {
-        let code = model.upload(&codes[0]) * model.sde.prior_std();
+        let code = model.prior(model.upload(&codes[0]));
         decoded.push(read(decode(model, code, tolerance, true, &mut studio.run()).await?).await?);
     }
 

@@ -35,7 +35,7 @@ pub fn slerp(a: &[f32], b: &[f32], share: f64) -> Vec<f32> {
 /// A row of `frames` images from `a` to `b`: encodes both ends with the probability-flow ODE, walks
 /// along the great circle between their codes, and decodes.
 ///
-/// Codes are multiplied by `temperature` before they are decoded: below 1 they lead nearer to what is most probable,
+/// Codes are multiplied by `temperature`, seen from the prior's mean, before they are decoded: below 1 they lead nearer to what is most probable,
 /// plainer and with less detail (Song et al. 2021, section 4.3); 1 leaves them as they are. Returns [`Solution`] with
 /// `[frames, c, h, w]`; NFE counts encoding and decoding.
 ///
@@ -70,7 +70,7 @@ pub async fn interpolate(
     let between: Vec<f32> =
         (0..frames).flat_map(|i| slerp(&codes[0], &codes[1], i as f64 / (frames - 1) as f64)).collect();
     let [c, h, w] = model.shape;
-    let latents = upload(&between, [frames, c, h, w], model.device()) * temperature;
+    let latents = upload(&between, [frames, c, h, w], model.device()) * temperature + model.prior_mean();
     let images = decode(model, latents, tolerance, true, run).await?;
     Ok(Solution { images, nfe: model.nfe() - before })
 }
@@ -86,7 +86,7 @@ pub fn check_temperature(temperature: f64) -> Result<()> {
     }
 }
 
-/// The latent code of an end, on the host.
+/// The latent code of an end on the host, seen from the prior's mean, which is the middle of the sphere.
 async fn latent(
     model: &ScoreModel,
     end: &Endpoint,
@@ -101,7 +101,7 @@ async fn latent(
         }
         Endpoint::Pixels(pixels) if pixels.len() == model.dim() => {
             let image = upload(pixels, [1, c, h, w], model.device());
-            read(encode(model, image, tolerance, run).await?).await
+            read(encode(model, image, tolerance, run).await? - model.prior_mean()).await
         }
         Endpoint::Pixels(pixels) => {
             let problem = format!("has {} values", pixels.len());

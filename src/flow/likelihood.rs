@@ -6,8 +6,8 @@
 //! with random probes `v` (Hutchinson), one reverse pass or one pair of evaluations each.
 //!
 //! # What is measured
-//! The density of `x_0 + sigma(eps)·z` at `x_0`, under the model that draws from `N(0, prior_std²)` and solves
-//! the ODE. Two gaps to the density of the data remain, and neither is corrected, as in the papers: the flow
+//! The density of `x_0 + sigma(eps)·z` at `x_0`, under the model that draws from `N(prior_mean, prior_std²)` and
+//! solves the ODE. Two gaps to the density of the data remain, and neither is corrected, as in the papers: the flow
 //! stops at `eps` > 0 (at the default the noise is 1e-3 of the data's unit for VP, and `sigma_min` for VE
 //! however small `eps` is), and `p_1` is not quite the prior.
 
@@ -171,7 +171,7 @@ impl Likelihood {
         // log p of x_0 + sigma·z, whose map to x_eps multiplies every dimension by mean_coeff.
         let variance = model.sde.prior_std().powi(2);
         let constant = dim * (mean_coeff.ln() - 0.5 * (std::f64::consts::TAU * variance).ln());
-        let codes = latents.clone().reshape([n, model.dim()]);
+        let codes = (latents.clone() - model.prior_mean()).reshape([n, model.dim()]);
         let square = read((codes.clone() * codes).mean_dim(1)).await?;
         let gained = read(gained).await?;
         let (nats, probe_error) = gained

@@ -56,7 +56,7 @@ impl Tolerance {
 /// The latent code of `images`: the state at `t = 1` that the probability-flow ODE leads to.
 ///
 /// `images` `[n, c, h, w]` are pixel values in `[0, 1]`; the code is in the model's units and about
-/// normal with the prior's deviation (Song et al. 2021, "uniquely identifiable encoding").
+/// normal with the prior's mean and deviation (Song et al. 2021, "uniquely identifiable encoding").
 ///
 /// # Errors
 /// [`Error::Cancelled`](crate::Error::Cancelled), [`Error::TooManySteps`](crate::Error::TooManySteps),

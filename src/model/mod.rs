@@ -75,6 +75,7 @@ pub struct ScoreModel {
     pub shape: [usize; 3],
     /// What its denoiser has learned.
     pub learned: Learned,
+    data_mean: f64,
     known: Option<Known>,
     start: Option<Start>,
     device: Device,
@@ -102,8 +103,16 @@ impl ScoreModel {
         device: &Device,
     ) -> Self {
         let (known, start, nfe) = (None, None, AtomicUsize::new(0));
-        let learned = Learned::Score;
-        Self { denoiser, sde, range, shape, learned, known, start, device: device.clone(), nfe }
+        let (learned, data_mean) = (Learned::Score, 0.0);
+        Self { denoiser, sde, range, shape, learned, data_mean, known, start, device: device.clone(), nfe }
+    }
+
+    /// The same model of data whose values have this mean, in the model's units; 0 where nothing is said.
+    ///
+    /// The prior is then around what is left of it at `t = 1`. Where the noise at that time is not much larger than the
+    /// mean (VE, EDM), samples from a prior around zero would be darker or lighter than the data.
+    pub fn of_mean(self, data_mean: f64) -> Self {
+        Self { data_mean, ..self }
     }
 
     /// The same model of a denoiser that has learned something else.
@@ -123,7 +132,10 @@ impl ScoreModel {
     /// its own time, without being told. [`Conditioning`] says how the rest learns of it.
     pub fn knowing(self, known: Known) -> Self {
         let start = match self.start {
-            None => Start { image: known.encoded(self.range), noise: 1.0 },
+            None => {
+                let unknown = known.encoded(self.range).zeros_like() + self.data_mean;
+                Start { image: known.impose(unknown, self.range), noise: 1.0 }
+            }
             Some(Start { image, noise }) => Start { image: known.impose(image, self.range), noise },
         };
         Self { known: Some(known), start: Some(start), ..self }
@@ -145,12 +157,20 @@ impl ScoreModel {
     /// The state at `t = 1` that belongs to standard normals `z` `[n, c, h, w]`.
     pub fn prior(&self, z: Tensor<4>) -> Tensor<4> {
         match &self.start {
-            None => z * self.sde.prior_std(),
+            None => match (z * self.sde.prior_std(), self.prior_mean()) {
+                (x, 0.0) => x,
+                (x, mean) => x + mean,
+            },
             Some(Start { image, noise }) => {
                 let (mean_coeff, std) = self.sde.marginal_prob(1.0);
                 image.clone() * mean_coeff + z * (noise * std)
             }
         }
+    }
+
+    /// Mean of the values of the prior, `mean_coeff(1)` times that of the data.
+    pub fn prior_mean(&self) -> f64 {
+        self.sde.marginal_prob(1.0).0 * self.data_mean
     }
 
     /// The pixel values of finished samples, not clipped; what is known of them is as it was given.

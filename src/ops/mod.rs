@@ -27,6 +27,7 @@ pub use group_norm::{
     EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu,
     group_norm_silu_plain, shift_norm_silu_gradient,
 };
+pub(crate) use host::for_each;
 pub use host::gemm;
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};

@@ -6,6 +6,7 @@
 //! [`AnySde`]. Everything else asks the diffusion: a model card for its title and its check, a network for how it
 //! reads a noise level, training for the range of the data and what is to be measured of it.
 
+mod diameter;
 mod edm;
 mod sub_vp;
 mod ve;
@@ -15,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::images::{DataRange, ImageSet};
+
+/// Is told now and then which share of a long measurement is done; its error stops it.
+pub type Watch<'a> = dyn FnMut(f64) -> Result<()> + 'a;
 
 /// A forward diffusion and the quantities that follow from it.
 pub trait Sde {
@@ -98,11 +102,14 @@ pub trait Sde {
     }
 
     /// The same diffusion, what was open in it measured from `images`.
-    fn measured(&self, _images: &ImageSet) -> Self
+    ///
+    /// # Errors
+    /// What `watch` returns.
+    fn measured(&self, _images: &ImageSet, _watch: &mut Watch<'_>) -> Result<Self>
     where
         Self: Sized + Clone,
     {
-        self.clone()
+        Ok(self.clone())
     }
 
     /// Drift of the reverse-time SDE, `f·x - g²·score` (Song et al. 2021, equation 6).
@@ -162,8 +169,11 @@ macro_rules! any_sde {
             }
 
             /// [`Sde::measured`].
-            pub fn measured(&self, images: &ImageSet) -> Self {
-                match self { $(Self::$variant(sde) => Self::$variant(sde.measured(images))),+ }
+            ///
+            /// # Errors
+            /// What `watch` returns.
+            pub fn measured(&self, images: &ImageSet, watch: &mut Watch<'_>) -> Result<Self> {
+                Ok(match self { $(Self::$variant(sde) => Self::$variant(sde.measured(images, watch)?)),+ })
             }
         }
 

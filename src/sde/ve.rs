@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Sde, require, rises};
+use super::diameter::diameter;
+use super::{Sde, Watch, require, rises};
 use crate::Result;
 use crate::images::{DataRange, ImageSet};
-use crate::ops::gemm;
 
 /// Variance exploding: `dx = g dw`, the continuous form of NCSN's geometric noise levels.
 ///
@@ -25,9 +25,6 @@ impl Default for VeSde {
         Self { sigma_min: 0.01, sigma_max: 50.0 }
     }
 }
-
-/// Images that technique 1 compares: enough for the maximum, few enough for some seconds.
-const COMPARED: usize = 8192;
 
 impl VeSde {
     fn log_ratio(&self) -> f64 {
@@ -102,43 +99,15 @@ impl Sde for VeSde {
         self.sigma_max == 0.0
     }
 
-    /// `sigma_max`, if it is 0, becomes the largest distance between two images (NCSNv2's technique 1), of which some
-    /// thousands are compared.
-    fn measured(&self, images: &ImageSet) -> Self {
+    /// `sigma_max`, if it is 0, becomes the largest distance between two images (NCSNv2's technique 1).
+    fn measured(&self, images: &ImageSet, watch: &mut Watch<'_>) -> Result<Self> {
         if !self.is_open() {
-            return *self;
+            return Ok(*self);
         }
         let DataRange { low, high } = self.range();
-        let unit = (high - low) / 255.0;
-        let some: Vec<f32> = (0..images.len())
-            .step_by(images.len().div_ceil(COMPARED))
-            .flat_map(|i| images.image(i))
-            .map(|byte| (f64::from(*byte) * unit) as f32)
-            .collect();
-        Self { sigma_max: largest_distance(&some, images.stride()).max(2.0 * self.sigma_min), ..*self }
+        let largest = diameter(images, watch)? * (high - low) / 255.0;
+        Ok(Self { sigma_max: largest.max(2.0 * self.sigma_min), ..*self })
     }
-}
-
-/// The largest Euclidean distance between two of the `len`-long rows of `images`.
-///
-/// This is `sigma_max` by technique 1 of NCSNv2 (Song and Ermon 2020, section 3.1), in the units of
-/// `images`. Exact and quadratic in the number of rows: pass some thousands of images.
-fn largest_distance(images: &[f32], len: usize) -> f64 {
-    let norms: Vec<f32> = images.chunks_exact(len).map(|a| a.iter().map(|v| v * v).sum()).collect();
-    let n = norms.len();
-    const ROWS: usize = 64;
-    let mut largest = 0.0_f32;
-    let mut products = vec![0.0; ROWS * n];
-    for first in (0..n).step_by(ROWS) {
-        let rows = ROWS.min(n - first);
-        gemm([rows, n, len], (&images[first * len..], len, 1), (images, 1, len), &mut products, false);
-        for (i, row) in products[..rows * n].chunks_exact(n).enumerate() {
-            for (product, norm) in row.iter().zip(&norms) {
-                largest = largest.max(norms[first + i] + norm - 2.0 * product);
-            }
-        }
-    }
-    f64::from(largest).sqrt()
 }
 
 #[cfg(test)]
@@ -182,13 +151,5 @@ mod tests {
         for (i, sigma) in sde.sigmas(1000).iter().enumerate() {
             assert!((sigma / sde.sigma(i as f64 / 999.0) - 1.0).abs() < 1e-12);
         }
-    }
-
-    #[test]
-    fn largest_distance_finds_the_far_pair() {
-        let mut images = vec![0.5_f32; 100 * 3];
-        images[3 * 7..3 * 8].copy_from_slice(&[3.0, 0.0, 0.0]);
-        images[3 * 90..3 * 91].copy_from_slice(&[-1.0, 3.0, 0.0]);
-        assert!((largest_distance(&images, 3) - 5.0).abs() < 1e-6);
     }
 }

@@ -33,7 +33,7 @@ pub struct TrainConfig {
     /// Largest global norm of the gradient; larger ones are scaled down to it.
     pub clip: f64,
     /// Rate of the exponential moving average of the weights, which is the model that is kept; early
-    /// on `(1 + step)/(10 + step)` if that is smaller.
+    /// on `(1 + step)/(10 + step)` if that is smaller, the first step being 1.
     pub ema: f64,
     /// Share of activations zeroed in each residual block.
     pub dropout: f64,

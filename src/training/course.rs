@@ -61,6 +61,14 @@ pub struct Basics<'a> {
     pub data: &'a mut DataSource,
 }
 
+impl Pace {
+    /// The rate of the moving average after `steps` steps: smaller at first, so that the average soon forgets the
+    /// weights of the beginning, `(1 + steps)/(10 + steps)`, from 2/11 on (Score-SDE's code).
+    pub fn ema_after(&self, steps: usize) -> f64 {
+        self.ema.min((1 + steps) as f64 / (10 + steps) as f64)
+    }
+}
+
 macro_rules! basics {
     ($config:expr) => {{
         let config = $config;

@@ -88,9 +88,8 @@ impl<L: Lesson> Trainer<L> {
         let gradients = GradientsParams::from_grads(loss.backward(), &self.module);
         let (rate, clip) = (self.course.learning_rate_at(step), self.pace.clip);
         let norm_sq = self.adam.step(&mut self.module, gradients, AdamStep { rate, step: step + 1, clip });
-        let ema = self.pace.ema.min((1 + step) as f64 / (10 + step) as f64);
-        update_average(&mut self.average, &self.module, ema);
         self.step += 1;
+        update_average(&mut self.average, &self.module, self.pace.ema_after(self.step));
 
         let numbers = read(Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0)).await?;
         if !numbers.iter().all(|v| v.is_finite()) {
@@ -138,5 +137,65 @@ impl<L: Lesson> Trainer<L> {
         load(second_moment, second)?;
         self.step = step;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pollster::block_on;
+
+    use super::*;
+    use crate::data::synthetic;
+    use crate::network::UNetConfig;
+    use crate::training::{ScoreLesson, TrainConfig};
+
+    /// The first weights of a module, enough to tell modules apart.
+    fn weights<M: Module>(module: &M) -> Vec<f64> {
+        struct First(Vec<f64>);
+        impl burn::module::ModuleVisitor for First {
+            fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+                let values = param.val().into_data().try_to_vec::<f32>().unwrap();
+                self.0.extend(values.iter().take(8).map(|v| f64::from(*v)));
+            }
+        }
+        let mut first = First(vec![]);
+        module.visit(&mut first);
+        first.0
+    }
+
+    /// After three steps from weights `w_0`, with the source's rates 2/11, 3/12, 4/13 and a cap on the last one,
+    /// `((w_0·r_1 + w_1·(1 - r_1))·r_2 + w_2·(1 - r_2))·r_3 + w_3·(1 - r_3)`, written out.
+    #[test]
+    fn the_average_is_its_closed_form() {
+        let network = UNetConfig { channels: 4, multipliers: vec![1], ..UNetConfig::default() };
+        for (cap, last) in [(0.999, 4.0 / 13.0), (0.3, 0.3)] {
+            let network = network.clone().into();
+            let config = TrainConfig {
+                batch: 2,
+                warmup: 1,
+                learning_rate: 0.1,
+                ema: cap,
+                network,
+                ..TrainConfig::default()
+            };
+            let images = synthetic::digits_like(4, 8, 0);
+            let lesson = ScoreLesson::new(&config, &images).unwrap();
+            let mut trainer = Trainer::new(lesson, &Device::flex());
+            let mut batches = Batches::new(&images, 0, 2, false);
+            let mut w = vec![weights(&trainer.module.valid())];
+            for _ in 0..3 {
+                block_on(trainer.step(&mut batches)).unwrap();
+                w.push(weights(&trainer.module.valid()));
+            }
+            let (first, second) = (2.0 / 11.0, 3.0 / 12.0);
+            let shares =
+                [first * second * last, (1.0 - first) * second * last, (1.0 - second) * last, 1.0 - last];
+            let found = weights(&trainer.average);
+            for (k, found) in found.iter().enumerate() {
+                let expected: f64 = shares.iter().zip(&w).map(|(share, w)| share * w[k]).sum();
+                assert!((found - expected).abs() < 1e-6, "weight {k}: {found} instead of {expected}");
+            }
+            assert!(w[0].iter().zip(&w[3]).any(|(a, b)| (a - b).abs() > 0.1), "the weights move");
+        }
     }
 }

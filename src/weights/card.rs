@@ -35,6 +35,10 @@ pub struct ModelCard {
     pub range: DataRange,
     /// Standard deviation of the data in the model's units.
     pub sigma_data: f64,
+    /// Mean of the data in the model's units, around which the prior is; 0 in files of earlier versions, whose priors are
+    /// around zero.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub data_mean: f64,
     /// Channels of an image.
     pub channels: usize,
     /// Rows.
@@ -55,6 +59,10 @@ pub struct ModelCard {
     pub accuracy: Vec<Accuracy>,
 }
 
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
 /// How a model was trained.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,9 +75,9 @@ pub struct Training {
     pub hours: f64,
     /// The device.
     pub device: String,
-    /// Revision of the program's source.
+    /// Revision of the source that the program was built from.
     pub revision: String,
-    /// The command that made it.
+    /// The command as it was given; those of a run that was resumed are joined by `&&`.
     pub command: String,
 }
 
@@ -151,8 +159,8 @@ impl ModelCard {
         let (config, preconditioning, sde) = self.parts()?;
         let network = fill(Network::new(config, self.channels, self.channels, &mut Init::new(0, device)))?;
         let denoiser = Preconditioned::new(network, preconditioning, sde);
-        let (range, shape, classes) = (self.range, self.shape(), self.classes());
-        Ok(LoadedModel { denoiser, range, shape, classes, device: device.clone() })
+        let (range, data_mean, shape, classes) = (self.range, self.data_mean, self.shape(), self.classes());
+        Ok(LoadedModel { denoiser, range, data_mean, shape, classes, device: device.clone() })
     }
 
     /// What a score model is made of.
@@ -191,6 +199,9 @@ impl ModelCard {
         };
         positive("sigma_data", self.sigma_data)?;
         positive("a range of", self.range.high - self.range.low)?;
+        if self.data_mean.abs() > self.range.low.abs().max(self.range.high.abs()) {
+            return Err(invalid(format!("has data_mean = {}, which is outside its range", self.data_mean)));
+        }
         match (&self.architecture, self.sde) {
             (Architecture::Score { network, preconditioning }, Some(sde)) => {
                 if sde.is_open() {

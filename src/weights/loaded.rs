@@ -11,6 +11,7 @@ use crate::network::Classifier;
 pub struct LoadedModel {
     pub(super) denoiser: Preconditioned,
     pub(super) range: DataRange,
+    pub(super) data_mean: f64,
     pub(super) shape: [usize; 3],
     pub(super) classes: usize,
     pub(super) device: Device,
@@ -35,6 +36,7 @@ impl LoadedModel {
     fn with(&self, denoiser: Box<dyn Denoiser>) -> ScoreModel {
         ScoreModel::new(denoiser, self.denoiser.sde, self.range, self.shape, &self.device)
             .having_learned(self.denoiser.preconditioning.learned())
+            .of_mean(self.data_mean)
     }
 }
 

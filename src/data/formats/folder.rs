@@ -106,7 +106,8 @@ pub fn list_numbered(dir: &Path, inner: &str, part: &RangeInclusive<u32>) -> Res
     Ok(listing)
 }
 
-/// Reads the listed pictures as RGB, each passed through `prepare`; named like the folder, without a licence.
+/// Reads the listed pictures as RGB, each passed through `prepare`; named like the folder (not like its part `train`), without
+/// a licence.
 ///
 /// # Errors
 /// [`Error::Data`] with the name of the first picture that is broken, that `prepare` cannot cut to shape, or
@@ -152,8 +153,7 @@ pub fn read(
             None
         }
     };
-    let name = listing.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(ImageSet { name, labels, ..set })
+    Ok(ImageSet { name: super::own_name(&listing.dir), labels, ..set })
 }
 
 /// The pictures and the folders in `dir`, each sorted. Hidden entries do not count.

@@ -64,10 +64,50 @@ impl Format {
     }
 }
 
+/// What somebody's own images are called: the name of their folder or archive; where that says no more than which part
+/// they are, of the folder around it.
+fn own_name(path: &Path) -> String {
+    let whole = match path.file_name() {
+        Some(_) => std::path::absolute(path),
+        None => path.canonicalize(), // `.` or `..`
+    };
+    let whole = whole.unwrap_or_else(|_| path.into());
+    let name = |path: &Path| {
+        let name = if path.is_file() { path.file_stem() } else { path.file_name() };
+        name.map(|name| name.to_string_lossy().into_owned())
+    };
+    let says_more = |name: &String| [Split::Train, Split::Test].iter().all(|split| name != split.name());
+    whole.ancestors().filter_map(name).find(says_more).unwrap_or_default()
+}
+
 /// Folder with real data sets for tests: `SCOREFIELD_DATA`, or `../shared/data` beside the checkout.
 #[cfg(test)]
 pub(crate) fn test_data(dataset: &str) -> Option<std::path::PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let root = std::env::var_os("SCOREFIELD_DATA").map_or_else(beside, Into::into);
     Some(root.join(dataset)).filter(|dir| dir.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_does_not_give_the_whole_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        std::fs::create_dir_all(at("cats.v2/train")).unwrap();
+        std::fs::write(at("cats.v2/test.npz"), "").unwrap();
+        std::fs::write(at("dogs.npz"), "").unwrap();
+        for (path, name) in [
+            ("cats.v2", "cats.v2"),
+            ("cats.v2/train", "cats.v2"),
+            ("cats.v2/train/.", "cats.v2"),
+            ("cats.v2/train/..", "cats.v2"),
+            ("cats.v2/test.npz", "cats.v2"),
+            ("dogs.npz", "dogs"),
+        ] {
+            assert_eq!(own_name(&at(path)), name, "{path}");
+        }
+    }
 }

@@ -60,7 +60,7 @@ pub fn read(path: &Path) -> Result<ImageSet> {
     let (shape, pixels, labels) = parse(file).map_err(|(problem, fix)| Error::data(path, problem, fix))?;
     let [n, channels, height, width] = shape;
     debug_assert_eq!(pixels.len(), n * channels * height * width);
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = super::own_name(path);
     Ok(ImageSet { name, licence: String::new(), channels, height, width, pixels, labels })
 }
 

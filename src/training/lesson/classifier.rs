@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Lesson, deviation};
+use super::{Lesson, Problem, moments};
 use crate::data::{DataSource, Dataset};
 use crate::images::{DataRange, ImageSet};
 use crate::network::layers::Init;
@@ -187,22 +187,14 @@ impl Lesson for ClassifierLesson<'_> {
         config.objective.loss(classifier, x0, z, upload(&one_hot, [b, classes], device), &sigma)
     }
 
-    fn command(&self) -> String {
-        let usual = ClassifierTraining {
-            data: DataSource {
-                data_dir: self.config.data.data_dir.clone(),
-                ..ClassifierTraining::default().data
-            },
-            ..ClassifierTraining::default()
-        };
-        match self.config == usual {
-            true => "scorefield train --preset mnist-classifier".into(),
-            false => "scorefield train --config config.toml".into(),
-        }
+    /// Nothing that its loss depends on.
+    fn measured(&self) -> Option<&Problem> {
+        None
     }
 
     fn card(&self, training: Training) -> ModelCard {
         let [channels, height, width] = self.images.shape();
+        let [data_mean, sigma_data] = moments(self.images, DataRange::UNIT);
         ModelCard {
             format: FORMAT,
             name: self.config.name.clone(),
@@ -210,7 +202,8 @@ impl Lesson for ClassifierLesson<'_> {
             architecture: Architecture::Classifier { config: self.config.network.clone() },
             sde: None,
             range: DataRange::UNIT,
-            sigma_data: deviation(self.images, DataRange::UNIT),
+            sigma_data,
+            data_mean,
             channels,
             height,
             width,

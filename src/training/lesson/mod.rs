@@ -45,8 +45,8 @@ pub trait Lesson {
         device: &Device,
     ) -> Tensor<1>;
 
-    /// The command that repeats the run.
-    fn command(&self) -> String;
+    /// What was measured of the images: a resumed run goes on with it, whatever another version would measure.
+    fn measured(&self) -> Option<&Problem>;
 
     /// The model card, given how the weights came about.
     fn card(&self, training: Training) -> ModelCard;
@@ -62,10 +62,11 @@ pub trait Lesson {
     fn examine(&self, module: &Self::Module, device: &Device) -> impl Future<Output = Result<Vec<Accuracy>>>;
 }
 
-/// Standard deviation of all pixel values of `images` in a model's units.
-fn deviation(images: &ImageSet, range: DataRange) -> f64 {
+/// Mean and standard deviation of all pixel values of `images` in a model's units.
+fn moments(images: &ImageSet, range: DataRange) -> [f64; 2] {
     let n = images.pixels.len() as f64;
     let mean = images.pixels.iter().map(|p| f64::from(*p)).sum::<f64>() / n;
     let variance = images.pixels.iter().map(|p| (f64::from(*p) - mean).powi(2)).sum::<f64>() / n;
-    (variance.sqrt() * (range.high - range.low) / 255.0).max(1e-3)
+    let unit = (range.high - range.low) / 255.0;
+    [range.low + mean * unit, (variance.sqrt() * unit).max(1e-3)]
 }

@@ -1,6 +1,7 @@
 use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
-use super::{Lesson, deviation};
+use super::{Lesson, moments};
 use crate::images::{DataRange, ImageSet};
 use crate::model::{Preconditioned, Preconditioning, ScoreModel};
 use crate::network::Network;
@@ -11,13 +12,13 @@ use crate::picture::{Grid, Picture};
 use crate::rng::Noise;
 use crate::run::Run;
 use crate::sampler::Sampler;
-use crate::sde::AnySde;
-use crate::training::{Batches, Course, TrainConfig, Trainer, presets};
+use crate::sde::{AnySde, Watch};
+use crate::training::{Batches, Course, TrainConfig, Trainer};
 use crate::weights::{Accuracy, Architecture, FORMAT, ModelCard, ModelFile, Training};
 use crate::{Error, Result};
 
 /// What a run learns from its data before the first step.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Problem {
     /// The diffusion, its ends measured.
     pub sde: AnySde,
@@ -25,6 +26,8 @@ pub struct Problem {
     pub range: DataRange,
     /// Standard deviation of the data in the model's units.
     pub sigma_data: f64,
+    /// Its mean.
+    pub data_mean: f64,
     /// The network's scaling.
     pub preconditioning: Preconditioning,
     /// `[c, h, w]`.
@@ -32,12 +35,16 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Measures `sigma_data` and what the configuration leaves open of the diffusion.
-    pub fn measure(config: &TrainConfig, images: &ImageSet) -> Self {
+    /// Measures mean and deviation of the data, and what the configuration leaves open of the diffusion, which may take a while.
+    ///
+    /// # Errors
+    /// What `watch` returns.
+    pub fn measure(config: &TrainConfig, images: &ImageSet, watch: &mut Watch<'_>) -> Result<Self> {
         let range = config.sde.range();
-        let sigma_data = deviation(images, range);
+        let sde = config.sde.measured(images, watch)?;
+        let [data_mean, sigma_data] = moments(images, range);
         let preconditioning = config.preconditioning.measured(sigma_data);
-        Self { sde: config.sde.measured(images), range, sigma_data, preconditioning, shape: images.shape() }
+        Ok(Self { sde, range, sigma_data, data_mean, preconditioning, shape: images.shape() })
     }
 }
 
@@ -59,6 +66,19 @@ impl ScoreLesson {
     /// # Errors
     /// [`Error::Config`] for a value out of range, or images that the network cannot take.
     pub fn new(config: &TrainConfig, images: &ImageSet) -> Result<Self> {
+        Self::knowing(config, images, None, &mut |_| Ok(()))
+    }
+
+    /// The same where the problem may be known from a checkpoint. If not, it is measured, and `watch` told how far.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and what `watch` returns.
+    pub fn knowing(
+        config: &TrainConfig,
+        images: &ImageSet,
+        problem: Option<Problem>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self> {
         config.validate()?;
         let [channels, height, width] = images.shape();
         if images.is_empty() || ![1, 3].contains(&channels) || height.max(width) > 1024 {
@@ -72,9 +92,13 @@ impl ScoreLesson {
             let problem = format!("= {wanted}, but the data set {} has {known}", images.name);
             return Err(Error::config("network.classes", problem, format!("use {known}")));
         }
+        let problem = match problem {
+            Some(known) => known,
+            None => Problem::measure(config, images, watch)?,
+        };
         Ok(Self {
             config: config.clone(),
-            problem: Problem::measure(config, images),
+            problem,
             dataset: images.name.clone(),
             licence: images.licence.clone(),
         })
@@ -91,9 +115,10 @@ impl ScoreLesson {
 
     /// `network` as a model to sample from.
     fn score_model(&self, network: &Network, device: &Device) -> ScoreModel {
-        let Problem { sde, range, shape, preconditioning, .. } = self.problem;
+        let Problem { sde, range, shape, preconditioning, data_mean, .. } = self.problem;
         ScoreModel::new(Box::new(self.preconditioned(network)), sde, range, shape, device)
             .having_learned(preconditioning.learned())
+            .of_mean(data_mean)
     }
 }
 
@@ -145,35 +170,13 @@ impl Lesson for ScoreLesson {
         config.objective.loss(Models { student: &student, average: &average, teacher: None }, &step)
     }
 
-    /// A preset if it is one, else the saved configuration.
-    fn command(&self) -> String {
-        let config = &self.config;
-        let preset = match presets::preset(&config.name) {
-            Ok(Course::Score(preset)) => Some(preset),
-            _ => None,
-        };
-        let same = |preset: &TrainConfig| {
-            let mut same = preset.clone();
-            (same.steps, same.init) = (config.steps, config.init.clone());
-            (same.sample_every, same.data.data_dir) = (config.sample_every, config.data.data_dir.clone());
-            same == *config
-        };
-        let Some(preset) = preset.filter(same) else {
-            return "scorefield train --config config.toml".into();
-        };
-        let mut command = format!("scorefield train --preset {}", config.name);
-        if let Some(init) = &config.init {
-            command += &format!(" --init {init}");
-        }
-        if config.steps != preset.steps {
-            command += &format!(" --steps {}", config.steps);
-        }
-        command
+    fn measured(&self) -> Option<&Problem> {
+        Some(&self.problem)
     }
 
     fn card(&self, training: Training) -> ModelCard {
-        let Problem { sde, range, sigma_data, preconditioning, shape: [channels, height, width] } =
-            self.problem;
+        let Problem { sde, range, sigma_data, data_mean, preconditioning, shape } = self.problem;
+        let [channels, height, width] = shape;
         ModelCard {
             format: FORMAT,
             name: self.config.name.clone(),
@@ -182,6 +185,7 @@ impl Lesson for ScoreLesson {
             sde: Some(sde),
             range,
             sigma_data,
+            data_mean,
             channels,
             height,
             width,

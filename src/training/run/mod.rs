@@ -2,15 +2,18 @@
 
 pub mod checkpoint;
 mod curve;
+mod losses;
 pub mod report;
 
+pub use losses::Losses;
+
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Batches, Lesson, Pace, Trainer};
+use super::{Batches, Lesson, Trainer};
 use crate::cancel::CancelToken;
 use crate::device::Opened;
 use crate::images::ImageSet;
@@ -19,6 +22,9 @@ use crate::weights::{self, Precision, Training, shipped};
 use crate::{Error, Result, files};
 use checkpoint::{Checkpoint, State};
 use report::{LossLog, LossRow, draw_loss_curve, read_loss_log};
+
+/// The program's version and the commit that it was built from, as build.rs saw it.
+const REVISION: &str = env!("SCOREFIELD_REVISION");
 
 /// Rows of `loss.csv` are this many steps apart.
 const LOG_EVERY: usize = 20;
@@ -77,37 +83,37 @@ pub async fn train<L: Lesson>(
         .map_err(|e| Error::io(&folder.0, e, "choose a folder that can be written with --out"))?;
     let text = toml::to_string(&course)
         .map_err(|e| Error::config("config", e.to_string(), "report this as a bug"))?;
-    files::write_atomic(folder.config(), |file| file.write_all(text.as_bytes()))?;
-
+    let mut state = State::new(&lesson, images, command());
     let mut trainer = Trainer::new(lesson, &opened.device);
-    let mut before = 0.0;
     let mut resumed_step = None;
     if let Some(checkpoint) = resume {
-        (before, resumed_step) = (checkpoint.state.seconds, Some(checkpoint.state.step as u64));
+        state = state.following(&checkpoint.state)?;
+        resumed_step = Some(state.step as u64);
         checkpoint.restore(&mut trainer)?;
     } else if let Some(model) = &pace.init {
         trainer.start_from(shipped::open(model)?)?;
     }
+    files::write_atomic(folder.config(), |file| file.write_all(text.as_bytes()))?;
     let mut log = LossLog::open(folder.0.join("loss.csv"), resumed_step)?;
-    let started = Instant::now();
+    let (before, started) = (state.seconds, Instant::now());
     let mut batches = Batches::new(images, pace.seed, pace.batch, pace.flip);
-    let mut meter = Meter::new(trainer.step_count());
-    let bar = progress_bar(pace.steps, trainer.step_count());
+    let mut speed = Speed { since: Instant::now(), last_step: state.step };
+    let bar = progress_bar(pace.steps, state.step);
 
-    while trainer.step_count() < pace.steps {
+    while state.step < pace.steps {
         let report = trainer.step(&mut batches).await?;
         let step = trainer.step_count();
-        let seconds = before + started.elapsed().as_secs_f64();
+        (state.step, state.seconds) = (step, before + started.elapsed().as_secs_f64());
+        state.losses.add(report.loss);
         let (stop, last) = (cancel.is_cancelled(), step == pace.steps);
-        meter.add(report.loss);
         bar.set_position(step as u64);
         if step.is_multiple_of(LOG_EVERY) || last {
-            let row = meter.row(step, pace.batch, seconds);
-            bar.set_message(format!("loss {:.4}  {:.0} images/s", row.loss_ema, row.images_per_s));
-            log.append(&row)?;
+            let ([loss, loss_ema], images_per_s) = (state.losses.row(), speed.until(step, pace.batch));
+            bar.set_message(format!("loss {loss_ema:.4}  {images_per_s:.0} images/s"));
+            log.append(&LossRow { step: step as u64, loss, loss_ema, images_per_s, seconds: state.seconds })?;
         }
         if stop || step.is_multiple_of(pace.checkpoint_every) || last {
-            save(&trainer, &pace, folder, opened, seconds).await?;
+            save(&trainer, &state, folder, opened).await?;
         }
         if pace.sample_every > 0
             && (step.is_multiple_of(pace.sample_every) || last)
@@ -127,27 +133,25 @@ pub async fn train<L: Lesson>(
 /// Writes the checkpoint, the model, examined if it is finished, and the curve so far.
 async fn save<L: Lesson>(
     trainer: &Trainer<L>,
-    pace: &Pace,
+    state: &State,
     folder: &RunFolder,
     opened: &Opened,
-    seconds: f64,
 ) -> Result<()> {
-    let (lesson, step) = (trainer.lesson(), trainer.step_count());
+    let (lesson, pace) = (trainer.lesson(), state.config.pace());
     let mut card = lesson.card(Training {
-        steps: step,
+        steps: state.step,
         batch: pace.batch,
-        hours: seconds / 3600.0,
+        hours: state.seconds / 3600.0,
         device: opened.name.clone(),
-        revision: revision(),
-        command: lesson.command(),
+        revision: REVISION.into(),
+        command: state.commands.join(" && "),
     });
-    if step == pace.steps {
+    if state.step == pace.steps {
         card.accuracy = lesson.examine(trainer.average(), trainer.device()).await?;
     }
     // First, as it refuses weights that have grown out of all bounds: an earlier checkpoint is then kept.
     let model = weights::to_bytes(trainer.average(), &card, Precision::F16)?;
-    let state = State { config: trainer.course().clone(), step, seconds };
-    checkpoint::save(&folder.checkpoint(), &state, trainer)?;
+    checkpoint::save(&folder.checkpoint(), state, trainer)?;
     files::write_atomic(folder.model(&pace.name), |file| file.write_all(&model))?;
     let csv = folder.0.join("loss.csv");
     match read_loss_log(&csv)?.len() {
@@ -156,32 +160,19 @@ async fn save<L: Lesson>(
     }
 }
 
-/// Averages the loss between rows and over the run, and measures speed.
-struct Meter {
-    sum: f64,
-    count: usize,
-    average: Option<f64>,
+/// Measures the speed between rows.
+struct Speed {
     since: Instant,
     last_step: usize,
 }
 
-impl Meter {
-    fn new(step: usize) -> Self {
-        Self { sum: 0.0, count: 0, average: None, since: Instant::now(), last_step: step }
-    }
-
-    fn add(&mut self, loss: f64) {
-        self.sum += loss;
-        self.count += 1;
-        self.average = Some(self.average.map_or(loss, |average| 0.99 * average + 0.01 * loss));
-    }
-
-    fn row(&mut self, step: usize, batch: usize, seconds: f64) -> LossRow {
-        let loss = self.sum / self.count.max(1) as f64;
+impl Speed {
+    /// Images per second since this was asked before.
+    fn until(&mut self, step: usize, batch: usize) -> f64 {
         let images = (step - self.last_step) * batch;
-        let images_per_s = images as f64 / self.since.elapsed().as_secs_f64();
-        (self.sum, self.count, self.last_step, self.since) = (0.0, 0, step, Instant::now());
-        LossRow { step: step as u64, loss, loss_ema: self.average.unwrap_or(loss), images_per_s, seconds }
+        let seconds = self.since.elapsed().as_secs_f64();
+        *self = Self { since: Instant::now(), last_step: step };
+        images as f64 / seconds
     }
 }
 
@@ -193,14 +184,13 @@ fn progress_bar(steps: usize, done: usize) -> ProgressBar {
     bar
 }
 
-/// The program's version and, inside a git checkout, its commit.
-fn revision() -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let git = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
-    match git {
-        Ok(output) if output.status.success() => {
-            format!("{version} {}", String::from_utf8_lossy(&output.stdout).trim())
-        }
-        _ => version.into(),
+/// The command line of this process.
+fn command() -> String {
+    let mut words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(program) = words.first_mut() {
+        // Where it lies is nobody else's business.
+        let name = Path::new(program).file_stem().map(|name| name.to_string_lossy().into_owned());
+        *program = name.unwrap_or_default();
     }
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
 }
