@@ -12,13 +12,13 @@ use scorefield::model::{Denoiser, ScoreModel};
 use scorefield::rng::Noise;
 use scorefield::run::Run;
 use scorefield::sampler::Sampler;
-use scorefield::sde::{AnySde, VeSde, VpSde};
 use scorefield::toy::GaussianMixture;
 use scorefield::weights::shipped;
 use serde_json::{Value, json};
 
 use crate::support::{
-    analytic, cpu, digits, figure, gpu, lively_model, relative_error, small_unet, tensor, trials, values,
+    analytic, cpu, digits, figure, gpu, lively_model, relative_error, sdes, small_unet, tensor, trials,
+    values,
 };
 
 trials! {
@@ -32,16 +32,11 @@ trials! {
         a_guide_of_weight_one_draws_its_component,
         a_classifier_has_the_gradient_of_its_verdict,
         a_classifiers_gradient_is_that_of_autodiff,
-        guided_digits_are_of_their_class,
         an_edited_gaussian_is_where_its_flow_leads,
         denoising_draws_from_the_posterior,
         what_cannot_be_controlled_is_refused,
     ],
     gpu: [a_classifiers_gradient_on_the_gpu_is_that_of_autodiff],
-}
-
-fn sdes() -> [(AnySde, &'static str); 2] {
-    [(AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 }), "VE"), (AnySde::Vp(VpSde::default()), "VP")]
 }
 
 fn named(name: &str, options: Value) -> Sampler {
@@ -337,25 +332,6 @@ fn check_gradient(name: &str, device: &Device) {
     }
     figure(format_args!("gradient of a classifier on {name}, by hand against autodiff: {worst:.1e}"));
     assert!(worst < 1e-4, "off by {worst:e}");
-}
-
-/// In the opinion of the guide itself, on clean images; docs/CONTROL.md has another judge, and says why the
-/// share is not 1. Unguided, one digit in ten is a four, and four of twelve only once in forty seeds.
-fn guided_digits_are_of_their_class() {
-    let classifier = || shipped::open("mnist-classifier").unwrap().classifier(&cpu()).unwrap();
-    let model = || shipped::open("mnist-vp").unwrap().score_model(&cpu()).unwrap();
-    let sampler = named("heun", json!({"n_steps": 12}));
-    let found: Vec<usize> = [0.0, 3.0]
-        .map(|weight| {
-            let model = class_guided(model(), classifier(), 10, 4, weight).unwrap();
-            let images = tensor(&draw(&sampler, &model, 12), [12, 1, 28, 28], &cpu());
-            let logits = values(classifier().forward(images, &[0.0]).logits);
-            let is_four = |row: &&[f32]| row.iter().all(|logit| *logit <= row[4]);
-            logits.chunks_exact(10).filter(is_four).count()
-        })
-        .to_vec();
-    figure(format_args!("of 12 digits, {} are fours with weight 0, {} with weight 3", found[0], found[1]));
-    assert!(found[0] < 4 && found[1] >= 6, "{found:?}");
 }
 
 /// The flow keeps `(x - mean)/sqrt(v + sigma²)`, so samples of it are normal around a point on the way from

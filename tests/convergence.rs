@@ -68,8 +68,46 @@ fn samples_reach_the_statistical_floor() {
                 claim.floor_nfe
             ));
             assert!(found < 3.0 * floor, "{sde_name}, {sampler:?}: {found:.1e}, exact samples {floor:.1e}");
+            // With the noise of a claim on top the components overlap.
+            if claim.sigma == 0.0 {
+                let samples = [5, 6].map(|seed| draw(&sampler, &model, Noise::new(seed), N)).concat();
+                assert_fits(&format!("{sde_name}, {sampler:?}"), &pairs(&samples));
+            }
         }
     }
+}
+
+/// Samples of [`MIXTURE`] have its weights, means and spread: the share of the first component, how far a component's mean
+/// is off in its own deviations, and the mean square of the distance from it in them, which is 2 in the plane. Four
+/// standard errors, and what finite steps may add: a deviation that is a tenth off is not let through.
+fn assert_fits(what: &str, samples: &[[f64; 2]]) {
+    let parts = MIXTURE;
+    let centred = |x: &[f64; 2], k: usize| [x[0] - parts[k].1[0], x[1] - parts[k].1[1]];
+    // In coordinates in which the component is a standard normal: by Cholesky's factor of its covariance.
+    let standard = |x: &[f64; 2], k: usize| {
+        let ([dx, dy], [xx, xy, yy]) = (centred(x, k), parts[k].2);
+        let first = dx / xx.sqrt();
+        [first, (dy - xy / xx.sqrt() * first) / (yy - xy * xy / xx).sqrt()]
+    };
+    let length = |[x, y]: [f64; 2]| x.hypot(y);
+    let nearest = |x: &[f64; 2]| usize::from(length(centred(x, 1)) < length(centred(x, 0)));
+    let (mut square, mut off) = (0.0, [0.0; 2]);
+    for (k, off) in off.iter_mut().enumerate() {
+        let of_k: Vec<[f64; 2]> =
+            samples.iter().filter(|x| nearest(x) == k).map(|x| standard(x, k)).collect();
+        let n = of_k.len() as f64;
+        *off = length([0, 1].map(|i| of_k.iter().map(|x| x[i]).sum::<f64>() / n)) * n.sqrt();
+        square += of_k.iter().map(|x| length(*x).powi(2)).sum::<f64>();
+    }
+    let n = samples.len() as f64;
+    let share = samples.iter().filter(|x| nearest(x) == 0).count() as f64 / n;
+    let spread = square / n / 2.0;
+    figure(format_args!(
+        "{what}: share {share:.4}, means off by {off:.2?} standard errors, spread {spread:.4}"
+    ));
+    assert!((share - parts[0].0).abs() < 4.0 * (0.16 / n).sqrt(), "{what}: share {share}");
+    assert!(off.iter().all(|off| *off < 6.0), "{what}: means off by {off:?} standard errors");
+    assert!((spread - 1.0).abs() < 4.0 / n.sqrt() + 0.08, "{what}: spread {spread}");
 }
 
 /// The variance of what a stochastic sampler draws of a narrow Gaussian is off by an error that falls, with each doubling

@@ -10,11 +10,10 @@ use scorefield::images::DataRange;
 use scorefield::model::ScoreModel;
 use scorefield::rng::Noise;
 use scorefield::run::Run;
-use scorefield::sde::{AnySde, VeSde, VpSde};
 use scorefield::toy::GaussianMixture;
 use scorefield::weights::shipped;
 
-use crate::support::{analytic, cpu, digits, figure, lively_model, small_unet, tensor, trials, values};
+use crate::support::{analytic, cpu, digits, figure, lively_model, sdes, small_unet, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -30,10 +29,6 @@ trials! {
         two_models_encode_the_same_digit_alike,
         what_cannot_be_measured_is_refused,
     ],
-}
-
-fn sdes() -> [(AnySde, &'static str); 2] {
-    [(AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 }), "VE"), (AnySde::Vp(VpSde::default()), "VP")]
 }
 
 fn exact() -> Likelihood {

@@ -50,8 +50,8 @@ pub fn vp() -> AnySde {
     sdes()[1].0
 }
 
-/// Weights, means and covariances of what every sampler draws, for the options of its claims: for VE and VP, of a
-/// Gaussian and of a mixture.
+/// Weights, means and covariances of what every sampler draws, for the options of its claims: for every diffusion, of
+/// a Gaussian and of a mixture.
 ///
 /// An estimate may be off by five of its own standard errors, which chance exceeds once in a million, plus the bias that
 /// the sampler claims for its finite steps: for means and covariances in units of a component's deviations and
@@ -61,7 +61,7 @@ fn every_sampler_finds_the_distribution() {
     for claim in Sampler::claims() {
         let (nfe, bias) = claim.bias;
         let sampler = claim.method.within(nfe).unwrap();
-        for (sde, sde_name) in sdes().into_iter().take(2) {
+        for (sde, sde_name) in sdes() {
             // What takes thousands of evaluations is tried on fewer samples, of the target that asks more.
             let slow = nfe >= 1000;
             let targets = [(MIXTURE, "mixture"), (GAUSSIAN, "Gaussian")];
@@ -135,7 +135,7 @@ fn compare(what: &str, samples: &[[f64; 2]], parts: &[Part], bias: f64) {
 fn ald_follows_its_own_recursion() {
     let (variance, n) = (0.09, 16_384);
     let target = GaussianMixture::new(&[1.0], &[vec![0.0]], &[vec![vec![variance]]]).unwrap();
-    for (sde, name) in [(ve(), "VE"), (vp(), "VP")] {
+    for (sde, name) in sdes() {
         for (n_steps, n_steps_each, step_size) in [(60, 4, 0.179), (30, 8, 0.05), (100, 2, 0.3)] {
             let options = json!({"n_steps": n_steps, "n_steps_each": n_steps_each, "step_size": step_size});
             let samples = draw(&named("ald", options), &analytic(&target, sde), Noise::new(6), n);
@@ -171,7 +171,7 @@ fn the_corrector_with_its_default_size_fits_many_dimensions() {
     let covariance: Vec<Vec<f64>> =
         (0..D).map(|i: usize| (0..D).map(|j| 0.3 * 0.7_f64.powi(i.abs_diff(j) as i32)).collect()).collect();
     let target = GaussianMixture::new(&[1.0], &[vec![0.5; D]], std::slice::from_ref(&covariance)).unwrap();
-    for (sde, name) in [(ve(), "VE"), (vp(), "VP")] {
+    for (sde, name) in sdes() {
         let n = 256;
         let samples = draw(&named("pc", json!({"n_steps": 250})), &analytic(&target, sde), Noise::new(3), n);
         let at = |sample: usize, i: usize| f64::from(samples[sample * D + i]);

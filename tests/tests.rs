@@ -18,6 +18,11 @@ mod model;
 mod samplers;
 // The samplers' options.
 mod options;
+// Some steps of every sampler and of the ODE's solver against formulas written out in f64.
+mod formulas;
+mod golden_solver;
+mod golden_steps;
+mod walk;
 // How fast samplers converge, and what follows from the theory: orders, marginals, identities.
 mod convergence;
 // The probability-flow ODE: convergence order, encoding and decoding, interpolation.
@@ -26,6 +31,8 @@ mod ode;
 mod likelihood;
 // Inpainting, guidance and other conditions: against posteriors that are known.
 mod control;
+// Digits guided by a classifier, in the opinion of another model.
+mod guidance;
 // Networks that know classes: labels, their training, and guidance without a classifier.
 mod classes;
 // Fused operations against plain ones, forward and backward, on both devices.
@@ -38,6 +45,7 @@ mod kernels;
 // Replayed evaluations against launched ones.
 mod replay;
 // What score networks are trained by.
+mod dsm;
 mod objectives;
 // Training: repeatability, clipping, averages; and runs that are interrupted, or blow up.
 mod resuming;
@@ -61,12 +69,17 @@ fn main() {
         house::trials(),
         noise::trials(),
         model::trials(),
+        formulas::trials(),
+        golden_steps::trials(),
+        golden_solver::trials(),
+        dsm::trials(),
         samplers::trials(),
         options::trials(),
         convergence::trials(),
         ode::trials(),
         likelihood::trials(),
         control::trials(),
+        guidance::trials(),
         classes::trials(),
         parity::trials(),
         normalisation::trials(),
