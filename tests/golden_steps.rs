@@ -3,6 +3,7 @@
 
 use pollster::block_on;
 use scorefield::rng::Noise;
+use scorefield::schedule;
 use scorefield::sde::AnySde;
 use serde_json::{Value, json};
 
@@ -262,22 +263,20 @@ fn dpm_solver_steps() {
 /// Karras et al. 2022, algorithm 2, which never raises the noise above the largest level. The slope at the last level, for
 /// sub-VP 1e-4, divides what `f32` rounds by it.
 fn heun_steps_and_churn() {
-    const N_STEPS: usize = 4;
-    let rho = 5.0;
-    // No fresh noise; some; as much as the cap of sqrt(2) - 1 allows.
-    for (s_churn, gamma) in [(0.0, 0.0), (0.8, 0.2), (40.0, 2.0_f64.sqrt() - 1.0)] {
-        // At all levels, or at the second alone, whose level is both ends of the range.
+    const N_STEPS: usize = 16;
+    let (rho, s_noise) = (5.0, 1.3);
+    // No fresh noise; some; as much as the cap of sqrt(2) - 1 allows, for the second level more than there is above it.
+    for (s_churn, gamma) in [(0.0, 0.0), (3.2, 0.2), (40.0, 2.0_f64.sqrt() - 1.0)] {
+        // At all levels but the first, or at the second alone, whose level is both ends of the range.
         for one_level in [false, true] {
-            let s_noise = 1.3;
             let options = |sde: &AnySde| {
-                let mut options =
-                    json!({"n_steps": N_STEPS, "rho": rho, "s_churn": s_churn, "s_noise": s_noise});
-                if one_level {
-                    let ts = scorefield::schedule::karras(&**sde, 1.0, sde.sampling_eps(), N_STEPS, rho);
-                    options["s_tmin"] = sde.sigma(ts[1]).into();
-                    options["s_tmax"] = sde.sigma(ts[1]).into();
-                }
-                options
+                let ts = schedule::karras(&**sde, 1.0, sde.sampling_eps(), N_STEPS, rho);
+                let second = sde.sigma(ts[1]);
+                let s_tmin = if one_level { second } else { 0.0 };
+                json!({
+                    "n_steps": N_STEPS, "rho": rho, "s_churn": s_churn, "s_noise": s_noise, "s_tmin": s_tmin,
+                    "s_tmax": second,
+                })
             };
             check_within(5e-4, "heun", options, |walk| {
                 let formulas = walk.formulas;

@@ -24,7 +24,7 @@ trials! {
         differences_agree_with_reverse_passes,
         a_density_does_not_depend_on_the_batch,
         bits_per_dim_have_the_offset_of_the_range,
-        digits_have_finite_bits_per_dim,
+        digits_have_their_bits_per_dim,
         digits_come_back_from_their_codes,
         two_models_encode_the_same_digit_alike,
         what_cannot_be_measured_is_refused,
@@ -215,9 +215,11 @@ fn bits_per_dim_have_the_offset_of_the_range() {
     assert_eq!(pixels[2..], dequantised(&bytes[2..], 2, &Noise::new(1).at(1)));
 }
 
-fn digits_have_finite_bits_per_dim() {
+/// Two zeros and two ones, which are the simplest digits, as they were when docs/CONTROL.md's means of 2.44 and 3.08 were
+/// measured; a looser tolerance of the solver moves the means by 4e-3.
+fn digits_have_their_bits_per_dim() {
     let (bytes, n) = (&digits()[..4 * 784], 4);
-    for name in ["mnist-vp", "mnist-ve"] {
+    for (name, expected) in [("mnist-vp", [2.83, 2.77, 1.73, 1.73]), ("mnist-ve", [3.41, 3.34, 2.61, 2.56])] {
         let model = shipped::open(name).unwrap().score_model(&cpu()).unwrap();
         let pixels = dequantised(bytes, 784, &Noise::new(3));
         let likelihood = Likelihood {
@@ -227,8 +229,8 @@ fn digits_have_finite_bits_per_dim() {
         let found = measured(&likelihood, &model, tensor(&pixels, [n, 1, 28, 28], &cpu()));
         let bits: Vec<f64> = found.nats.iter().map(|nats| bits_per_dim(*nats, 784, model.range)).collect();
         figure(format_args!("{name}: {bits:.2?} bits/dim, {} evaluations", found.nfe));
-        // Bytes need at most 8 bits, and the best models of MNIST in the literature about 1.
-        assert!(bits.iter().all(|bits| (0.3..8.0).contains(bits)), "{name}: {bits:?}");
+        let near = |(found, expected): (&f64, f64)| (found - expected).abs() < 0.02;
+        assert!(bits.iter().zip(expected).all(near), "{name}: {bits:?} instead of {expected:?}");
     }
 }
 
