@@ -128,10 +128,13 @@ def drawn(folder, mutants, count):
 
 
 def programs(folder):
-    """The unit tests and the integration tests, compiled."""
+    """The unit tests and the integration tests, compiled; copied, as the checkout's own would take their place."""
     messages = cargo(folder, "test", "--no-run", "--lib", "--test", "tests")
-    tests = [line["executable"] for line in messages if line.get("executable") and line["profile"]["test"]]
-    return sorted(tests, key=lambda path: Path(path).name.startswith("tests")) or stop("the tests do not compile")
+    tests = [line for line in messages if line.get("executable") and line["profile"]["test"]]
+    names = {line["target"]["name"]: line["executable"] for line in tests}
+    if sorted(names) != ["scorefield", "tests"]:
+        stop("the tests do not compile")
+    return [shutil.copy2(names[name], folder / f"{name}.test") for name in sorted(names)]
 
 
 def run(folder, program, arguments, number, limit):
@@ -157,9 +160,10 @@ def run(folder, program, arguments, number, limit):
 def quick(folder, program, seconds, pool):
     """The tests of a program that pass in so many seconds, and those of all others."""
     shown = subprocess.run([program, "--list"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-    names = re.findall(r"^(\S+): test$", shown, re.M)
-    integration = Path(program).name.startswith("tests")
-    wanted = [name for name in names if not integration or name.split("::")[0] in MODULES]
+    # Those of a kind, in brackets, need a GPU.
+    names = re.findall(r"^(?:\[\w+\] )?(\S+): test$", shown, re.M)
+    wanted = [name for name in re.findall(r"^(\S+): test$", shown, re.M)
+              if "scorefield" in Path(program).name or name.split("::")[0] in MODULES]
     results = list(pool.map(lambda name: run(folder, program, [name], 0, seconds), wanted))
     passed = {name: result[1] for name, result in zip(wanted, results) if result[0] is None}
     return passed, [name for name in names if name not in passed]

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use pollster::block_on;
 use scorefield::Error;
 use scorefield::control::{
-    ClassGuide, Guide, class_guided, colorize, denoise, edit, guided, inpaint, upscale,
+    ClassGuide, Guide, class_guided, colorize, denoise, edit, guided, inpaint, small_shape, upscale,
 };
 use scorefield::images::DataRange;
 use scorefield::model::{Denoiser, ScoreModel};
@@ -34,6 +34,7 @@ trials! {
         a_classifiers_gradient_is_that_of_autodiff,
         an_edited_gaussian_is_where_its_flow_leads,
         denoising_draws_from_the_posterior,
+        every_divisor_enlarges,
         what_cannot_be_controlled_is_refused,
     ],
     gpu: [a_classifiers_gradient_on_the_gpu_is_that_of_autodiff],
@@ -391,6 +392,14 @@ fn denoising_draws_from_the_posterior() {
             }
         }
     }
+}
+
+fn every_divisor_enlarges() {
+    let model = lively_model(&small_unet(), sdes()[1].0, [1, 6, 6], &cpu());
+    for (factor, side) in [(2, 3), (3, 2), (6, 1)] {
+        assert_eq!(small_shape(&model, factor).unwrap(), [1, side, side]);
+    }
+    assert!(small_shape(&model, 1).is_err());
 }
 
 fn what_cannot_be_controlled_is_refused() {
