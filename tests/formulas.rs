@@ -120,9 +120,9 @@ impl Formulas {
         between(1.0, self.last(), n)
     }
 
-    /// `n` times whose noise levels have one ratio.
-    pub fn geometric(self, n: usize) -> Vec<f64> {
-        let logs = between(self.sigma(1.0).ln(), self.sigma(self.last()).ln(), n);
+    /// `n` times whose noise levels have one ratio, down to `last`.
+    pub fn geometric(self, n: usize, last: f64) -> Vec<f64> {
+        let logs = between(self.sigma(1.0).ln(), last.ln(), n);
         logs.into_iter().map(|log| self.time_of_sigma(log.exp())).collect()
     }
 
@@ -182,7 +182,7 @@ fn grids_are_those_of_their_papers() {
         let last = sde.sampling_eps();
         for (found, expected) in [
             (schedule::uniform(1.0, last, 5), formulas.uniform(5)),
-            (schedule::geometric(&*sde, 1.0, last, 5), formulas.geometric(5)),
+            (schedule::geometric(&*sde, 1.0, last, 5), formulas.geometric(5, formulas.sigma(last))),
             (schedule::karras(&*sde, 1.0, last, 5, 3.0), formulas.karras(5, 3.0)),
             (schedule::natural(&*sde, 5), formulas.natural(5)),
         ] {

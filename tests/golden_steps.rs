@@ -109,9 +109,9 @@ fn ancestral(walk: &mut Walk, x: State, t_cur: f64, t_next: f64) -> State {
     sum(&[(1.0 / a, &x), (b_sq / a, &score), (b_sq.sqrt() * ratio, &z)])
 }
 
-/// No predictor: the state stays.
-fn stay(_: &mut Walk, x: State, _: f64, _: f64) -> State {
-    x
+/// No predictor: the image stays, on the scale of the next time.
+fn stay(walk: &mut Walk, x: State, t_cur: f64, t_next: f64) -> State {
+    sum(&[(walk.formulas.mean(t_next) / walk.formulas.mean(t_cur), &x)])
 }
 
 /// `corrector_snr` of the tests.
@@ -230,7 +230,7 @@ fn dpm_solver_steps() {
             let formulas = walk.formulas;
             let ts = match grid_of(matches!(formulas, Formulas::Edm)) {
                 "karras" => formulas.karras(n, 7.0),
-                "log_snr" => formulas.geometric(n),
+                "log_snr" => formulas.geometric(n, formulas.sigma(formulas.last())),
                 _ => formulas.uniform(n),
             };
             let lambda = |i: usize| -formulas.sigma(ts[i]).ln();
@@ -308,7 +308,8 @@ fn heun_steps_and_churn() {
     }
 }
 
-/// Song and Ermon 2019, algorithm 1: `alpha = step·sigma²` at each of the geometric levels.
+/// Song and Ermon 2019, algorithm 1: `alpha = step·sigma²` at each of the geometric levels, of which the last is 0.01 or
+/// the diffusion's own.
 fn annealed_langevin_steps() {
     let (levels, each, step_size) = (3, 2, 0.2);
     for last_step in ENDS {
@@ -321,7 +322,8 @@ fn annealed_langevin_steps() {
                 let formulas = walk.formulas;
                 let mut y = sum(&[(1.0 / formulas.mean(1.0), &walk.prior())]);
                 let mut sigma = 0.0;
-                for t in formulas.geometric(levels) {
+                let last = formulas.sigma(formulas.last()).max(0.01);
+                for t in formulas.geometric(levels, last) {
                     sigma = formulas.sigma(t);
                     for _ in 0..each {
                         y = langevin(walk, y, sigma, step_size * sigma * sigma);

@@ -1,15 +1,78 @@
-//! Digits guided by a classifier, in the opinion of a model that shares nothing with it.
+//! Guidance by a classifier: its gradient, and digits that it guides, in the opinion of a model that shares nothing with it.
 
-use burn::tensor::Tensor;
-use scorefield::control::class_guided;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor};
+use scorefield::control::{ClassGuide, Guide, class_guided};
+use scorefield::images::DataRange;
 use scorefield::rng::Noise;
 use scorefield::weights::shipped;
 use serde_json::json;
 
-use crate::support::{cpu, digits, draw, figure, named, tensor, trials, values};
+use crate::support::{cpu, digits, draw, figure, gpu, named, relative_error, tensor, trials, values};
 
 trials! {
-    cpu: [guided_digits_are_of_their_class],
+    cpu: [
+        a_classifier_has_the_gradient_of_its_verdict,
+        a_classifiers_gradient_is_that_of_autodiff,
+        guided_digits_are_of_their_class,
+    ],
+    gpu: [a_classifiers_gradient_on_the_gpu_is_that_of_autodiff],
+}
+
+fn a_classifier_has_the_gradient_of_its_verdict() {
+    let classifier = || shipped::open("mnist-classifier").unwrap().classifier(&cpu()).unwrap();
+    let range = DataRange::CENTRED;
+    let guide = ClassGuide::new(classifier(), range, 3);
+    let noise = Noise::new(2).normal(0, 2, 784);
+    let x: Vec<f32> =
+        digits()[..2 * 784].iter().zip(&noise).map(|(b, z)| f32::from(*b) / 127.5 - 1.0 + 0.8 * z).collect();
+    let gradient = values(guide.gradient(tensor(&x, [2, 1, 28, 28], &cpu()), &[0.8]));
+    // Along the gradient itself, where the derivative is its length; f32 leaves three digits of it.
+    for k in 0..2 {
+        let of_k = |v: &[f32]| v[k * 784..(k + 1) * 784].to_vec();
+        let (x, gradient) = (of_k(&x), of_k(&gradient));
+        let length = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        let log_p = |h: f64| {
+            let moved: Vec<f32> =
+                x.iter().zip(&gradient).map(|(x, g)| x + (h * f64::from(*g) / length) as f32).collect();
+            let pixels = range.decode(tensor(&moved, [1, 1, 28, 28], &cpu()));
+            let logits: Vec<f64> =
+                values(classifier().forward(pixels, &[0.4]).logits).into_iter().map(f64::from).collect();
+            logits[3] - logits.iter().map(|l| l.exp()).sum::<f64>().ln()
+        };
+        let h = 0.02;
+        let derivative = (log_p(h) - log_p(-h)) / (2.0 * h);
+        assert!(
+            (derivative / length - 1.0).abs() < 0.02,
+            "{derivative} along the gradient of length {length}"
+        );
+    }
+}
+
+/// The gradient that is written out by hand is that of autodiff, on both devices; an odd size is padded.
+fn a_classifiers_gradient_is_that_of_autodiff() {
+    check_gradient("the CPU", &cpu());
+}
+
+fn a_classifiers_gradient_on_the_gpu_is_that_of_autodiff() {
+    check_gradient("the GPU", &gpu());
+}
+
+fn check_gradient(name: &str, device: &Device) {
+    let classifier = |device: &Device| shipped::open("mnist-classifier").unwrap().classifier(device).unwrap();
+    let mut worst = 0.0_f64;
+    for [h, w] in [[28, 28], [27, 30]] {
+        let x = Noise::new(5).uniform(0, 3, h * w);
+        let sigma = [0.0, 0.3, 4.0];
+        let own = classifier(device).log_p_gradient(tensor(&x, [3, 1, h, w], device), &sigma, 7);
+        let x = tensor(&x, [3, 1, h, w], &cpu().autodiff()).require_grad();
+        let logits = classifier(&cpu()).forward(x.clone(), &sigma).logits;
+        let log_p = log_softmax(logits, 1).narrow(1, 7, 1).sum();
+        let expected = values(x.grad(&log_p.backward()).unwrap());
+        worst = worst.max(relative_error(&values(own), &expected));
+    }
+    figure(format_args!("gradient of a classifier on {name}, by hand against autodiff: {worst:.1e}"));
+    assert!(worst < 1e-4, "off by {worst:e}");
 }
 
 /// The class for which a model that has learned classes takes noise out of `pixels` `[n, 1, 28, 28]` best (Li et al. 2023,

@@ -282,7 +282,7 @@ fn interpolation_ends_at_its_ends() {
         let seed = Noise::new(5).at(3);
         let (a, b) = (Endpoint::Pixels(pixels.clone()), Endpoint::Seed(seed));
         let before = model.nfe();
-        let solution = block_on(interpolate(&model, &a, &b, 5, tolerance, &mut Run::default())).unwrap();
+        let solution = block_on(interpolate(&model, &a, &b, 5, 1.0, tolerance, &mut Run::default())).unwrap();
         assert_eq!(solution.nfe, model.nfe() - before);
         assert_eq!(solution.images.dims(), [5, 2, 1, 1]);
         let frames = values(solution.images);
@@ -292,8 +292,10 @@ fn interpolation_ends_at_its_ends() {
         let prior = tensor(&seed.normal(0, 1, 2), [1, 2, 1, 1], &cpu()) * sde.prior_std();
         assert_eq!(frames[..2], frame(code.clone()), "{name}: the first frame");
         assert_eq!(frames[8..], frame(prior.clone()), "{name}: the last frame");
-        let middle = slerp(&values(code), &values(prior), 0.5);
+        let middle = slerp(&values(code), &values(prior.clone()), 0.5);
         assert_eq!(frames[4..6], frame(tensor(&middle, [1, 2, 1, 1], &cpu())), "{name}: the middle frame");
+        let colder = block_on(interpolate(&model, &a, &b, 5, 0.7, tolerance, &mut Run::default())).unwrap();
+        assert_eq!(values(colder.images)[8..], frame(prior * 0.7), "{name}: the last frame at 0.7");
         // The image comes back, up to the solver and the last denoising.
         let off = (frames[0] - pixels[0]).abs().max((frames[1] - pixels[1]).abs());
         assert!(off < 2e-2, "{name}: {:?} instead of {pixels:?}", &frames[..2]);
@@ -310,11 +312,24 @@ fn interpolation_refuses_what_it_cannot_do() {
         (Endpoint::Pixels(vec![0.5; 3]), 4),
         (Endpoint::Pixels(vec![]), 4),
     ] {
-        let result =
-            block_on(interpolate(&model, &good, &end, frames, Tolerance::default(), &mut Run::default()));
+        let result = block_on(interpolate(
+            &model,
+            &good,
+            &end,
+            frames,
+            1.0,
+            Tolerance::default(),
+            &mut Run::default(),
+        ));
         assert!(matches!(result, Err(Error::Config { .. })), "{end:?}, {frames}: {result:?}");
     }
+    for temperature in [0.0, -1.0, 2.5, f64::NAN] {
+        let (run, tolerance) = (&mut Run::default(), Tolerance::default());
+        let result = block_on(interpolate(&model, &good, &good, 3, temperature, tolerance, run));
+        assert!(result.unwrap_err().to_string().contains("use 0.1 to 2"), "{temperature}");
+    }
     let nan = Endpoint::Pixels(vec![f32::NAN, 0.5]);
-    let result = block_on(interpolate(&model, &nan, &good, 3, Tolerance::default(), &mut Run::default()));
+    let result =
+        block_on(interpolate(&model, &nan, &good, 3, 1.0, Tolerance::default(), &mut Run::default()));
     assert!(matches!(result, Err(Error::NonFinite { .. } | Error::Config { .. })), "{result:?}");
 }

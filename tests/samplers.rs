@@ -50,8 +50,8 @@ pub fn vp() -> AnySde {
     sdes()[1].0
 }
 
-/// Weights, means and covariances of what every sampler draws, for the options of its claims: for every diffusion, of
-/// a Gaussian and of a mixture.
+/// Weights, means and covariances of what every sampler draws, for the options of its claims: for every diffusion, of a
+/// Gaussian and of a mixture.
 ///
 /// An estimate may be off by five of its own standard errors, which chance exceeds once in a million, plus the bias that
 /// the sampler claims for its finite steps: for means and covariances in units of a component's deviations and
@@ -140,7 +140,7 @@ fn ald_follows_its_own_recursion() {
             let options = json!({"n_steps": n_steps, "n_steps_each": n_steps_each, "step_size": step_size});
             let samples = draw(&named("ald", options), &analytic(&target, sde), Noise::new(6), n);
             let (found, error) = estimate(samples.iter().map(|x| f64::from(*x).powi(2)));
-            let ts = geometric(&*sde, 1.0, sde.sampling_eps(), n_steps);
+            let ts = geometric(&*sde, 1.0, sde.time_of_sigma(0.01).max(sde.sampling_eps()), n_steps);
             let mut expected = (sde.prior_std() / sde.marginal_prob(1.0).0).powi(2);
             let mut sigma = 0.0;
             for t in ts {

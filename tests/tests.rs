@@ -31,7 +31,7 @@ mod ode;
 mod likelihood;
 // Inpainting, guidance and other conditions: against posteriors that are known.
 mod control;
-// Digits guided by a classifier, in the opinion of another model.
+// Guidance by a classifier, in the opinion of another model.
 mod guidance;
 // Networks that know classes: labels, their training, and guidance without a classifier.
 mod classes;

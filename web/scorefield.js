@@ -75,16 +75,18 @@ export { ScorefieldError };
  * @property {Condition} [condition]   What is known of the images.
  * @property {number} [preview_every]  Steps between previews; 0 (default) sends none.
  *
- * @typedef {{inpaint: {image: Float32Array, mask: Float32Array}}
- *   | {colorize: {image: Float32Array}}
- *   | {upscale: {image: Float32Array, factor: number}}
+ * @typedef {{inpaint: {image: Float32Array, mask: Float32Array, conditioning?: string}}
+ *   | {colorize: {image: Float32Array, conditioning?: string}}
+ *   | {upscale: {image: Float32Array, factor: number, conditioning?: string}}
  *   | {edit: {image: Float32Array, strength: number}}
  *   | {denoise: {image: Float32Array, sigma: number}}} Condition
- *   One of five. Images are [channels, height, width] in [0, 1].
+ *   One of five. The first three also take `conditioning`, how the rest learns of what is known: `moments` (default) and
+ *   `pigdm`, which take two network evaluations each, or `replacement`. Images are [channels, height, width] in [0, 1].
  *   - inpaint: the pixels of `image` where `mask` [height, width] is 1; the result has them exactly.
  *   - colorize: the brightness of `image`, the mean of its three channels.
  *   - upscale: `image` [channels, height / factor, width / factor] holds the means of squares of pixels.
- *   - edit: roughly `image`. It is noised up to time `strength`, 0.01 to 1, and samples start there (SDEdit).
+ *   - edit: roughly `image`. It gets noise, of which `strength`, 0.02 to 1, is the share: at 0.5 its deviation is half the
+ *     way from black to white. Samples start there (SDEdit).
  *   - denoise: `image` with noise of standard deviation `sigma`, black being 0 and white 1.
  *   docs/CONTROL.md says which sampler serves each.
  *
@@ -96,6 +98,7 @@ export { ScorefieldError };
  * @property {Endpoint} a
  * @property {Endpoint} b
  * @property {number} frames           Pictures in the row, both ends included.
+ * @property {number} [temperature]    Multiplies the latents between, 0.1 to 2; 1. Below 1 pictures are plainer.
  * @property {Object<string, number>} [options]  Options of the sampler `ode`.
  *
  * @typedef {object} LikelihoodRequest

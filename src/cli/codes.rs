@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::shared::{ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
-use crate::flow::{decode, encode};
+use crate::flow::{check_temperature, decode, encode};
 use crate::ops::read;
 use crate::picture::{Fit, load_image, load_npy, save_npy};
 use crate::{Error, Result};
@@ -52,6 +52,9 @@ pub struct DecodeArgs {
     /// Codes as `encode` writes them, float32 [n, c, h, w].
     #[arg(long)]
     latent: PathBuf,
+    /// Multiplies the codes: below 1 the images are plainer and more typical.
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f64,
     #[command(flatten)]
     tolerance: ToleranceArgs,
     /// Leave out the last denoising step: the image is then what was encoded, with its noise.
@@ -70,6 +73,7 @@ impl DecodeArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let tolerance = self.tolerance.build()?;
         let output = Output::new(&self.out)?;
+        check_temperature(self.temperature)?;
         let (shape, values) = load_npy(&self.latent)?;
         let model = self.model.open().await?;
         let [c, h, w] = model.shape;
@@ -79,7 +83,8 @@ impl DecodeArgs {
         }
         let bar = bar();
         let mut run = watched(cancel, &bar);
-        let images = decode(&model, model.upload(&values), tolerance, !self.inverse, &mut run).await?;
+        let codes = model.upload(&values) * self.temperature;
+        let images = decode(&model, codes, tolerance, !self.inverse, &mut run).await?;
         bar.finish_and_clear();
         output.write(&read(images).await?, [shape[0], c, h, w], None, model.nfe(), self.json)
     }

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::shared::{Drawing, ModelArgs, Output, Usual};
 use crate::cancel::CancelToken;
-use crate::model::ScoreModel;
+use crate::model::{Conditioning, ScoreModel};
 use crate::ops::{read, upload};
 use crate::picture::{Fit, load_image};
 use crate::rng::{Domain, Noise};
@@ -20,6 +20,14 @@ const TOWARDS_EQUILIBRIUM: Usual = Usual { sampler: "pc", options: &[("n_correct
 /// would forget the image.
 const FROM_THE_START: Usual = Usual { sampler: "pc", options: &[("n_corrector", 0)], count: 4 };
 
+/// How a part of the image is given.
+#[derive(Debug, clap::Args)]
+struct KnownArgs {
+    /// How the rest learns of what is known: moments, pigdm (twice the evaluations each) or replacement (biased).
+    #[arg(long, default_value = Conditioning::default().name(), value_parser = str::parse::<Conditioning>)]
+    conditioning: Conditioning,
+}
+
 /// `inpaint`
 #[derive(Debug, clap::Args)]
 pub struct InpaintArgs {
@@ -32,6 +40,8 @@ pub struct InpaintArgs {
     #[arg(long)]
     mask: PathBuf,
     #[command(flatten)]
+    known: KnownArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -42,7 +52,7 @@ impl InpaintArgs {
         let model = self.model.open().await?;
         let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
         let mask = load_mask(&self.mask, &model)?;
-        job.draw(&control::inpaint(model, image, mask)?, cancel).await
+        job.draw(&control::inpaint(model, image, mask, self.known.conditioning)?, cancel).await
     }
 }
 
@@ -68,6 +78,8 @@ pub struct ColorizeArgs {
     #[arg(long)]
     image: PathBuf,
     #[command(flatten)]
+    known: KnownArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -77,7 +89,7 @@ impl ColorizeArgs {
         let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
         let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
-        job.draw(&control::colorize(model, image)?, cancel).await
+        job.draw(&control::colorize(model, image, self.known.conditioning)?, cancel).await
     }
 }
 
@@ -93,6 +105,8 @@ pub struct UpscaleArgs {
     #[arg(long, default_value_t = 2)]
     factor: usize,
     #[command(flatten)]
+    known: KnownArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -104,7 +118,7 @@ impl UpscaleArgs {
         let [c, h, w] = control::small_shape(&model, self.factor)?;
         let pixels = load_image(&self.image, [c, h, w], Fit::Exact)?;
         let small = upload(&pixels, [1, c, h, w], model.device());
-        job.draw(&control::upscale(model, small, self.factor)?, cancel).await
+        job.draw(&control::upscale(model, small, self.factor, self.known.conditioning)?, cancel).await
     }
 }
 
@@ -116,7 +130,8 @@ pub struct EditArgs {
     /// The sketch.
     #[arg(long)]
     image: PathBuf,
-    /// The time to which the sketch is noised, 0.01 to 1: more keeps less of it.
+    /// The share of noise that the sketch gets, up to 1: more keeps less of it. At 0.5 the noise's deviation is half the
+    /// way from black to white, whatever the diffusion.
     #[arg(long, default_value_t = 0.5)]
     strength: f64,
     #[command(flatten)]

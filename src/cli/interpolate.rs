@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::shared::{ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
-use crate::flow::{Endpoint, interpolate};
+use crate::flow::{Endpoint, check_temperature, interpolate};
 use crate::ops::read;
 use crate::picture::{Fit, load_image};
 use crate::rng::Noise;
@@ -22,6 +22,9 @@ pub struct Args {
     /// Number of images, both ends included.
     #[arg(long, default_value_t = 9)]
     frames: usize,
+    /// Multiplies the codes between: below 1 the images are plainer and more typical.
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f64,
     #[command(flatten)]
     tolerance: ToleranceArgs,
     /// How an image of another size is fitted: exact refuses it, fill cuts it, pad adds black margins.
@@ -55,13 +58,15 @@ impl Args {
     /// Interpolates and writes the row.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let output = Output::new(&self.out)?;
+        check_temperature(self.temperature)?;
         let tolerance = self.tolerance.build()?;
         let model = self.model.open().await?;
         let a = endpoint(&self.from, model.shape, self.fit)?;
         let b = endpoint(&self.to, model.shape, self.fit)?;
         let bar = bar();
         let mut run = watched(cancel, &bar);
-        let solution = interpolate(&model, &a, &b, self.frames, tolerance, &mut run).await?;
+        let solution =
+            interpolate(&model, &a, &b, self.frames, self.temperature, tolerance, &mut run).await?;
         bar.finish_and_clear();
         let images = read(solution.images).await?;
         let [c, h, w] = model.shape;

@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
 use super::check_shape;
-use crate::model::{Known, Projection, ScoreModel};
+use crate::model::{Conditioning, Known, Projection, ScoreModel};
 use crate::{Error, Result};
 
 /// The model of colour images whose grey values are those of `image` (Song et al. 2021, appendix I.3).
@@ -11,10 +11,10 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Config`] for a model without colours or an image of another size.
-pub fn colorize(model: ScoreModel, image: Tensor<4>) -> Result<ScoreModel> {
+pub fn colorize(model: ScoreModel, image: Tensor<4>, conditioning: Conditioning) -> Result<ScoreModel> {
     if model.shape[0] != 3 {
         return Err(Error::config("the model", "draws grey images", "use a model with 3 channels"));
     }
     check_shape("the image", &model, &image)?;
-    Ok(model.knowing(Known::new(Projection::Grey, image)))
+    Ok(model.knowing(Known::new(Projection::Grey, image, conditioning)))
 }

@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
 use super::check_shape;
-use crate::model::{Known, Projection, ScoreModel};
+use crate::model::{Conditioning, Known, Projection, ScoreModel};
 use crate::{Error, Result};
 
 /// The model of images that have the pixels of `image` wherever `mask` is 1 (Song et al. 2021, appendix I.2).
@@ -12,7 +12,12 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Config`] if the image or the mask has another size than the model's.
-pub fn inpaint(model: ScoreModel, image: Tensor<4>, mask: Tensor<4>) -> Result<ScoreModel> {
+pub fn inpaint(
+    model: ScoreModel,
+    image: Tensor<4>,
+    mask: Tensor<4>,
+    conditioning: Conditioning,
+) -> Result<ScoreModel> {
     check_shape("the image", &model, &image)?;
     let [n, channels, h, w] = mask.dims();
     let [c, ..] = model.shape;
@@ -21,5 +26,5 @@ pub fn inpaint(model: ScoreModel, image: Tensor<4>, mask: Tensor<4>) -> Result<S
         return Err(Error::config("the mask", problem, "use one of the image's size"));
     }
     let mask = mask.expand([n, c, h, w]);
-    Ok(model.knowing(Known::new(Projection::Mask(Box::new(mask)), image)))
+    Ok(model.knowing(Known::new(Projection::Mask(Box::new(mask)), image, conditioning)))
 }

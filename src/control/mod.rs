@@ -14,9 +14,15 @@
 //! Putting the known part in place leaves the rest with the score of `p_t(rest | known part at its noise)`
 //! instead of `p_t(rest | known part)`; both agree only as the noise vanishes, so what is far from the known
 //! part is settled too early, when the known part is still noisy (Lugmayr et al. 2022 call it disharmony;
-//! Song et al. 2021, appendix I.2, accept it). RePaint's answer, to go back and forth between two noise levels,
-//! is here the corrector of `pc` and the inner steps of `ald`: they move the rest towards equilibrium with the
-//! known part at every level. docs/CONTROL.md has the measured bias of each.
+//! Song et al. 2021, appendix I.2, accept it). There are two answers, and they can be combined:
+//!
+//! - [`Conditioning`](crate::model::Conditioning) carries what the denoised image misses of the known part over to the
+//!   rest, by the covariance of the image given its noisy state: every sampler then follows the right density, as far as
+//!   images are normal given their noisy state.
+//! - RePaint goes back and forth between two noise levels; here that is the corrector of `pc` and the inner steps of
+//!   `ald`: they move the rest towards equilibrium with the known part at every level.
+//!
+//! docs/CONTROL.md has the measured bias of each.
 
 mod colorize;
 mod denoise;

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use crate::model::{Known, Projection, ScoreModel};
+use crate::model::{Conditioning, Known, Projection, ScoreModel};
 use crate::{Error, Result};
 
 /// `[c, h, w]` of the images that [`upscale`] takes.
@@ -22,7 +22,12 @@ pub fn small_shape(model: &ScoreModel, factor: usize) -> Result<[usize; 3]> {
 ///
 /// # Errors
 /// As [`small_shape`], and [`Error::Config`] if `small` is not that much smaller.
-pub fn upscale(model: ScoreModel, small: Tensor<4>, factor: usize) -> Result<ScoreModel> {
+pub fn upscale(
+    model: ScoreModel,
+    small: Tensor<4>,
+    factor: usize,
+    conditioning: Conditioning,
+) -> Result<ScoreModel> {
     let [c, h, w] = small_shape(&model, factor)?;
     let [n, channels, rows, columns] = small.dims();
     if [channels, rows, columns] != [c, h, w] {
@@ -31,5 +36,5 @@ pub fn upscale(model: ScoreModel, small: Tensor<4>, factor: usize) -> Result<Sco
     }
     let blocks: Tensor<6> = small.reshape([n, c, h, 1, w, 1]).expand([n, c, h, factor, w, factor]);
     let image = blocks.reshape([n, c, h * factor, w * factor]);
-    Ok(model.knowing(Known::new(Projection::Blocks(factor), image)))
+    Ok(model.knowing(Known::new(Projection::Blocks(factor), image, conditioning)))
 }

@@ -106,6 +106,7 @@ impl Folder {
                 let noise = Noise::new(self.settings.seed).at(first as u32);
                 let bytes = &test.pixels[first * test.stride()..(first + n) * test.stride()];
                 let (bits, nfe) = Likelihood::default().bits_per_dim(model, bytes, &noise, run).await?;
+                let bits = bits.iter().map(|bits| bits.mean).collect();
                 Measured { bits, nfe }.save(&self.ready(path)?)?;
             }
         }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::studio::{grid, rms_difference};
 use super::{Figure, Outcome, Studio};
 use crate::data::{DataSource, Dataset};
+use crate::model::Conditioning;
 use crate::ops::read;
 use crate::rng::Noise;
 use crate::sampler::{PredictorCorrector, Sampler};
@@ -41,7 +42,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
         .collect();
     let truth = model.upload(&colours.repeat(COLOURINGS));
     let grey = read(truth.clone().mean_dim(1).expand(truth.dims())).await?;
-    let conditioned = control::colorize(model, truth)?;
+    let conditioned = control::colorize(model, truth, Conditioning::default())?;
     let sampler =
         Sampler::PredictorCorrector(PredictorCorrector { n_corrector: 4, ..PredictorCorrector::default() });
     let noise = Noise::new(studio.seed);

@@ -3,6 +3,7 @@ use serde_json::json;
 use super::studio::grid;
 use super::{Figure, Outcome, Studio};
 use crate::estimate::Estimate;
+use crate::model::Conditioning;
 use crate::ops::{read, upload};
 use crate::rng::Noise;
 use crate::sampler::{PredictorCorrector, Sampler};
@@ -25,7 +26,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
 
     let image = model.upload(&digits.repeat(COMPLETIONS));
     let mask = upload(&mask, [1, 1, h, w], model.device());
-    let conditioned = control::inpaint(model, image, mask)?;
+    let conditioned = control::inpaint(model, image, mask, Conditioning::default())?;
     let sampler =
         Sampler::PredictorCorrector(PredictorCorrector { n_corrector: 4, ..PredictorCorrector::default() });
     let noise = Noise::new(studio.seed);

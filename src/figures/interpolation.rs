@@ -20,7 +20,8 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let (mut rows, mut nfe, mut recognised) = (Vec::new(), 0, vec![0.0; FRAMES]);
     for pair in 0..pairs as u32 {
         let [a, b] = [2 * pair, 2 * pair + 1].map(|k| Endpoint::Seed(Noise::new(studio.seed).at(k)));
-        let solution = interpolate(&model, &a, &b, FRAMES, Tolerance::default(), &mut studio.run()).await?;
+        let solution =
+            interpolate(&model, &a, &b, FRAMES, 1.0, Tolerance::default(), &mut studio.run()).await?;
         let images = read(solution.images).await?;
         for (share, image) in recognised.iter_mut().zip(images.chunks_exact(model.dim())) {
             *share += judge.verdicts(image).await?.recognised() / pairs as f64;

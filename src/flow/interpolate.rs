@@ -35,19 +35,23 @@ pub fn slerp(a: &[f32], b: &[f32], share: f64) -> Vec<f32> {
 /// A row of `frames` images from `a` to `b`: encodes both ends with the probability-flow ODE, walks
 /// along the great circle between their codes, and decodes.
 ///
-/// Returns [`Solution`] with `[frames, c, h, w]`; NFE counts encoding and decoding.
+/// Codes are multiplied by `temperature` before they are decoded: below 1 they lead nearer to what is most probable,
+/// plainer and with less detail (Song et al. 2021, section 4.3); 1 leaves them as they are. Returns [`Solution`] with
+/// `[frames, c, h, w]`; NFE counts encoding and decoding.
 ///
 /// # Errors
-/// [`Error::Config`] for fewer than 2 frames or an image of the wrong size; what [`encode`] and
-/// [`decode`] can say.
+/// [`Error::Config`] for fewer than 2 frames, a temperature outside 0.1 to 2 or an image of the wrong size; what
+/// [`encode`] and [`decode`] can say.
 pub async fn interpolate(
     model: &ScoreModel,
     a: &Endpoint,
     b: &Endpoint,
     frames: usize,
+    temperature: f64,
     tolerance: Tolerance,
     run: &mut Run<'_>,
 ) -> Result<Solution> {
+    check_temperature(temperature)?;
     if !(2..=1024).contains(&frames) {
         return Err(Error::config("frames", format!("= {frames} is not allowed"), "use 2 to 1024"));
     }
@@ -66,9 +70,20 @@ pub async fn interpolate(
     let between: Vec<f32> =
         (0..frames).flat_map(|i| slerp(&codes[0], &codes[1], i as f64 / (frames - 1) as f64)).collect();
     let [c, h, w] = model.shape;
-    let latents = upload(&between, [frames, c, h, w], model.device());
+    let latents = upload(&between, [frames, c, h, w], model.device()) * temperature;
     let images = decode(model, latents, tolerance, true, run).await?;
     Ok(Solution { images, nfe: model.nfe() - before })
+}
+
+/// Refuses a temperature of latent codes outside 0.1 to 2.
+///
+/// # Errors
+/// [`Error::Config`].
+pub fn check_temperature(temperature: f64) -> Result<()> {
+    match (0.1..=2.0).contains(&temperature) {
+        true => Ok(()),
+        false => Err(Error::config("temperature", format!("= {temperature} is not allowed"), "use 0.1 to 2")),
+    }
 }
 
 /// The latent code of an end, on the host.

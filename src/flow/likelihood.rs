@@ -79,8 +79,8 @@ pub enum Product {
     #[cfg(not(target_family = "wasm"))]
     #[default]
     Reverse,
-    /// `J v` by a central difference, a fiftieth of the state's noise wide on either side: two evaluations, and one more for
-    /// all probes. Densities of digits agree to 1e-3 bits per dimension.
+    /// `J v` by a central difference, a fiftieth of the state's noise wide on either side or as far as f32 can tell: two
+    /// evaluations, and one more for all probes. Densities of digits agree to 1e-3 bits per dimension.
     #[cfg_attr(target_family = "wasm", default)]
     Difference,
 }
@@ -88,6 +88,10 @@ pub enum Product {
 /// Half the width of a difference relative to the state's noise. Larger ones see the curvature of the score, smaller
 /// ones the rounding of f32.
 const DIFFERENCE: f64 = 0.02;
+
+/// The least half width relative to the data's range, where the noise is so small that f32 would not see a fiftieth of it:
+/// sub-VP's is 1e-6 at `t` = 1e-5.
+const LEAST_DIFFERENCE: f64 = 1024.0 * f32::EPSILON as f64;
 
 /// A distribution of probes with covariance one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,7 +186,8 @@ impl Likelihood {
         Ok(Density { nats, probe_error, latents, nfe: model.nfe() - before })
     }
 
-    /// Bits per dimension of each of some 8-bit images, `bytes` `[n, c, h, w]`, dequantised; and the NFE.
+    /// Bits per dimension of each of some 8-bit images, `bytes` `[n, c, h, w]`, dequantised, with the standard error by
+    /// its probes; and the NFE.
     ///
     /// Image `k`'s dequantisation and probes are those of `noise`'s row `k`.
     ///
@@ -194,11 +199,15 @@ impl Likelihood {
         bytes: &[u8],
         noise: &Noise,
         run: &mut Run<'_>,
-    ) -> Result<(Vec<f64>, usize)> {
+    ) -> Result<(Vec<Estimate>, usize)> {
         let dim = model.dim();
         let pixels = model.upload(&dequantised(bytes, dim, noise));
         let density = self.measure(model, pixels, noise, run).await?;
-        Ok((density.nats.into_iter().map(|nats| bits_per_dim(nats, dim, model.range)).collect(), density.nfe))
+        let bits = |(nats, error): (f64, f64)| Estimate {
+            mean: bits_per_dim(nats, dim, model.range),
+            error: error / (dim as f64 * std::f64::consts::LN_2),
+        };
+        Ok((density.nats.into_iter().zip(density.probe_error).map(bits).collect(), density.nfe))
     }
 
     /// The probe vectors, `[n, c, h, w]` or `[1, c, h, w]` each.
@@ -282,7 +291,8 @@ fn difference(
     t: &[f64],
     probes: &[Tensor<4>],
 ) -> (Tensor<4>, Vec<Tensor<4>>) {
-    let widths = each(t, |t| DIFFERENCE * model.sde.marginal_prob(t).1);
+    let least = LEAST_DIFFERENCE * (model.range.high - model.range.low);
+    let widths = each(t, |t| (DIFFERENCE * model.sde.marginal_prob(t).1).max(least));
     let at = |probe: &Tensor<4>, sign: f64| {
         let x = combine(&[(x.clone(), &[1.0]), (probe.clone(), &each(&widths, |h| sign * h))]);
         flow(model, x, t)

@@ -5,7 +5,7 @@ mod interpolate;
 mod likelihood;
 mod solve;
 
-pub use interpolate::{Endpoint, interpolate, slerp};
+pub use interpolate::{Endpoint, check_temperature, interpolate, slerp};
 pub use likelihood::{Density, Likelihood, Probe, Product, Trace, bits_per_dim, dequantised};
 
 use burn::tensor::Tensor;

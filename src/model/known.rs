@@ -1,6 +1,11 @@
+use std::str::FromStr;
+
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::images::DataRange;
+use crate::ops::{combine, each, scale};
+use crate::{Error, Result};
 
 /// An orthogonal projection onto the part of an image that is known.
 #[derive(Debug, Clone)]
@@ -30,19 +35,119 @@ impl Projection {
     }
 }
 
+/// How the rest of an image learns of its known part.
+///
+/// What is wanted is the expectation of the image given its noisy state `x` *and* the known part `y`. With the
+/// approximation that the image given `x` alone is normal, of mean `D(x)` and covariance `C`, it is
+/// `D + sigma²·Jᵀ·P·(P·C·P)⁻¹·e`, where `P` projects onto the known part, `e = P·(y - D)` is what `D` misses of it and `J` is the
+/// Jacobian of `D`. The methods differ in `C`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conditioning {
+    /// It learns nothing beyond what the network sees: the known part is put in its place (Song et al. 2021, appendix
+    /// I.2). One evaluation; biased, see [`control`](crate::control).
+    Replacement,
+    /// `C = r²·I` with `r² = sigma²·s²/(sigma² + s²)`, `s` being half the data's range: pseudo-inverse guidance (Song et al.
+    /// 2023, for images in `[-1, 1]` and `s = 1`). Two evaluations.
+    Pigdm,
+    /// `C = sigma²·J`, the covariance itself (Tweedie's second moment; Boys et al. 2023), its inverse by one step of conjugate
+    /// gradients from `e` (Rozet et al. 2024 take several): exact for Gaussians of which one value is known. Two evaluations.
+    #[default]
+    Moments,
+}
+
+impl Conditioning {
+    /// Every one, in the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::Moments, Self::Pigdm, Self::Replacement];
+
+    /// The name on the command line and in the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replacement => "replacement",
+            Self::Pigdm => "pigdm",
+            Self::Moments => "moments",
+        }
+    }
+}
+
+impl FromStr for Conditioning {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|conditioning| conditioning.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            Error::config("conditioning", format!("`{name}` is not known"), format!("use one of {known}"))
+        })
+    }
+}
+
+/// Width of the difference that stands for a product with the Jacobian, relative to the noise.
+const DIFFERENCE: f64 = 0.02;
+
+/// The least deviation that data are taken to have along what is missed, relative to half their range: where a network finds
+/// less, or none, it is not believed. At noise far above the data its Jacobian is mostly error.
+const LEAST_DEVIATION: f64 = 0.3;
+
 /// What is known of the images that are wanted.
 #[derive(Debug, Clone)]
 pub struct Known {
     projection: Projection,
     pixels: Tensor<4>,
+    conditioning: Conditioning,
 }
 
 impl Known {
     /// The part `projection` of `pixels` `[1, c, h, w]` or `[n, c, h, w]`, in `[0, 1]`; the rest of them does
     /// not matter.
-    pub fn new(projection: Projection, pixels: Tensor<4>) -> Self {
+    pub fn new(projection: Projection, pixels: Tensor<4>, conditioning: Conditioning) -> Self {
         let pixels = projection.apply(pixels);
-        Self { projection, pixels }
+        Self { projection, pixels, conditioning }
+    }
+
+    /// Evaluations of a denoiser that one of [`denoised`](Self::denoised) takes.
+    pub(super) fn evaluations(&self) -> usize {
+        match self.conditioning {
+            Conditioning::Replacement => 1,
+            Conditioning::Pigdm | Conditioning::Moments => 2,
+        }
+    }
+
+    /// The expectation of the image given its state `x = x_0 + sigma·z` and its known part, by `denoise`, which does
+    /// not know that part.
+    ///
+    /// `J` is symmetric, `sigma²·J` being a covariance, so `Jᵀ·e` is the change of `D` along `e`: a difference of two
+    /// evaluations, on any device, where a reverse pass would cost three and exist natively only. What the known part changes is
+    /// kept below half the range, root mean square: an expectation varies less than the data do.
+    pub(super) fn denoised(
+        &self,
+        denoise: impl Fn(Tensor<4>) -> Tensor<4>,
+        x: Tensor<4>,
+        sigma: &[f64],
+        range: DataRange,
+    ) -> Tensor<4> {
+        let denoised = denoise(x.clone());
+        if self.conditioning == Conditioning::Replacement {
+            return self.impose(denoised, range);
+        }
+        let missed = self.encoded(range) - self.projection.apply(denoised.clone());
+        let size = mean(missed.clone() * missed.clone()).sqrt().clamp_min(f32::MIN_POSITIVE);
+        let along = missed / size.clone();
+        let widths = each(sigma, |s| DIFFERENCE * s);
+        let beside = denoise(combine(&[(x, &[1.0]), (along.clone(), &widths)]));
+        let change = scale(beside - denoised.clone(), &each(&widths, |h| 1.0 / h));
+        let half = (range.high - range.low) / 2.0;
+        let inverse = |deviation: f64| each(sigma, |s| 1.0 + (s / (deviation * half)).powi(2));
+        let guided = match self.conditioning {
+            Conditioning::Moments => {
+                let most = inverse(LEAST_DEVIATION);
+                let share = scale(mean(along * change.clone()), &most).clamp_min(1.0);
+                scale(change, &most) / share
+            }
+            _ => scale(change, &inverse(1.0)),
+        };
+        let guided = guided * size;
+        let share = (mean(guided.clone() * guided.clone()).sqrt() / half).clamp_min(1.0);
+        self.impose(denoised + guided / share, range)
     }
 
     /// The known part in the units of `range`, zero elsewhere.
@@ -59,4 +164,10 @@ impl Known {
     pub fn impose_pixels(&self, images: Tensor<4>) -> Tensor<4> {
         images.clone() - self.projection.apply(images) + self.pixels.clone()
     }
+}
+
+/// The mean of each sample, `[n, 1, 1, 1]`.
+fn mean(x: Tensor<4>) -> Tensor<4> {
+    let [n, c, h, w] = x.dims();
+    x.reshape([n, c * h * w]).mean_dim(1).reshape([n, 1, 1, 1])
 }

@@ -10,7 +10,7 @@ mod precondition;
 
 pub use classifier_free::ClassifierFree;
 pub(crate) use classifier_free::check_class;
-pub use known::{Known, Projection};
+pub use known::{Conditioning, Known, Projection};
 pub use precondition::{Preconditioned, Preconditioning, PreconditioningChoice};
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -120,7 +120,7 @@ impl ScoreModel {
     ///
     /// Every denoised image gets the known part. In that part the score is then exactly that of the forward
     /// diffusion from the known values, so whatever a sampler does keeps it at these values with the noise of
-    /// its own time, without being told. In the rest the score is that of the whole image at its current noise.
+    /// its own time, without being told. [`Conditioning`] says how the rest learns of it.
     pub fn knowing(self, known: Known) -> Self {
         let start = match self.start {
             None => Start { image: known.encoded(self.range), noise: 1.0 },
@@ -182,7 +182,8 @@ impl ScoreModel {
     }
 
     /// Batched network evaluations since the model was made. One evaluation of `n` samples counts
-    /// once: it is what every sample of the batch has cost. One with classifier-free guidance counts twice.
+    /// once: it is what every sample of the batch has cost. One with classifier-free guidance counts twice, and so
+    /// does one whose [`Conditioning`] takes two.
     pub fn nfe(&self) -> usize {
         self.nfe.load(Ordering::Relaxed)
     }
@@ -191,12 +192,14 @@ impl ScoreModel {
     ///
     /// `x` is `[n, c, h, w]` on the diffusion's scale (`x_t`, not `x_t / mean_coeff`).
     pub fn denoised(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
-        self.nfe.fetch_add(self.denoiser.evaluations(), Ordering::Relaxed);
+        let times = self.known.as_ref().map_or(1, Known::evaluations);
+        self.nfe.fetch_add(times * self.denoiser.evaluations(), Ordering::Relaxed);
         let unscaled = scale(x, &each(t, |t| 1.0 / self.sde.marginal_prob(t).0));
-        let denoised = self.denoiser.denoise(unscaled, &each(t, |t| self.sde.sigma(t)));
+        let sigma = each(t, |t| self.sde.sigma(t));
+        let denoise = |x| self.denoiser.denoise(x, &sigma);
         match &self.known {
-            None => denoised,
-            Some(known) => known.impose(denoised, self.range),
+            None => denoise(unscaled),
+            Some(known) => known.denoised(denoise, unscaled, &sigma, self.range),
         }
     }
 

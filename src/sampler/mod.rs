@@ -22,6 +22,7 @@ mod pc;
 mod predictor;
 mod reverse_diffusion;
 
+pub use ald::StepRule;
 pub use ancestral::Variance;
 pub use claims::{Claim, Order};
 pub use dpmpp_2m::NoiseGrid;

@@ -47,7 +47,7 @@ pub enum Predictor {
     EulerMaruyama,
     /// As [`Ancestral`](super::Ancestral), with the posterior's variance.
     Ancestral,
-    /// The state stays: the corrector alone follows the falling noise, as in NCSN.
+    /// The image stays, on the next time's scale `mean_coeff`: the corrector alone follows the falling noise, as in NCSN.
     None,
 }
 
@@ -167,8 +167,8 @@ impl Method for PredictorCorrector {
             claims.push(Claim {
                 method,
                 order: Order::None,
-                floor_nfe: 4000,
-                bias: (4000, 0.05),
+                floor_nfe: 2000,
+                bias: (2000, 0.05),
                 sigma: 0.0,
             });
         }
@@ -200,7 +200,10 @@ impl PredictorCorrector {
             Predictor::ReverseDiffusion => reverse_diffusion::step(chain, x, t_cur, t_next),
             Predictor::EulerMaruyama => euler_maruyama::step(chain, x, t_cur, t_next),
             Predictor::Ancestral => ancestral::step(chain, x, t_cur, t_next, Variance::BetaTilde),
-            Predictor::None => x,
+            Predictor::None => {
+                let [mean_cur, mean_next] = [t_cur, t_next].map(|t| chain.sde().marginal_prob(t).0);
+                x * (mean_next / mean_cur)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::control;
-use scorefield::model::ScoreModel;
+use scorefield::model::{Conditioning, ScoreModel};
 use scorefield::picture::to_byte;
 use scorefield::rng::{Domain, Noise};
 use scorefield::run::Run;
@@ -58,11 +58,13 @@ fn conditioned(model: ScoreModel, condition: &Value) -> ScoreModel {
     let [c, h, w] = model.shape;
     let image = |shape| tensor("image", shape);
     match kind.as_str() {
-        "inpaint" => control::inpaint(model, image([c, h, w]), tensor("mask", [1, h, w])),
-        "colorize" => control::colorize(model, image([c, h, w])),
+        "inpaint" => {
+            control::inpaint(model, image([c, h, w]), tensor("mask", [1, h, w]), Conditioning::default())
+        }
+        "colorize" => control::colorize(model, image([c, h, w]), Conditioning::default()),
         "upscale" => {
             let factor = number("factor") as usize;
-            control::upscale(model, image([c, h / factor, w / factor]), factor)
+            control::upscale(model, image([c, h / factor, w / factor]), factor, Conditioning::default())
         }
         "edit" => control::edit(model, image([c, h, w]), number("strength")),
         "denoise" => control::denoise(model, image([c, h, w]), number("sigma")),

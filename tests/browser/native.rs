@@ -76,8 +76,9 @@ fn interpolation_of_the_page_is_the_native_one() {
         });
         let (nfe, shape, images) = api.call("interpolate", &request);
         let net = native(model);
-        let expected = block_on(interpolate(&net, &ends[0], &ends[1], 5, tolerance, &mut Run::default()))
-            .expect("frames");
+        let expected =
+            block_on(interpolate(&net, &ends[0], &ends[1], 5, 1.0, tolerance, &mut Run::default()))
+                .expect("frames");
         assert_eq!((nfe, shape), (expected.nfe, expected.images.dims()));
         let error = relative_error(&images, &values(expected.images));
         // The first frame is the digit, up to the solver's tolerance and the denoising at the end.

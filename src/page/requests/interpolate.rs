@@ -19,8 +19,15 @@ struct InterpolateRequest {
     a: RequestEnd,
     b: RequestEnd,
     frames: usize,
+    /// Multiplies the codes between.
+    #[serde(default = "unchanged")]
+    temperature: f64,
     #[serde(default)]
     options: Map<String, Value>,
+}
+
+fn unchanged() -> f64 {
+    1.0
 }
 
 /// A latent of a seed or a picture; [`RequestEnd::read`] sees to it that it is exactly one.
@@ -70,7 +77,8 @@ impl Session {
             let model = self.model(&request.model)?.score_model();
             let mut run = self.begin(on_event)?;
             let (a, b) = (request.a.read("a", model.dim())?, request.b.read("b", model.dim())?);
-            let solution = interpolate(&model, &a, &b, request.frames, ode.0, &mut run).await?;
+            let solution =
+                interpolate(&model, &a, &b, request.frames, request.temperature, ode.0, &mut run).await?;
             finish(solution, started).await
         };
         between.await.map_err(|e| self.failure(&e))

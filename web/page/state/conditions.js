@@ -8,7 +8,7 @@ import { maskPicture, readMask, writeMask } from './mask.js';
 /** How a missing pixel is shown, here and on the pad. */
 export const HOLE = [196, 86, 31];
 
-const STRENGTH = { min: 0.01, max: 1 };
+const STRENGTH = { min: 0.02, max: 1 };
 const NOISE = { min: 0.02, max: 2 };
 
 /**
@@ -77,10 +77,10 @@ export const KINDS = [
     help: 'The picture is a sketch: noise is added to it, and removed again by the model (SDEdit).',
     purpose: 'start',
     setting: 'strength',
-    key: { initial: 0.3, read: number(STRENGTH.min, STRENGTH.max) },
+    key: { initial: 0.5, read: number(STRENGTH.min, STRENGTH.max) },
     option: () => ({
       title: 'Strength',
-      help: 'A little keeps the picture with its faults; 1 forgets it.',
+      help: 'The share of noise that the picture gets. A little keeps it with its faults; 1 forgets it.',
       ...STRENGTH,
       isLog: false,
     }),

@@ -1,16 +1,25 @@
 // The task "Interpolate": two pictures, the row of pictures between them, a slider through the row.
 
 import { find, plural, save } from '../dom.js';
-import { bindModel, bindNumber, fillSelect, isValid } from '../parts/controls.js';
+import { bindModel, bindNumber, fillSelect, isValid, optionField } from '../parts/controls.js';
 import { EndpointView } from '../parts/endpoint.js';
 import { Grid } from '../parts/grid.js';
 import { Runner } from '../parts/runner.js';
 import { optionFields } from '../parts/sampler-fields.js';
 import { show, toBytes } from '../pixels.js';
 import { endpointKey } from '../state/endpoint.js';
-import { integer } from '../state/keys.js';
+import { integer, number } from '../state/keys.js';
 
 const MAX_FRAMES = 64;
+
+const TEMPERATURE = {
+  name: 'temperature',
+  title: 'Temperature',
+  help: 'Multiplies the latents between: below 1 the pictures are plainer and more typical.',
+  min: 0.1,
+  max: 2,
+  step: 0.05,
+};
 
 const MARKUP = `
   <section id="interpolate" class="task" aria-labelledby="interpolate-title" hidden>
@@ -96,7 +105,10 @@ class InterpolateView {
     fillSelect(form.model, engine.models, state.model);
     form.frames.value = state.frames;
     find('#interpolate-refused').textContent = this.#refusal;
-    find('.flow-options', this.#form).replaceChildren(...optionFields(this.#app, 'interpolate'));
+    const temperature = optionField(TEMPERATURE, state.temperature, (value) =>
+      this.#app.update({ temperature: value }, false),
+    );
+    find('.flow-options', this.#form).replaceChildren(temperature, ...optionFields(this.#app, 'interpolate'));
     this.#form.inert = false;
   }
 
@@ -105,7 +117,7 @@ class InterpolateView {
     if (!isValid(this.#form)) return;
     const missing = this.#refusal || this.#ends.find((end) => end.missing)?.missing;
     if (missing) return app.showError(missing);
-    const { model, frames } = app.state;
+    const { model, frames, temperature } = app.state;
     const options = app.optionsFor('interpolate');
     const [a, b] = this.#ends.map((end) => end.request(app.model));
     this.#stop();
@@ -113,7 +125,7 @@ class InterpolateView {
     find('.scrub', this.#section).hidden = true;
     await app.run({
       runner: this.#runner,
-      work: (hooks) => app.engine.interpolate({ model, a, b, frames, options }, hooks),
+      work: (hooks) => app.engine.interpolate({ model, a, b, frames, temperature, options }, hooks),
       onPreview: (preview) => this.#fill(preview),
       onResult: (result) => {
         this.#fill(result);
@@ -219,8 +231,13 @@ export const interpolate = {
     a: endpointKey(4, { kind: 'seed', seed: 1, index: 0 }),
     b: endpointKey(15, { kind: 'seed', seed: 2, index: 0 }),
     frames: { initial: 9, read: integer(2, MAX_FRAMES) },
+    temperature: {
+      initial: 1,
+      read: number(TEMPERATURE.min, TEMPERATURE.max),
+      write: (value) => (value === 1 ? null : value),
+    },
   },
-  link: () => ['model', 'a', 'b', 'frames'],
+  link: () => ['model', 'a', 'b', 'frames', 'temperature'],
   // The probability-flow ODE is the only sampler that also encodes.
   purposes: { interpolate: { sampler: 'ode', isOnly: true } },
   purpose: () => 'interpolate',
