@@ -4,7 +4,7 @@ PORT = 8080
 with_env = . scripts/env.sh &&
 trunk = $(with_env) trunk --config trunk.toml
 
-.PHONY: help serve dev build test bench doc clean page-tools
+.PHONY: help serve dev build test mutants bench doc clean page-tools
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 14
@@ -20,6 +20,10 @@ build: page-tools ## build the page into dist/, for any static host and any sub-
 
 test: ## run every check and test; some of them: make test STAGES="fmt clippy"
 	scripts/test.sh $(STAGES)
+
+mutants: ## count which of 60 errors, drawn at random, the tests notice (other draws: make mutants MUTANTS="--seed 2")
+	@scripts/tools.sh mutants
+	$(with_env) scripts/mutants.py $(MUTANTS)
 
 bench: ## measure the networks natively and in Chromium (beside PyTorch and onnxruntime-web: make bench PEERS=1)
 	scripts/bench.sh $(if $(PEERS),peers)

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Installs what is missing to build the page (`tools.sh page`) or to pass all tests (`tools.sh test`).
+# Installs what is missing to build the page (`tools.sh page`), to pass all tests (`tools.sh test`), or to test the tests
+# (`tools.sh mutants`).
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/env.sh
 
 trunk_version=0.21.14
+mutants_version=27.1.0
 # wasm-bindgen's program and crate must be of the same version: the lock file knows it.
 bindgen_version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/.*"\(.*\)"/\1/p;}' Cargo.lock)
 
@@ -66,3 +68,4 @@ crate() { # PROGRAM CRATE VERSION [OPTION...]
 )
 # Not --locked: its lock file may name a crate version that cannot be had.
 crate wasm-bindgen wasm-bindgen-cli "$bindgen_version"
+[ "${1:-}" != mutants ] || crate cargo-mutants cargo-mutants "$mutants_version" --locked

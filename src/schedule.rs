@@ -40,14 +40,13 @@ pub fn natural(sde: &dyn Sde, n_levels: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sde::{VeSde, VpSde};
+    use crate::sde::AnySde;
 
     #[test]
     fn geometric_levels_have_a_constant_ratio_for_every_sde() {
-        let ve = VeSde { sigma_min: 0.01, sigma_max: 10.0 };
-        let vp = VpSde::default();
-        for (sde, t_end) in [(&ve as &dyn Sde, 0.0), (&vp, 1e-3)] {
-            let ts = geometric(sde, 1.0, t_end, 10);
+        for sde in AnySde::all() {
+            let t_end = sde.sampling_eps();
+            let ts = geometric(&*sde, 1.0, t_end, 10);
             let ratio = sde.sigma(ts[1]) / sde.sigma(ts[0]);
             for pair in ts.windows(2) {
                 assert!((sde.sigma(pair[1]) / sde.sigma(pair[0]) - ratio).abs() < 1e-9);

@@ -10,11 +10,10 @@ use scorefield::images::DataRange;
 use scorefield::model::ScoreModel;
 use scorefield::rng::Noise;
 use scorefield::run::Run;
-use scorefield::sde::{AnySde, VeSde, VpSde};
 use scorefield::toy::GaussianMixture;
 use scorefield::weights::shipped;
 
-use crate::support::{analytic, cpu, digits, figure, lively_model, small_unet, tensor, trials, values};
+use crate::support::{analytic, cpu, digits, figure, lively_model, sdes, small_unet, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -23,18 +22,15 @@ trials! {
         probes_estimate_the_exact_trace_within_their_error,
         probes_estimate_the_exact_trace_of_a_network,
         differences_agree_with_reverse_passes,
+        differences_agree_with_reverse_passes_through_a_network,
         either_product_finds_a_density_in_many_dimensions,
         a_density_does_not_depend_on_the_batch,
         bits_per_dim_have_the_offset_of_the_range,
-        digits_have_finite_bits_per_dim,
+        digits_have_their_bits_per_dim,
         digits_come_back_from_their_codes,
         two_models_encode_the_same_digit_alike,
         what_cannot_be_measured_is_refused,
     ],
-}
-
-fn sdes() -> [(AnySde, &'static str); 2] {
-    [(AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 }), "VE"), (AnySde::Vp(VpSde::default()), "VP")]
 }
 
 fn exact() -> Likelihood {
@@ -164,20 +160,27 @@ fn probes_estimate_the_exact_trace_of_a_network() {
     }
 }
 
-/// What the page computes, against what the native program does, with the same probes.
+/// What the native program computes and what the page does, with the same probes.
+fn both(likelihood: Likelihood, model: &ScoreModel, images: &Tensor<4>) -> [Density; 2] {
+    [Product::Reverse, Product::Difference]
+        .map(|product| measured(&Likelihood { product, ..likelihood }, model, images.clone()))
+}
+
+fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
 fn differences_agree_with_reverse_passes() {
-    let both = |likelihood: Likelihood, model: &ScoreModel, images: &Tensor<4>| {
-        [Product::Reverse, Product::Difference]
-            .map(|product| measured(&Likelihood { product, ..likelihood }, model, images.clone()))
-    };
-    let largest = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     let points = tensor(&normals(32), [16, 2, 1, 1], &cpu());
     for (sde, name) in sdes() {
         let [reverse, difference] = both(exact(), &analytic(&mixture(), sde), &points);
-        let off = largest(&reverse.nats, &difference.nats);
+        let off = largest_difference(&reverse.nats, &difference.nats);
         figure(format_args!("mixture, {name}: differences are off by {off:.1e} nats"));
         assert!(off < 2e-2, "{name}: {:?}, {:?}", reverse.nats, difference.nats);
     }
+}
+
+fn differences_agree_with_reverse_passes_through_a_network() {
     for name in ["mnist-vp", "mnist-ve"] {
         let model = shipped::open(name).unwrap().score_model(&cpu()).unwrap();
         let pixels = tensor(&dequantised(&digits()[..4 * 784], 784, &Noise::new(3)), [4, 1, 28, 28], &cpu());
@@ -185,7 +188,7 @@ fn differences_agree_with_reverse_passes() {
         let [reverse, difference] = both(Likelihood { tolerance, ..Likelihood::default() }, &model, &pixels);
         let bits = |d: &Density| d.nats.iter().map(|nats| bits_per_dim(*nats, 784, model.range)).collect();
         let [reverse, difference]: [Vec<f64>; 2] = [bits(&reverse), bits(&difference)];
-        let off = largest(&reverse, &difference);
+        let off = largest_difference(&reverse, &difference);
         figure(format_args!("{name}: differences are off by {off:.1e} bits/dim, {reverse:.3?}"));
         assert!(off < 2e-3, "{name}: {reverse:?}, {difference:?}");
     }
@@ -199,7 +202,7 @@ fn either_product_finds_a_density_in_many_dimensions() {
     let covariance = (0..D).map(|i| (0..D).map(|j| if i == j { variance } else { 0.0 }).collect()).collect();
     let gaussian = GaussianMixture::new(&[1.0], &[vec![0.0; D]], &[covariance]).unwrap();
     let points: Vec<f32> = normals(4 * D).iter().map(|z| 0.3 * z).collect();
-    for sde in AnySde::all() {
+    for (sde, _) in sdes() {
         for product in [Product::Reverse, Product::Difference] {
             let likelihood = Likelihood { product, ..Likelihood::default() };
             let model = analytic(&gaussian, sde);
@@ -249,9 +252,11 @@ fn bits_per_dim_have_the_offset_of_the_range() {
     assert_eq!(pixels[2..], dequantised(&bytes[2..], 2, &Noise::new(1).at(1)));
 }
 
-fn digits_have_finite_bits_per_dim() {
+/// Two zeros and two ones, which are the simplest digits, as they were when docs/CONTROL.md's means of 2.44 and 3.08 were
+/// measured; a looser tolerance of the solver moves the means by 4e-3.
+fn digits_have_their_bits_per_dim() {
     let (bytes, n) = (&digits()[..4 * 784], 4);
-    for name in ["mnist-vp", "mnist-ve"] {
+    for (name, expected) in [("mnist-vp", [2.83, 2.77, 1.73, 1.73]), ("mnist-ve", [3.41, 3.34, 2.61, 2.56])] {
         let model = shipped::open(name).unwrap().score_model(&cpu()).unwrap();
         let pixels = dequantised(bytes, 784, &Noise::new(3));
         let likelihood = Likelihood {
@@ -261,8 +266,8 @@ fn digits_have_finite_bits_per_dim() {
         let found = measured(&likelihood, &model, tensor(&pixels, [n, 1, 28, 28], &cpu()));
         let bits: Vec<f64> = found.nats.iter().map(|nats| bits_per_dim(*nats, 784, model.range)).collect();
         figure(format_args!("{name}: {bits:.2?} bits/dim, {} evaluations", found.nfe));
-        // Bytes need at most 8 bits, and the best models of MNIST in the literature about 1.
-        assert!(bits.iter().all(|bits| (0.3..8.0).contains(bits)), "{name}: {bits:?}");
+        let near = |(found, expected): (&f64, f64)| (found - expected).abs() < 0.02;
+        assert!(bits.iter().zip(expected).all(near), "{name}: {bits:?} instead of {expected:?}");
     }
 }
 

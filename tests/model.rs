@@ -2,11 +2,13 @@
 
 use burn::tensor::Tensor;
 use scorefield::images::DataRange;
-use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
-use scorefield::sde::{AnySde, VeSde, VpSde};
+use scorefield::model::{Denoiser, Learned, Preconditioned, Preconditioning};
+use scorefield::network::Context;
+use scorefield::sde::AnySde;
 use scorefield::toy::GaussianMixture;
 
-use crate::support::{analytic, cpu, lively_unet, relative_error, small_unet, tensor, trials, values};
+use crate::formulas::Formulas;
+use crate::support::{self, analytic, cpu, lively_unet, relative_error, small_unet, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -15,11 +17,12 @@ trials! {
         one_level_for_all_is_that_level_for_each,
         ranges_are_inverted,
         preconditioning_has_its_limits,
+        networks_are_scaled_as_their_papers_say,
     ],
 }
 
-fn sdes() -> [AnySde; 2] {
-    [AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 }), AnySde::Vp(VpSde::default())]
+fn sdes() -> [AnySde; 4] {
+    support::sdes().map(|(sde, _)| sde)
 }
 
 fn mixture() -> GaussianMixture {
@@ -116,5 +119,51 @@ fn preconditioning_has_its_limits() {
         let z: Tensor<4> = tensor(&scorefield::rng::Noise::new(1).normal(0, 1, 64), [1, 1, 8, 8], &cpu());
         let far = values(model.denoise(z * 1e4, &[1e4]));
         assert!(far.iter().all(|v| v.abs() < 5.0), "{sde:?}: {far:?}");
+    }
+}
+
+/// `D = c_skip·x + c_out·F(c_in·x; c_noise)`: Karras et al. 2022, table 1; the noise predicted from the state itself, with
+/// DDPM's and NCSN++'s labels; and Song et al. 2023, appendix C.
+fn networks_are_scaled_as_their_papers_say() {
+    let (data, sigmas) = (0.4_f64, [0.3_f64, 2.5]);
+    let root = |sigma: f64| (sigma * sigma + data * data).sqrt();
+    for (sde, formulas) in Formulas::all() {
+        let least = formulas.sigma(formulas.last());
+        for preconditioning in [
+            Preconditioning::Edm { sigma_data: data },
+            Preconditioning::Eps,
+            Preconditioning::Consistency { sigma_data: data },
+        ] {
+            let model = Preconditioned::new(lively_unet(&small_unet(), 1, 5, &cpu()), preconditioning, sde);
+            let x = scorefield::rng::Noise::new(2).normal(0, 2, 64);
+            let found = values(model.forward(tensor(&x, [2, 1, 8, 8], &cpu()), &sigmas, Context::default()));
+            for (k, sigma) in sigmas.into_iter().enumerate() {
+                let t = formulas.time_of_sigma(sigma);
+                let [c_skip, c_out, c_in, c_noise] = match preconditioning {
+                    Preconditioning::Edm { .. } => [
+                        (data / root(sigma)).powi(2),
+                        sigma * data / root(sigma),
+                        1.0 / root(sigma),
+                        sigma.ln() / 4.0,
+                    ],
+                    Preconditioning::Eps => [1.0, -sigma, formulas.mean(t), formulas.label(t)],
+                    Preconditioning::Consistency { .. } => [
+                        (data / root(sigma - least)).powi(2),
+                        (sigma - least) * data / root(sigma),
+                        1.0 / root(sigma),
+                        sigma.ln() / 4.0,
+                    ],
+                };
+                let x = tensor(&x[64 * k..64 * (k + 1)], [1, 1, 8, 8], &cpu());
+                let raw = model.network().forward(x.clone() * c_in, &[c_noise], Context::default());
+                let expected = values(x * c_skip + raw * c_out);
+                let error = relative_error(&found[64 * k..64 * (k + 1)], &expected);
+                assert!(error < 2e-5, "{formulas:?}, {preconditioning:?}, sigma {sigma}: off by {error:e}");
+            }
+            let is_score = !matches!(preconditioning, Preconditioning::Consistency { .. });
+            assert_eq!(preconditioning.learned() == Learned::Score, is_score);
+            let has_constant = !matches!(preconditioning, Preconditioning::Eps);
+            assert_eq!(preconditioning.sigma_data(), has_constant.then_some(data));
+        }
     }
 }

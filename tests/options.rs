@@ -8,11 +8,12 @@ use scorefield::sampler::{OptionKind, Sampler};
 use serde_json::json;
 
 use crate::samplers::vp;
-use crate::support::{GAUSSIAN, analytic, mixture, trials};
+use crate::support::{GAUSSIAN, analytic, mixture, options_of, trials};
 
 trials! {
     cpu: [
         options_out_of_range_are_refused,
+        every_choice_of_a_method_is_promised_something,
     ],
 }
 
@@ -58,4 +59,22 @@ fn options_out_of_range_are_refused() {
         assert!(Sampler::with_options(info.name, &unknown).is_err());
     }
     assert!(matches!(Sampler::named("rk45"), Err(Error::Config { .. })));
+}
+
+/// Choices that are methods of their own have claims to be held to, as have the options' defaults.
+fn every_choice_of_a_method_is_promised_something() {
+    let claims: Vec<Sampler> = Sampler::claims().into_iter().map(|claim| claim.method).collect();
+    for sampler in Sampler::all() {
+        let info = sampler.info();
+        let of_it: Vec<_> = claims.iter().filter(|claimed| claimed.info().name == info.name).collect();
+        assert!(!of_it.is_empty(), "{} promises nothing", info.name);
+        let methods = ["predictor", "corrector", "variance"];
+        for option in info.options.iter().filter(|option| methods.contains(&option.name)) {
+            let OptionKind::Choice { choices } = option.kind else { panic!("{} is no choice", option.name) };
+            for choice in choices {
+                let promised = of_it.iter().any(|claimed| options_of(claimed)[option.name] == choice.name);
+                assert!(promised, "{} = {} promises nothing", option.name, choice.name);
+            }
+        }
+    }
 }

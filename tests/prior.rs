@@ -109,7 +109,8 @@ fn interpolations_end_where_their_seeds_lead() {
 fn what_is_not_known_begins_around_the_mean() {
     for sde in sdes() {
         let [image, mask] = [[0.7, 0.0], [1.0, 0.0]].map(|values| tensor(&values, [1, 2, 1, 1], &cpu()));
-        let model = control::inpaint(model(sde).of_mean(MEAN), image, mask, Conditioning::Replacement).unwrap();
+        let model =
+            control::inpaint(model(sde).of_mean(MEAN), image, mask, Conditioning::Replacement).unwrap();
         let begin = values(model.prior(tensor(&[0.0, 0.0], [1, 2, 1, 1], &cpu())));
         assert!((begin[0] - 0.7).abs() < 1e-6 && (f64::from(begin[1]) - MEAN).abs() < 1e-6, "{begin:?}");
     }

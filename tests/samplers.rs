@@ -135,7 +135,7 @@ fn compare(what: &str, samples: &[[f64; 2]], parts: &[Part], bias: f64) {
 fn ald_follows_its_own_recursion() {
     let (variance, n) = (0.09, 16_384);
     let target = GaussianMixture::new(&[1.0], &[vec![0.0]], &[vec![vec![variance]]]).unwrap();
-    for (sde, name) in [(ve(), "VE"), (vp(), "VP")] {
+    for (sde, name) in sdes() {
         for (n_steps, n_steps_each, step_size) in [(60, 4, 0.179), (30, 8, 0.05), (100, 2, 0.3)] {
             let options = json!({"n_steps": n_steps, "n_steps_each": n_steps_each, "step_size": step_size});
             let samples = draw(&named("ald", options), &analytic(&target, sde), Noise::new(6), n);
@@ -171,7 +171,7 @@ fn the_corrector_with_its_default_size_fits_many_dimensions() {
     let covariance: Vec<Vec<f64>> =
         (0..D).map(|i: usize| (0..D).map(|j| 0.3 * 0.7_f64.powi(i.abs_diff(j) as i32)).collect()).collect();
     let target = GaussianMixture::new(&[1.0], &[vec![0.5; D]], std::slice::from_ref(&covariance)).unwrap();
-    for (sde, name) in [(ve(), "VE"), (vp(), "VP")] {
+    for (sde, name) in sdes() {
         let n = 256;
         let samples = draw(&named("pc", json!({"n_steps": 250})), &analytic(&target, sde), Noise::new(3), n);
         let at = |sample: usize, i: usize| f64::from(samples[sample * D + i]);

@@ -20,6 +20,11 @@ mod prior;
 mod samplers;
 // The samplers' options.
 mod options;
+// Some steps of every sampler and of the ODE's solver against formulas written out in f64.
+mod formulas;
+mod golden_solver;
+mod golden_steps;
+mod walk;
 // How fast samplers converge, and what follows from the theory: orders, marginals, identities.
 mod convergence;
 // The probability-flow ODE: convergence order, encoding and decoding, interpolation.
@@ -28,6 +33,8 @@ mod ode;
 mod likelihood;
 // Inpainting, guidance and other conditions: against posteriors that are known.
 mod control;
+// Guidance by a classifier, in the opinion of another model.
+mod guidance;
 // Networks that know classes: labels, their training, and guidance without a classifier.
 mod classes;
 // Fused operations against plain ones, forward and backward, on both devices.
@@ -40,6 +47,7 @@ mod kernels;
 // Replayed evaluations against launched ones.
 mod replay;
 // What score networks are trained by.
+mod dsm;
 mod objectives;
 // Training: repeatability, clipping, averages; and runs that are interrupted, or blow up.
 mod resuming;
@@ -65,12 +73,17 @@ fn main() {
         noise::trials(),
         model::trials(),
         prior::trials(),
+        formulas::trials(),
+        golden_steps::trials(),
+        golden_solver::trials(),
+        dsm::trials(),
         samplers::trials(),
         options::trials(),
         convergence::trials(),
         ode::trials(),
         likelihood::trials(),
         control::trials(),
+        guidance::trials(),
         classes::trials(),
         parity::trials(),
         normalisation::trials(),

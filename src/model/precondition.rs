@@ -169,12 +169,11 @@ impl Denoiser for Preconditioned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sde::{EdmSde, VeSde, VpSde};
 
     /// `D = x` at the smallest noise level, to the last bit, and EDM's scaling far above it.
     #[test]
     fn a_consistency_function_leaves_the_boundary_alone() {
-        for sde in [AnySde::from(VeSde::default()), VpSde::default().into(), EdmSde::default().into()] {
+        for sde in AnySde::all() {
             let least = sde.sigma(sde.sampling_eps());
             let boundary = Preconditioning::Consistency { sigma_data: 0.5 }.scaling(&sde, &[least]);
             assert_eq!((boundary.c_skip[0], boundary.c_out[0]), (1.0, 0.0), "{sde:?}");

@@ -149,7 +149,7 @@ fn densities_are_the_native_ones() {
             figure(format_args!("density of digit {k}: {bits:.4} bits/dim, natively off by {errors:?}"));
             assert!(
                 errors.iter().all(|error| *error < 1e-3),
-                "{bits}, natively {same}, by exact products {program}"
+                "{bits}, natively {same:?}, by exact products {program:?}"
             );
             let nats = found["nats"][k].as_f64().expect("a number");
             assert!((bits_per_dim(nats, 784, model.range) - bits).abs() < 1e-9);
