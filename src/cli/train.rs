@@ -62,7 +62,7 @@ pub struct Args {
     out: Option<PathBuf>,
     /// Go on from the checkpoint in the folder, with its settings or with those of --config; --steps and
     /// --data-dir may change.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["gray", "array", "label_array"])]
     resume: bool,
     /// Start from the weights of this model (a shipped name or a file) of the same network.
     #[arg(long, conflicts_with = "resume")]
@@ -101,6 +101,12 @@ impl Args {
             data.download()?;
         }
         let images = data.load()?;
+        if images.channels == 3 && images.is_gray() {
+            log::warn!(
+                "{}: all images are grey; with --gray the model has one channel, not three",
+                images.name
+            );
+        }
         if self.conditional {
             let none = || {
                 let fix = "leave out --conditional, or name labelled images";
@@ -156,8 +162,8 @@ impl Args {
             (None, None) => default_for(self.dataset.unwrap_or_default()).into(),
         };
         let basics = course.basics();
+        *basics.data = self.place.changed(basics.data.clone());
         basics.data.dataset = self.dataset.unwrap_or(basics.data.dataset);
-        basics.data.data_dir = self.place.data_dir.clone().or(basics.data.data_dir.take());
         basics.data.crop = self.crop.or(basics.data.crop);
         basics.data.size = self.size.or(basics.data.size);
         *basics.init = self.init.clone().or(basics.init.take());

@@ -69,6 +69,12 @@ pub struct DataSource {
     pub pad: Option<usize>,
     /// Reduce colour to one channel of brightness.
     pub gray: bool,
+    /// Name of the array with the images in an `npz` archive; without it `images`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array: Option<String>,
+    /// Name of the array with their classes; without it `labels`, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_array: Option<String>,
     /// Keep only the first so many images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -96,10 +102,11 @@ impl DataSource {
         self.size.or(self.dataset.set().size)
     }
 
-    /// Refuses sizes that no image can have.
+    /// Refuses sizes that no image can have, and names of arrays where there are no arrays.
     ///
     /// # Errors
-    /// [`Error::Config`] for a side of 0 or above 4096, a padding below the size, or a limit of 0.
+    /// [`Error::Config`] for a side of 0 or above 4096, a padding below the size, a limit of 0, or an array of another
+    /// data set than `npz`.
     pub fn validate(&self) -> Result<()> {
         for (what, side) in [("crop", self.crop), ("size", self.size), ("pad", self.pad)] {
             if let Some(side) = side
@@ -114,6 +121,11 @@ impl DataSource {
         {
             let problem = format!("is {pad}, but the images are {size} pixels wide before it");
             return Err(Error::config("pad", problem, format!("use at least {size}")));
+        }
+        let named = self.array.as_ref().or(self.label_array.as_ref());
+        if let Some(name) = named.filter(|_| self.dataset != Dataset::Npz) {
+            let problem = format!("is `{name}`, but `{}` has no named arrays", self.dataset);
+            return Err(Error::config("array", problem, "leave it out, or use the data set `npz`"));
         }
         if self.limit == Some(0) {
             return Err(Error::config("limit", "is 0 images", "leave it out to use all of them"));
@@ -150,5 +162,10 @@ mod tests {
         assert!(DataSource { size: Some(64), pad: Some(32), ..mnist() }.validate().is_err());
         assert!(DataSource { pad: Some(32), ..DataSource::new(Dataset::Celeba) }.validate().is_err());
         assert!(DataSource { limit: Some(0), ..mnist() }.validate().is_err());
+        assert!(DataSource { array: Some("arr_0".into()), ..mnist() }.validate().is_err());
+        assert!(DataSource { label_array: Some("arr_1".into()), ..mnist() }.validate().is_err());
+        assert!(
+            DataSource { array: Some("arr_0".into()), ..DataSource::new(Dataset::Npz) }.validate().is_ok()
+        );
     }
 }

@@ -48,6 +48,7 @@ pub struct ScoreLesson {
     problem: Problem,
     dataset: String,
     licence: String,
+    class_names: Vec<String>,
 }
 
 /// Images in a sample grid.
@@ -77,6 +78,7 @@ impl ScoreLesson {
             problem: Problem::measure(config, images),
             dataset: images.name.clone(),
             licence: images.licence.clone(),
+            class_names: if wanted > 0 { images.class_names.clone() } else { Vec::new() },
         })
     }
 
@@ -187,6 +189,7 @@ impl Lesson for ScoreLesson {
             width,
             dataset: self.dataset.clone(),
             dataset_licence: self.licence.clone(),
+            class_names: self.class_names.clone(),
             training,
             quality: vec![],
             accuracy: vec![],
