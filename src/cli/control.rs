@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 
-use super::shared::{Drawing, ModelArgs, Output, Usual};
+use super::shared::{Drawing, FitArgs, ModelArgs, Output, Usual};
 use crate::cancel::CancelToken;
 use crate::model::ScoreModel;
 use crate::ops::{read, upload};
-use crate::picture::{Fit, load_image};
 use crate::rng::{Domain, Noise};
 use crate::{Error, Result, control};
 
@@ -28,9 +27,11 @@ pub struct InpaintArgs {
     /// The image whose pixels are kept.
     #[arg(long)]
     image: PathBuf,
-    /// An image of the same size: what is white in it is drawn anew, what is black is kept.
+    /// An image of the same size, fitted alike: what is white in it is drawn anew, what is black is kept.
     #[arg(long)]
     mask: PathBuf,
+    #[command(flatten)]
+    fit: FitArgs,
     #[command(flatten)]
     drawing: Drawing,
 }
@@ -40,16 +41,17 @@ impl InpaintArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
-        let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
-        let mask = load_mask(&self.mask, &model)?;
+        let image = model.upload(&self.fit.load(&self.image, model.shape)?);
+        let mask = load_mask(&self.mask, &model, self.fit)?;
         job.draw(&control::inpaint(model, image, mask)?, cancel).await
     }
 }
 
 /// 1 where the picture is dark and pixels are kept, `[1, 1, h, w]`.
-fn load_mask(path: &Path, model: &ScoreModel) -> Result<Tensor<4>> {
+fn load_mask(path: &Path, model: &ScoreModel, fit: FitArgs) -> Result<Tensor<4>> {
     let [_, h, w] = model.shape;
-    let kept: Vec<f32> = load_image(path, [1, h, w], Fit::Exact)?
+    let kept: Vec<f32> = fit
+        .load(path, [1, h, w])?
         .into_iter()
         .map(|brightness| if brightness < 0.5 { 1.0 } else { 0.0 })
         .collect();
@@ -68,6 +70,8 @@ pub struct ColorizeArgs {
     #[arg(long)]
     image: PathBuf,
     #[command(flatten)]
+    fit: FitArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -76,7 +80,7 @@ impl ColorizeArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
-        let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
+        let image = model.upload(&self.fit.load(&self.image, model.shape)?);
         job.draw(&control::colorize(model, image)?, cancel).await
     }
 }
@@ -93,6 +97,8 @@ pub struct UpscaleArgs {
     #[arg(long, default_value_t = 2)]
     factor: usize,
     #[command(flatten)]
+    fit: FitArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -102,7 +108,7 @@ impl UpscaleArgs {
         let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
         let [c, h, w] = control::small_shape(&model, self.factor)?;
-        let pixels = load_image(&self.image, [c, h, w], Fit::Exact)?;
+        let pixels = self.fit.load(&self.image, [c, h, w])?;
         let small = upload(&pixels, [1, c, h, w], model.device());
         job.draw(&control::upscale(model, small, self.factor)?, cancel).await
     }
@@ -120,6 +126,8 @@ pub struct EditArgs {
     #[arg(long, default_value_t = 0.5)]
     strength: f64,
     #[command(flatten)]
+    fit: FitArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -128,7 +136,7 @@ impl EditArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(FROM_THE_START)?;
         let model = self.model.open().await?;
-        let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
+        let image = model.upload(&self.fit.load(&self.image, model.shape)?);
         job.draw(&control::edit(model, image, self.strength)?, cancel).await
     }
 }
@@ -151,6 +159,8 @@ pub struct DenoiseArgs {
     #[arg(long)]
     draw: bool,
     #[command(flatten)]
+    fit: FitArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -159,7 +169,7 @@ impl DenoiseArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(FROM_THE_START)?;
         let model = self.model.open().await?;
-        let mut image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
+        let mut image = model.upload(&self.fit.load(&self.image, model.shape)?);
         if let Some(seed) = self.add {
             let noise = Noise::new(seed).domain(Domain::Corruption);
             image = image + model.upload(&noise.normal(0, 1, model.dim())) * self.sigma;

@@ -54,6 +54,7 @@ impl Args {
             true => figures::NAMES.to_vec(),
             false => self.only.iter().map(String::as_str).collect(),
         };
+        files::make_folder(&self.out)?;
         let opened = device::open(self.model.device).await?;
         let studio = Studio {
             device: opened.device,
@@ -67,10 +68,6 @@ impl Args {
             seed: self.seed,
             cancel: cancel.clone(),
         };
-        std::fs::create_dir_all(&self.out).map_err(|e| {
-            let fix = files::advice(&e);
-            Error::io(&self.out, e, fix)
-        })?;
         for name in names {
             match figures::make(name, &studio).await? {
                 Outcome::Made(Figure { picture, numbers }) => {

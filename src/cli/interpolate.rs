@@ -1,10 +1,9 @@
 use std::path::{Path, PathBuf};
 
-use super::shared::{ModelArgs, Output, ToleranceArgs, bar, watched};
+use super::shared::{FitArgs, ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
 use crate::flow::{Endpoint, interpolate};
 use crate::ops::read;
-use crate::picture::{Fit, load_image};
 use crate::rng::Noise;
 use crate::{Error, Result};
 
@@ -24,9 +23,8 @@ pub struct Args {
     frames: usize,
     #[command(flatten)]
     tolerance: ToleranceArgs,
-    /// How an image of another size is fitted: exact refuses it, fill cuts it, pad adds black margins.
-    #[arg(long, default_value = "exact", value_parser = str::parse::<Fit>)]
-    fit: Fit,
+    #[command(flatten)]
+    fit: FitArgs,
     /// A .png row, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
     #[arg(long, default_value = "interpolation.png")]
     out: PathBuf,
@@ -36,9 +34,9 @@ pub struct Args {
 }
 
 /// Reads `seed:S`, `seed:S/K` or the name of an image file.
-fn endpoint(text: &str, shape: [usize; 3], fit: Fit) -> Result<Endpoint> {
+fn endpoint(text: &str, shape: [usize; 3], fit: FitArgs) -> Result<Endpoint> {
     let Some(numbers) = text.strip_prefix("seed:") else {
-        return Ok(Endpoint::Pixels(load_image(Path::new(text), shape, fit)?));
+        return Ok(Endpoint::Pixels(fit.load(Path::new(text), shape)?));
     };
     let (seed, index) = numbers.split_once('/').unwrap_or((numbers, "0"));
     match (seed.parse(), index.parse()) {
