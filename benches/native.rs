@@ -135,6 +135,7 @@ fn noise_images([channels, height, width]: [usize; 3], n: usize) -> ImageSet {
         width,
         pixels: pixels.into_iter().map(|u| (255.0 * u) as u8).collect(),
         labels: None,
+        class_names: Vec::new(),
     }
 }
 

@@ -76,6 +76,7 @@ fn reference(width: usize, training_batch: usize) -> Network {
         width: 32,
         dataset: "none".into(),
         dataset_licence: "none".into(),
+        class_names: vec![],
         training: Training::default(),
         quality: vec![],
         accuracy: vec![],

@@ -19,10 +19,34 @@ use crate::error::{Error, Result};
 /// `write` fails. Nothing half-written is left behind, and the old file stays as it was.
 pub fn write_atomic(path: impl AsRef<Path>, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let path = path.as_ref();
-    replace(path, write).map_err(|source| {
-        let fix = advice(&source);
-        Error::io(path, source, fix)
-    })
+    place(path).and_then(|place| place.write(write)).map_err(|source| failed(path, source))
+}
+
+/// Finds out before any work whether [`write_atomic`] can write `path`. Leaves everything as it is.
+///
+/// # Errors
+/// [`Error::Io`] with what to change, if the folder is not there or not writable.
+pub fn check_writable(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let check = || match place(path)? {
+        Place::Device(_) => Ok(()),
+        Place::File { folder, .. } => temporary().tempfile_in(folder).map(drop),
+    };
+    check().map_err(|source| failed(path, source))
+}
+
+/// Makes the folder `path`, and those that it is to lie in.
+///
+/// # Errors
+/// [`Error::Io`] with what to change.
+pub fn make_folder(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    fs::create_dir_all(path).map_err(|source| failed(path, source))
+}
+
+fn failed(path: &Path, source: io::Error) -> Error {
+    let fix = advice(&source);
+    Error::io(path, source, fix)
 }
 
 /// What to change after a write has failed for this reason.
@@ -37,10 +61,18 @@ pub fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+/// What a path leads to.
+enum Place {
+    /// A device or pipe.
+    Device(PathBuf),
+    /// A file in a folder, there or not.
+    File { target: PathBuf, folder: PathBuf },
+}
+
+fn place(path: &Path) -> io::Result<Place> {
     let target = match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(meta) if !meta.is_file() => return write(&mut File::options().write(true).open(path)?),
+        Ok(meta) if !meta.is_file() => return Ok(Place::Device(path.to_path_buf())),
         Ok(_) => fs::canonicalize(path)?,
         Err(_) => path.to_path_buf(),
     };
@@ -48,17 +80,31 @@ fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::
         Some(folder) if folder != Path::new("") => folder.to_path_buf(),
         _ => PathBuf::from("."),
     };
+    Ok(Place::File { target, folder })
+}
+
+impl Place {
+    fn write(self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+        let (target, folder) = match self {
+            Self::Device(path) => return write(&mut File::options().write(true).open(path)?),
+            Self::File { target, folder } => (target, folder),
+        };
+        let mut file = temporary().tempfile_in(&folder)?;
+        write(file.as_file_mut())?;
+        file.as_file().sync_all()?;
+        file.persist(&target).map_err(|failed| failed.error)?;
+        sync_folder(&folder)
+    }
+}
+
+fn temporary() -> tempfile::Builder<'static, 'static> {
     let mut temporary = tempfile::Builder::new();
     temporary.prefix(".scorefield-").suffix(".part");
     #[cfg(unix)]
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o666); // less the user's umask
     #[cfg(unix)]
     temporary.permissions(readable);
-    let mut file = temporary.tempfile_in(&folder)?;
-    write(file.as_file_mut())?;
-    file.as_file().sync_all()?;
-    file.persist(&target).map_err(|failed| failed.error)?;
-    sync_folder(&folder)
+    temporary
 }
 
 /// Makes a rename last. Only Unix can; some network file systems refuse, and then there is nothing to be done.
@@ -131,6 +177,23 @@ mod tests {
         assert!(write(dir.path().into()).contains("name a file in it"));
         fs::write(dir.path().join("file"), "").unwrap();
         assert!(write(dir.path().join("file/below")).contains("correct the path"));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_known_before_and_nothing_is_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |path: PathBuf| check_writable(path).unwrap_err().to_string();
+        assert!(check(dir.path().join("no/such/folder.bin")).contains("create the folder first"));
+        assert!(check(dir.path().into()).contains("name a file in it"));
+        fs::write(dir.path().join("file"), "old").unwrap();
+        assert!(check(dir.path().join("file/below")).contains("correct the path"));
+        check_writable(dir.path().join("file")).unwrap();
+        check_writable(dir.path().join("new")).unwrap();
+        assert_eq!(names(dir.path()), ["file"]);
+        assert_eq!(fs::read_to_string(dir.path().join("file")).unwrap(), "old");
+        make_folder(dir.path().join("a/b")).unwrap();
+        check_writable(dir.path().join("a/b/new")).unwrap();
+        assert!(make_folder(dir.path().join("file/c")).unwrap_err().to_string().contains("correct the path"));
     }
 
     #[cfg(target_os = "linux")]

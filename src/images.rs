@@ -22,6 +22,8 @@ pub struct ImageSet {
     pub pixels: Vec<u8>,
     /// One class per image, where the classes are known.
     pub labels: Option<Vec<u8>>,
+    /// What the classes are called, in the order of their numbers; empty if they have no names.
+    pub class_names: Vec<String>,
 }
 
 impl ImageSet {
@@ -58,9 +60,17 @@ impl ImageSet {
         self.pixels.iter().map(|byte| f32::from(*byte) / 255.).collect()
     }
 
-    /// One more than the largest label; `None` without labels.
+    /// The number of classes that have a name, or one more than the largest label; `None` without labels.
     pub fn n_classes(&self) -> Option<usize> {
-        self.labels.as_ref().map(|labels| labels.iter().max().map_or(0, |&max| max as usize + 1))
+        let labels = self.labels.as_ref()?;
+        Some(labels.iter().max().map_or(0, |&max| max as usize + 1).max(self.class_names.len()))
+    }
+
+    /// Whether all colours are shades of grey.
+    pub fn is_gray(&self) -> bool {
+        let plane = self.height * self.width;
+        let mut images = self.pixels.chunks_exact(self.stride().max(1));
+        images.all(|image| image.chunks_exact(plane.max(1)).all(|channel| *channel == image[..plane]))
     }
 
     /// The same images in the middle of a black square of side `size`.
@@ -164,6 +174,7 @@ mod tests {
             width,
             pixels: (0..n * channels * height * width).map(|i| (i % 251) as u8 + 1).collect(),
             labels: Some((0..n).map(|i| i as u8).collect()),
+            class_names: Vec::new(),
         }
     }
 
@@ -189,7 +200,17 @@ mod tests {
         let gray = set.grayed();
         assert_eq!(gray.shape(), [1, 1, 2]);
         assert_eq!(gray.pixels, [255, 0, 76, 150]);
+        assert!(gray.is_gray() && !counting(2, 3, 1, 2).is_gray());
+        let shades = ImageSet { pixels: vec![3, 200, 3, 200, 3, 200], ..counting(1, 3, 1, 2) };
+        assert!(shades.is_gray());
         assert_eq!(gray.clone().grayed(), gray);
+    }
+
+    #[test]
+    fn a_class_without_an_image_counts_if_it_has_a_name() {
+        let named =
+            ImageSet { class_names: vec!["a".into(), "b".into(), "c".into()], ..counting(1, 1, 1, 1) };
+        assert_eq!((named.n_classes(), counting(2, 1, 1, 1).n_classes()), (Some(3), Some(2)));
     }
 
     #[test]

@@ -114,6 +114,7 @@ fn halves(n: usize) -> ImageSet {
         width: 12,
         pixels: uniform.iter().enumerate().map(level).collect(),
         labels: Some((0..n).map(|i| (i % 2) as u8).collect()),
+        class_names: Vec::new(),
     }
 }
 

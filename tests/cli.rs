@@ -324,7 +324,7 @@ fn what_is_left_out_of_a_folder_is_told() {
     let class = |name: &str| {
         let class = at.join("own").join(name);
         std::fs::create_dir_all(&class).unwrap();
-        image::GrayImage::new(4, 4).save(class.join("1.png")).unwrap();
+        image::RgbImage::from_pixel(4, 4, image::Rgb([9, 90, 200])).save(class.join("1.png")).unwrap();
     };
     class("cat");
     class("dog");
@@ -332,7 +332,7 @@ fn what_is_left_out_of_a_folder_is_told() {
     std::fs::write(at.join("own/dog/notes.txt"), "not a picture").unwrap();
     let told = warned();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("left out 1 files") && told[0].contains("notes.txt"), "{told:?}");
+    assert!(told[0].contains("left out 1 file") && told[0].contains("notes.txt"), "{told:?}");
     (0..255).for_each(|i| class(&i.to_string()));
     assert!(warned().iter().any(|line| line.contains("257 folders are more classes than the 256")));
 }

@@ -16,6 +16,7 @@ trials! {
         a_room_without_a_place_is_seen,
         a_long_file_is_seen,
         a_hidden_platform_is_seen,
+        a_hidden_log_line_is_seen,
         a_sampler_without_its_row_is_seen,
         a_script_that_is_not_copied_is_seen,
         a_diffusion_named_outside_its_room_is_seen,
@@ -66,7 +67,9 @@ fn house() -> House {
 
 fn the_house_keeps_its_rules() {
     let house = house();
-    for rule in [rooms_look_down, rooms_have_a_place, files_are_short, platforms_are_named] {
+    for rule in
+        [rooms_look_down, rooms_have_a_place, files_are_short, platforms_are_named, log_lines_are_shown]
+    {
         assert_eq!(rule(&house), [""; 0]);
     }
     assert_eq!(samplers_have_rows(&house), [""; 0]);
@@ -166,6 +169,15 @@ fn platforms_are_named(house: &House) -> Vec<String> {
     found.symmetric_difference(&named).map(|path| format!("{path} is only named, or only knows")).collect()
 }
 
+/// Both front ends show warnings and what is worse; a line of less would be written for nobody.
+fn log_lines_are_shown(house: &House) -> Vec<String> {
+    let hidden = ["log::info!", "log::debug!", "log::trace!"];
+    let silent = |(path, text): &(&String, &String)| {
+        path.starts_with("src/") && hidden.iter().any(|line| code(text).contains(line))
+    };
+    house.iter().filter(silent).map(|(path, _)| format!("{path} logs what nobody sees")).collect()
+}
+
 fn samplers_have_rows(house: &House) -> Vec<String> {
     let names = Sampler::all().into_iter().map(|sampler| sampler.info().name);
     let missing = names.filter(|name| !house["README.md"].contains(&format!("\n| `{name}` |")));
@@ -241,6 +253,11 @@ fn a_hidden_platform_is_seen() {
     assert_eq!(platforms_are_named(&changed("src/sampler/heun.rs", hide)).len(), 1);
     let show = |text: &mut String| *text = text.replace("target_family", "feature");
     assert_eq!(platforms_are_named(&changed("src/device.rs", show)).len(), 1);
+}
+
+fn a_hidden_log_line_is_seen() {
+    let whisper = |text: &mut String| text.insert_str(0, "fn f() { log::debug!(\"\") }\n");
+    assert_eq!(log_lines_are_shown(&changed("src/run.rs", whisper)), ["src/run.rs logs what nobody sees"]);
 }
 
 fn a_sampler_without_its_row_is_seen() {

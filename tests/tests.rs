@@ -61,8 +61,9 @@ mod weights;
 mod evaluation;
 // The figures of docs/GALLERY.md, made small.
 mod figures;
-// The program as a user meets it.
+// The program as a user meets it, and with the user's own images.
 mod cli;
+mod own;
 // The built page in a real browser.
 mod browser;
 
@@ -100,6 +101,7 @@ fn main() {
         evaluation::trials(),
         figures::trials(),
         cli::trials(),
+        own::trials(),
         browser::trials(),
     ];
     if let Err(reason) = support::gpu_or_reason() {

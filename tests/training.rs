@@ -57,6 +57,7 @@ pub fn discs(n: usize, channels: usize) -> ImageSet {
         width: 12,
         pixels: pixels.collect(),
         labels: Some(uniform.chunks_exact(4).map(|u| (u[3] > 0.5).into()).collect()),
+        class_names: Vec::new(),
     }
 }
 

@@ -55,6 +55,7 @@ pub fn card(config: &UNetConfig) -> ModelCard {
         width: SHAPE[2],
         dataset: "none".into(),
         dataset_licence: "CC0-1.0".into(),
+        class_names: vec![],
         training: Training::default(),
         quality: vec![],
         accuracy: vec![],

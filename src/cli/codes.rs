@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 
-use super::shared::{ModelArgs, Output, ToleranceArgs, bar, watched};
+use super::shared::{FitArgs, ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
+use crate::files::check_writable;
 use crate::flow::{check_temperature, decode, encode};
 use crate::ops::read;
-use crate::picture::{Fit, load_image, load_npy, save_npy};
+use crate::picture::{load_npy, save_npy};
 use crate::{Error, Result};
 
 /// `encode`
@@ -15,9 +16,8 @@ pub struct EncodeArgs {
     /// The image file.
     #[arg(long)]
     image: PathBuf,
-    /// How an image of another size is fitted: exact refuses it, fill cuts it, pad adds black margins.
-    #[arg(long, default_value = "exact", value_parser = str::parse::<Fit>)]
-    fit: Fit,
+    #[command(flatten)]
+    fit: FitArgs,
     #[command(flatten)]
     tolerance: ToleranceArgs,
     /// The code, float32 [1, c, h, w] in the model's units.
@@ -33,8 +33,9 @@ impl EncodeArgs {
             let problem = format!("{} has an unknown ending", self.out.display());
             return Err(Error::config("--out", problem, "use .npy"));
         }
+        check_writable(&self.out)?;
         let model = self.model.open().await?;
-        let image = model.upload(&load_image(&self.image, model.shape, self.fit)?);
+        let image = model.upload(&self.fit.load(&self.image, model.shape)?);
         let bar = bar();
         let code = encode(&model, image, tolerance, &mut watched(cancel, &bar)).await?;
         bar.finish_and_clear();

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use clap::ArgGroup;
 
-use super::shared::{Drawing, ModelArgs, Output, Usual};
+use super::shared::{Drawing, FitArgs, ModelArgs, Output, Usual};
 use crate::cancel::CancelToken;
 use crate::model::{Conditioning, ScoreModel};
 use crate::ops::{read, upload};
-use crate::picture::{Fit, load_image};
 use crate::rng::{Domain, Noise};
 use crate::{Error, Result, control};
 
@@ -37,11 +36,13 @@ pub struct InpaintArgs {
     /// The image whose pixels are kept.
     #[arg(long)]
     image: PathBuf,
-    /// An image of the same size: what is white in it is drawn anew, what is black is kept.
+    /// An image of the same size, fitted alike: what is white in it is drawn anew, what is black is kept.
     #[arg(long)]
     mask: PathBuf,
     #[command(flatten)]
     known: KnownArgs,
+    #[command(flatten)]
+    fit: FitArgs,
     #[command(flatten)]
     drawing: Drawing,
 }
@@ -51,16 +52,17 @@ impl InpaintArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
-        let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
-        let mask = load_mask(&self.mask, &model)?;
+        let image = model.upload(&self.fit.load(&self.image, model.shape)?);
+        let mask = load_mask(&self.mask, &model, self.fit)?;
         job.draw(&control::inpaint(model, image, mask, self.known.conditioning)?, cancel).await
     }
 }
 
 /// 1 where the picture is dark and pixels are kept, `[1, 1, h, w]`.
-fn load_mask(path: &Path, model: &ScoreModel) -> Result<Tensor<4>> {
+fn load_mask(path: &Path, model: &ScoreModel, fit: FitArgs) -> Result<Tensor<4>> {
     let [_, h, w] = model.shape;
-    let kept: Vec<f32> = load_image(path, [1, h, w], Fit::Exact)?
+    let kept: Vec<f32> = fit
+        .load(path, [1, h, w])?
         .into_iter()
         .map(|brightness| if brightness < 0.5 { 1.0 } else { 0.0 })
         .collect();
@@ -81,6 +83,8 @@ pub struct ColorizeArgs {
     #[command(flatten)]
     known: KnownArgs,
     #[command(flatten)]
+    fit: FitArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -89,7 +93,7 @@ impl ColorizeArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
-        let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
+        let image = model.upload(&self.fit.load(&self.image, model.shape)?);
         job.draw(&control::colorize(model, image, self.known.conditioning)?, cancel).await
     }
 }
@@ -108,6 +112,8 @@ pub struct UpscaleArgs {
     #[command(flatten)]
     known: KnownArgs,
     #[command(flatten)]
+    fit: FitArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -117,7 +123,7 @@ impl UpscaleArgs {
         let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
         let model = self.model.open().await?;
         let [c, h, w] = control::small_shape(&model, self.factor)?;
-        let pixels = load_image(&self.image, [c, h, w], Fit::Exact)?;
+        let pixels = self.fit.load(&self.image, [c, h, w])?;
         let small = upload(&pixels, [1, c, h, w], model.device());
         job.draw(&control::upscale(model, small, self.factor, self.known.conditioning)?, cancel).await
     }
@@ -136,6 +142,8 @@ pub struct EditArgs {
     #[arg(long, default_value_t = 0.5)]
     strength: f64,
     #[command(flatten)]
+    fit: FitArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -144,7 +152,7 @@ impl EditArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(FROM_THE_START)?;
         let model = self.model.open().await?;
-        let image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
+        let image = model.upload(&self.fit.load(&self.image, model.shape)?);
         job.draw(&control::edit(model, image, self.strength)?, cancel).await
     }
 }
@@ -171,6 +179,8 @@ pub struct DenoiseArgs {
     #[arg(long)]
     draw: bool,
     #[command(flatten)]
+    fit: FitArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -179,7 +189,7 @@ impl DenoiseArgs {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(FROM_THE_START)?;
         let model = self.model.open().await?;
-        let mut image = model.upload(&load_image(&self.image, model.shape, Fit::Exact)?);
+        let mut image = model.upload(&self.fit.load(&self.image, model.shape)?);
         if let Some(seed) = self.add {
             let noise = Noise::new(seed).domain(Domain::Corruption);
             image = image + model.upload(&noise.normal(0, 1, model.dim())) * self.sigma;

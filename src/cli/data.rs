@@ -17,18 +17,40 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// Its training images, as they are.
+    /// Its training images.
     pub fn source(&self) -> DataSource {
-        DataSource { data_dir: self.place.data_dir.clone(), ..DataSource::new(self.dataset) }
+        self.place.changed(DataSource::new(self.dataset))
     }
 }
 
-/// Where data sets lie.
+/// Where a data set lies, and how its files are read.
 #[derive(Debug, clap::Args)]
 pub struct PlaceArgs {
     /// Folder with the data set's files; else the environment variable SCOREFIELD_DATA, else ./data.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
+    /// Read colours as shades of grey.
+    #[arg(long)]
+    pub gray: bool,
+    /// Name of the array with the images in an .npz archive [default: images].
+    #[arg(long, value_name = "NAME")]
+    pub array: Option<String>,
+    /// Name of the array with their classes [default: labels, if there is one].
+    #[arg(long, value_name = "NAME")]
+    pub label_array: Option<String>,
+}
+
+impl PlaceArgs {
+    /// `source`, changed in what the user has said.
+    pub fn changed(&self, source: DataSource) -> DataSource {
+        DataSource {
+            data_dir: self.data_dir.clone().or(source.data_dir),
+            gray: self.gray || source.gray,
+            array: self.array.clone().or(source.array),
+            label_array: self.label_array.clone().or(source.label_array),
+            ..source
+        }
+    }
 }
 
 /// Takes the name of any data set, and lists them in the help text.

@@ -95,6 +95,9 @@ impl Args {
                 "give --model the path of a file",
             ));
         }
+        if self.save {
+            files::check_writable(&self.model.model)?;
+        }
         let classifier = shipped::open(&self.classifier)?;
         let file = shipped::open(&self.model.model)?;
         let source = self.data.source();
@@ -105,6 +108,7 @@ impl Args {
             model_sha256: file.fingerprint(),
             classifier: classifier.card.name.clone(),
             classifier_sha256: classifier.fingerprint(),
+            class_names: classifier.card.class_names.clone(),
             dataset: test.name.clone(),
             test_images: test.len(),
             training_images: training.len(),
@@ -190,6 +194,9 @@ async fn draw(
 impl MergeArgs {
     fn run(self) -> Result<()> {
         let folders = self.folders.iter().map(Folder::open).collect::<Result<Vec<_>>>()?;
+        if let Some(out) = &self.out {
+            files::make_folder(out)?;
+        }
         let results = Results::of(&folders)?;
         report(&results, self.out.as_deref().unwrap_or(folders[0].path()), self.json)
     }
@@ -198,15 +205,14 @@ impl MergeArgs {
 /// Prints the results and leaves them in `folder`.
 fn report(results: &Results, folder: &Path, json: bool) -> Result<()> {
     let (table, data) = (markdown(results), format!("{:#}\n", serde_json::json!(results)));
-    std::fs::create_dir_all(folder).map_err(|e| {
-        let fix = files::advice(&e);
-        Error::io(folder, e, fix)
-    })?;
     for (name, text) in [("results.md", &table), ("results.json", &data)] {
         files::write_atomic(folder.join(name), |file| file.write_all(text.as_bytes()))?;
     }
     save_png(folder.join("results.png"), &quality_by_nfe(results).draw()?)?;
     print!("{}", if json { &data } else { &table });
+    if let Some(caution) = results.settings.caution().filter(|_| json) {
+        eprintln!("warning: {caution}");
+    }
     eprintln!("{}: results.md, results.json, results.png", folder.display());
     Ok(())
 }

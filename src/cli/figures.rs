@@ -64,6 +64,7 @@ impl Args {
                 return Err(Error::config(flag, format!("is for the figure {figure}"), fix));
             }
         }
+        files::make_folder(&self.out)?;
         let opened = device::open(self.model.device).await?;
         let studio = Studio {
             device: opened.device,
@@ -77,10 +78,6 @@ impl Args {
             seed: self.seed,
             cancel: cancel.clone(),
         };
-        std::fs::create_dir_all(&self.out).map_err(|e| {
-            let fix = files::advice(&e);
-            Error::io(&self.out, e, fix)
-        })?;
         for name in names {
             match figures::make(name, &studio).await? {
                 Outcome::Made(Figure { picture, numbers }) => {

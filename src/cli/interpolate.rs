@@ -1,10 +1,9 @@
 use std::path::{Path, PathBuf};
 
-use super::shared::{ModelArgs, Output, ToleranceArgs, bar, watched};
+use super::shared::{FitArgs, ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
 use crate::flow::{Endpoint, check_temperature, interpolate};
 use crate::ops::read;
-use crate::picture::{Fit, load_image};
 use crate::rng::Noise;
 use crate::{Error, Result};
 
@@ -27,9 +26,8 @@ pub struct Args {
     temperature: f64,
     #[command(flatten)]
     tolerance: ToleranceArgs,
-    /// How an image of another size is fitted: exact refuses it, fill cuts it, pad adds black margins [default: exact].
-    #[arg(long, value_parser = str::parse::<Fit>)]
-    fit: Option<Fit>,
+    #[command(flatten)]
+    fit: FitArgs,
     /// A .png row, or .npy with raw float32 [n, c, h, w] in [0, 1], not clipped.
     #[arg(long, default_value = "interpolation.png")]
     out: PathBuf,
@@ -42,9 +40,9 @@ pub struct Args {
 const SEED: &str = "seed:";
 
 /// Reads `seed:S`, `seed:S/K` or the name of an image file.
-fn endpoint(text: &str, shape: [usize; 3], fit: Fit) -> Result<Endpoint> {
+fn endpoint(text: &str, shape: [usize; 3], fit: FitArgs) -> Result<Endpoint> {
     let Some(numbers) = text.strip_prefix(SEED) else {
-        return Ok(Endpoint::Pixels(load_image(Path::new(text), shape, fit)?));
+        return Ok(Endpoint::Pixels(fit.load(Path::new(text), shape)?));
     };
     let (seed, index) = numbers.split_once('/').unwrap_or((numbers, "0"));
     match (seed.parse(), index.parse()) {
@@ -63,7 +61,7 @@ impl Args {
         let output = Output::new(&self.out)?;
         check_temperature(self.temperature)?;
         let tolerance = self.tolerance.build()?;
-        if self.fit.is_some() && [&self.from, &self.to].iter().all(|end| end.starts_with(SEED)) {
+        if self.fit.is_given() && [&self.from, &self.to].iter().all(|end| end.starts_with(SEED)) {
             return Err(Error::config(
                 "--fit",
                 "is for image files",
@@ -71,9 +69,8 @@ impl Args {
             ));
         }
         let model = self.model.open().await?;
-        let fit = self.fit.unwrap_or(Fit::Exact);
-        let a = endpoint(&self.from, model.shape, fit)?;
-        let b = endpoint(&self.to, model.shape, fit)?;
+        let a = endpoint(&self.from, model.shape, self.fit)?;
+        let b = endpoint(&self.to, model.shape, self.fit)?;
         let bar = bar();
         let mut run = watched(cancel, &bar);
         let solution =

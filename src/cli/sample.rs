@@ -9,9 +9,10 @@ use crate::{Result, device};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Draw images of this class only: by the model itself if it has learned classes, else guided by a classifier.
-    #[arg(long)]
-    class: Option<usize>,
+    /// Draw images of this class only, by its name or its number: by the model itself if it has learned classes, else
+    /// guided by a classifier.
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
     /// How strongly to pull towards the class: 1 is the model's or the classifier's own opinion, more is clearer
     /// and less varied.
     #[arg(long, default_value_t = 1.0, requires = "class")]
@@ -28,12 +29,16 @@ impl Args {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(Usual { sampler: "heun", options: &[], count: 64 })?;
         let opened = device::open(self.model.device).await?;
-        let Some(class) = self.class else { return job.draw(&self.model.open_on(&opened)?, cancel).await };
+        let Some(class) = &self.class else { return job.draw(&self.model.open_on(&opened)?, cancel).await };
         let file = self.model.file(&opened)?;
         let model = match (self.classifier.as_deref(), file.card.classes()) {
-            (None, 1..) => file.load(&opened.device)?.class_model(class, self.guidance)?,
+            (None, 1..) => {
+                let class = file.card.class(class)?;
+                file.load(&opened.device)?.class_model(class, self.guidance)?
+            }
             (classifier, _) => {
                 let judge = shipped::open(classifier.unwrap_or("mnist-classifier"))?;
+                let class = judge.card.class(class)?;
                 let judge = LoadedClassifier::new(judge, &opened.device)?;
                 guided_by(judge, file.score_model(&opened.device)?, class, self.guidance)?
             }

@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 
 use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
+use crate::files::check_writable;
 use crate::flow::Tolerance;
 use crate::model::ScoreModel;
 use crate::ops::read;
-use crate::picture::{Grid, save_npy, save_png};
+use crate::picture::{Fit, Grid, load_image, save_npy, save_png};
 use crate::rng::Noise;
 use crate::run::{Event, Run};
 use crate::sampler::Sampler;
@@ -108,6 +109,26 @@ impl ModelArgs {
         let file = shipped::open(&self.model)?;
         eprintln!("{} on {} ({})", file.card.name, opened.name, opened.reason.trim_end_matches('.'));
         Ok(file)
+    }
+}
+
+/// What becomes of an image that has not the size the model wants.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct FitArgs {
+    /// How an image of another size is fitted: exact refuses it, fill cuts it, pad adds black margins [default: exact].
+    #[arg(long, value_parser = str::parse::<Fit>)]
+    fit: Option<Fit>,
+}
+
+impl FitArgs {
+    /// Whether the user said how.
+    pub fn is_given(self) -> bool {
+        self.fit.is_some()
+    }
+
+    /// Reads an image for a model that takes this shape; see [`load_image`].
+    pub fn load(self, image: &Path, shape: [usize; 3]) -> Result<Vec<f32>> {
+        load_image(image, shape, self.fit.unwrap_or(Fit::Exact))
     }
 }
 
@@ -223,10 +244,13 @@ pub struct Output {
 }
 
 impl Output {
-    /// Checks the ending before any work is done.
+    /// Checks before any work is done that the ending is known and the file can be written.
     pub fn new(path: &Path) -> Result<Self> {
         match path.extension().and_then(|e| e.to_str()) {
-            Some("png" | "npy") => Ok(Self { path: path.into(), started: Instant::now() }),
+            Some("png" | "npy") => {
+                check_writable(path)?;
+                Ok(Self { path: path.into(), started: Instant::now() })
+            }
             _ => Err(Error::config(
                 "--out",
                 format!("{} has an unknown ending", path.display()),

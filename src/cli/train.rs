@@ -15,8 +15,20 @@ use crate::weights::{Accuracy, shipped};
 use crate::{Error, Result};
 
 /// What a run is started with. A resumed one has them from its checkpoint or from --config.
-const SETTINGS: [&str; 9] =
-    ["dataset", "preset", "batch", "seed", "crop", "size", "flip", "conditional", "init"];
+const SETTINGS: [&str; 12] = [
+    "dataset",
+    "preset",
+    "batch",
+    "seed",
+    "crop",
+    "size",
+    "flip",
+    "conditional",
+    "init",
+    "gray",
+    "array",
+    "label_array",
+];
 
 /// `train`
 #[derive(Debug, clap::Args)]
@@ -106,6 +118,12 @@ impl Args {
             data.download()?;
         }
         let images = data.load()?;
+        if images.channels == 3 && images.is_gray() {
+            log::warn!(
+                "{}: all images are grey; with --gray the model has one channel, not three",
+                images.name
+            );
+        }
         if self.conditional {
             let none = || {
                 let fix = "leave out --conditional, or name labelled images";
@@ -185,7 +203,7 @@ impl Args {
             *basics.data =
                 DataSource { name: None, licence: None, data_dir: None, dataset, ..basics.data.clone() };
         }
-        basics.data.data_dir = self.place.data_dir.clone().or(basics.data.data_dir.take());
+        *basics.data = self.place.changed(basics.data.clone());
         basics.data.crop = self.crop.or(basics.data.crop);
         basics.data.size = self.size.or(basics.data.size);
         *basics.init = self.init.clone().or(basics.init.take());

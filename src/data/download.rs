@@ -14,7 +14,7 @@ use super::{Dataset, RemoteFile};
 use crate::{
     error::{Error, Result},
     fetch::fetch,
-    files::{advice, write_atomic},
+    files::{make_folder, write_atomic},
 };
 
 /// Environment variable with the base address of a mirror: it serves `<base>/<data set>/<file>`.
@@ -47,10 +47,7 @@ impl Downloader {
             let fix = "get it from its authors and name its folder with --data-dir";
             return Err(Error::config("data set", format!("`{dataset}` cannot be downloaded"), fix));
         }
-        fs::create_dir_all(dir).map_err(|source| {
-            let fix = advice(&source);
-            Error::io(dir, source, fix)
-        })?;
+        make_folder(dir)?;
         for file in set.files {
             if set.format.has(dir, file) {
                 continue;

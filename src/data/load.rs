@@ -22,7 +22,11 @@ impl DataSource {
         let given_name = self.dataset.is_own().then_some(set.name.clone());
         let name = self.name.clone().or(given_name).unwrap_or_else(|| self.dataset.name().to_owned());
         let licence = self.licence.as_deref().or(self.dataset.licence()).unwrap_or("not stated").to_owned();
-        Ok(ImageSet { name, licence, ..set })
+        let class_names = match self.dataset.set().class_names {
+            [] => set.class_names,
+            names => names.iter().map(ToString::to_string).collect(),
+        };
+        Ok(ImageSet { name, licence, class_names, ..set })
     }
 
     /// Pictures may differ in size, so each is prepared on its own, before they are put together.

@@ -69,6 +69,12 @@ pub struct DataSource {
     pub pad: Option<usize>,
     /// Reduce colour to one channel of brightness.
     pub gray: bool,
+    /// Name of the array with the images in an `npz` archive; without it `images`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array: Option<String>,
+    /// Name of the array with their classes; without it `labels`, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_array: Option<String>,
     /// Keep only the first so many images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -99,8 +105,8 @@ impl DataSource {
     /// Refuses sizes that no image can have, and what would be without effect.
     ///
     /// # Errors
-    /// [`Error::Config`] for a side of 0 or above 4096, a padding below the size, a limit of 0, or a folder for images
-    /// that are drawn.
+    /// [`Error::Config`] for a side of 0 or above 4096, a padding below the size, a limit of 0, a folder for images
+    /// that are drawn, or an array of another data set than `npz`.
     pub fn validate(&self) -> Result<()> {
         for (what, side) in [("crop", self.crop), ("size", self.size), ("pad", self.pad)] {
             if let Some(side) = side
@@ -119,6 +125,11 @@ impl DataSource {
         if self.dataset.set().format == Format::Drawn && self.data_dir.is_some() {
             let problem = format!("is given, but `{}` has no files", self.dataset);
             return Err(Error::config("data_dir", problem, "leave it out, or use another data set"));
+        }
+        let named = self.array.as_ref().or(self.label_array.as_ref());
+        if let Some(name) = named.filter(|_| self.dataset != Dataset::Npz) {
+            let problem = format!("is `{name}`, but `{}` has no named arrays", self.dataset);
+            return Err(Error::config("array", problem, "leave it out, or use the data set `npz`"));
         }
         if self.limit == Some(0) {
             return Err(Error::config("limit", "is 0 images", "leave it out to use all of them"));
@@ -157,5 +168,10 @@ mod tests {
         assert!(DataSource { limit: Some(0), ..mnist() }.validate().is_err());
         let drawn = DataSource { data_dir: Some("x".into()), ..DataSource::new(Dataset::Synthetic) };
         assert!(drawn.validate().unwrap_err().to_string().contains("has no files"));
+        assert!(DataSource { array: Some("arr_0".into()), ..mnist() }.validate().is_err());
+        assert!(DataSource { label_array: Some("arr_1".into()), ..mnist() }.validate().is_err());
+        assert!(
+            DataSource { array: Some("arr_0".into()), ..DataSource::new(Dataset::Npz) }.validate().is_ok()
+        );
     }
 }

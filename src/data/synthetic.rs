@@ -39,6 +39,7 @@ pub fn digits_like(n: usize, size: usize, seed: u64) -> ImageSet {
         width: size,
         pixels,
         labels: Some(labels),
+        class_names: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::{Judge, Measured, Settings};
-use crate::files::{advice, write_atomic};
+use crate::files::{make_folder, write_atomic};
 use crate::flow::Likelihood;
 use crate::images::ImageSet;
 use crate::model::ScoreModel;
@@ -147,10 +147,7 @@ impl Folder {
     /// `path`, whose folder then exists.
     fn ready(&self, path: PathBuf) -> Result<PathBuf> {
         let parent = path.parent().unwrap_or(&self.path);
-        std::fs::create_dir_all(parent).map_err(|e| {
-            let fix = advice(&e);
-            Error::io(parent, e, fix)
-        })?;
+        make_folder(parent)?;
         Ok(path)
     }
 }

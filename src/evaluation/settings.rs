@@ -16,6 +16,9 @@ pub struct Settings {
     pub classifier: String,
     /// Its fingerprint.
     pub classifier_sha256: String,
+    /// What its classes are called, in the order of the histograms; empty if they have no names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// The data set whose test images are the reference.
     pub dataset: String,
     /// How many test images it has.
@@ -35,6 +38,9 @@ pub struct Settings {
     /// Which part of the samples is drawn here.
     pub shard: Shard,
 }
+
+/// Images below which nothing is to be read from precision and recall: their sampling error alone is then above 0.05.
+const FEW: usize = 100;
 
 impl Settings {
     /// Checks the numbers.
@@ -59,6 +65,14 @@ impl Settings {
             return Err(Error::config("--shard", problem, "use fewer shards or a smaller --batch"));
         }
         Ok(())
+    }
+
+    /// What to beware of in the results. The balls of [`precision_recall`](super::precision_recall) reach to the third
+    /// neighbour: of few images they cover nearly everything, so that both are near 1 whatever was drawn.
+    pub fn caution(&self) -> Option<String> {
+        let n = self.count.min(self.test_images);
+        let fix = format!("draw {FEW} or more, and compare them with {FEW} test images or more");
+        (n < FEW).then(|| format!("With {n} images precision and recall mean nothing; {fix}."))
     }
 
     /// Number, first index and length of every batch of `count`, of all shards.

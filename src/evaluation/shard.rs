@@ -15,6 +15,9 @@ pub struct Shard {
     pub of: usize,
 }
 
+/// Most shards: as many as samples.
+const MOST: usize = 1_000_000;
+
 impl Shard {
     /// The only part: the whole job.
     pub const WHOLE: Self = Self { index: 1, of: 1 };
@@ -31,9 +34,10 @@ impl FromStr for Shard {
     fn from_str(text: &str) -> Result<Self> {
         let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
         match numbers {
-            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
+            Some((index, of)) if (1..=of).contains(&index) && of <= MOST => Ok(Self { index, of }),
             _ => {
-                Err(Error::config("--shard", format!("{text} is not allowed"), "write it as 1/3, 2/3 or 3/3"))
+                let fix = "write it as 1/3, 2/3 or 3/3, with at most a million shards";
+                Err(Error::config("--shard", format!("{text} is not allowed"), fix))
             }
         }
     }
@@ -76,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_no_shard_is_refused() {
-        for text in ["0/3", "4/3", "1", "1/0", "a/3", "-1/3", ""] {
+        for text in ["0/3", "4/3", "1", "1/0", "a/3", "-1/3", "", "1/1000000000000000000"] {
             assert!(text.parse::<Shard>().unwrap_err().to_string().contains("1/3, 2/3 or 3/3"), "{text}");
         }
         let json = serde_json::to_string(&Shard { index: 2, of: 3 }).unwrap();

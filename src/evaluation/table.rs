@@ -53,6 +53,9 @@ pub fn markdown(results: &Results) -> String {
             with_error(*kernel),
         );
     }
+    if let Some(caution) = results.settings.caution() {
+        let _ = writeln!(text, "\n{caution}");
+    }
     if let Some(BitsPerDim { bits, count, nfe }) = results.bits_per_dim {
         let (model, dataset) = (&results.settings.model, &results.settings.dataset);
         let bits = with_error(bits);
@@ -123,6 +126,7 @@ mod tests {
             model_sha256: String::new(),
             classifier: String::new(),
             classifier_sha256: String::new(),
+            class_names: vec![],
             dataset: "mnist".into(),
             test_images: 10_000,
             training_images: 1000,
@@ -134,7 +138,8 @@ mod tests {
             shard: Shard::WHOLE,
         };
         let bits = BitsPerDim { bits: Estimate { mean: 2.2942, error: 0.0531 }, count: 50, nfe: 91 };
-        let text = markdown(&Results { settings, rows: vec![real, drawn], bits_per_dim: Some(bits) });
+        let mut results = Results { settings, rows: vec![real, drawn], bits_per_dim: Some(bits) };
+        let text = markdown(&results);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 6);
         assert!(lines[..4].iter().all(|line| line.matches('|').count() == lines[0].matches('|').count()));
@@ -144,5 +149,13 @@ mod tests {
         );
         assert!(lines[3].starts_with("| mnist-vp | `heun n_steps=5` | 9 |") && lines[3].contains("| 0.5 |"));
         assert_eq!(lines[5], "`mnist-vp`: 2.294 ± 0.053 bits/dim on 50 test images of mnist, 91 NFE.");
+
+        for (count, test_images, few) in
+            [(100, 100, false), (99, 1000, true), (1000, 99, true), (4, 1000, true)]
+        {
+            (results.settings.count, results.settings.test_images) = (count, test_images);
+            let says = markdown(&results).contains("precision and recall mean nothing");
+            assert_eq!(says, few, "{count} samples, {test_images} test images");
+        }
     }
 }

@@ -6,9 +6,15 @@
 pub mod chart;
 #[cfg(not(target_family = "wasm"))]
 mod native;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) mod npy;
+#[cfg(not(target_family = "wasm"))]
+mod profile;
 
 #[cfg(not(target_family = "wasm"))]
-pub use native::{Fit, decode, load_image, load_npy, save_npy, save_png};
+pub use native::{Fit, decode, load_image, save_png};
+#[cfg(not(target_family = "wasm"))]
+pub use npy::{load_npy, save_npy};
 
 use crate::error::{Error, Result};
 

@@ -79,6 +79,7 @@ mod tests {
             width: 2,
             pixels: (0..n).flat_map(|i| [i as u8, 255 - i as u8]).collect(),
             labels: None,
+            class_names: Vec::new(),
         }
     }
 

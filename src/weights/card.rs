@@ -49,6 +49,9 @@ pub struct ModelCard {
     pub dataset: String,
     /// Under which terms they may be used.
     pub dataset_licence: String,
+    /// What its classes are called, in the order of their numbers; empty if it knows of none, or they have no names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// How it was trained.
     pub training: Training,
     /// Measured quality of a score model, one entry per sampler.
@@ -118,6 +121,22 @@ impl ModelCard {
     /// Classes that a score model can be asked for, or that a classifier tells apart; 0 if it knows of none.
     pub fn classes(&self) -> usize {
         self.architecture.classes()
+    }
+
+    /// The number of the class that is called `text`; where none is, `text` may be a number itself.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the names, if it is neither.
+    pub fn class(&self, text: &str) -> Result<usize> {
+        let named = self.class_names.iter().position(|name| name == text);
+        named.or_else(|| text.parse().ok()).ok_or_else(|| {
+            let fix = match (&self.class_names[..], self.classes()) {
+                ([], 0) => "choose a model that has learned classes".into(),
+                ([], n) => format!("use 0 to {}", n - 1),
+                (names, _) => format!("use one of {}", names.join(", ")),
+            };
+            Error::config("the class", format!("`{text}` is not known to {}", self.name), fix)
+        })
     }
 
     /// What a score model has learned; `None` for a classifier.
@@ -192,6 +211,10 @@ impl ModelCard {
             if !(1..=1024).contains(&side) {
                 return Err(invalid(format!("has images {side} pixels wide or high, not 1 to 1024")));
             }
+        }
+        if self.class_names.len() > self.classes() {
+            let (names, classes) = (self.class_names.len(), self.classes());
+            return Err(invalid(format!("has {names} names for {classes} classes")));
         }
         let positive = |what: &str, value: f64| match value.is_finite() && value > 0.0 {
             true => Ok(()),

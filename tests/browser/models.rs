@@ -16,17 +16,17 @@ use crate::weights::card;
 pub const PLAIN: &str = "test-plain";
 /// Of the ten classes of MNIST.
 pub const DIGITS: &str = "test-digits";
-/// Of three classes of something else.
+/// Of three classes of something else, which have names.
 pub const KINDS: &str = "test-kinds";
 /// In colour.
 pub const COLOUR: &str = "test-colour";
 
 /// The content of a model's file.
 fn file(name: &str) -> Vec<u8> {
-    let (dataset, classes) = match name {
-        DIGITS => ("mnist", 10),
-        KINDS => ("none", 3),
-        _ => ("none", 0),
+    let (dataset, classes, names) = match name {
+        DIGITS => ("mnist", 10, &[][..]),
+        KINDS => ("none", 3, &["boat", "moon", "tree"][..]),
+        _ => ("none", 0, &[][..]),
     };
     let config = UNetConfig { classes, ..small_unet() };
     let channels = if name == COLOUR { 3 } else { 1 };
@@ -34,6 +34,7 @@ fn file(name: &str) -> Vec<u8> {
         name: name.into(),
         title: name.into(),
         dataset: dataset.into(),
+        class_names: names.iter().map(ToString::to_string).collect(),
         channels,
         ..card(&config)
     };

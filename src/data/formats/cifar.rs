@@ -79,6 +79,7 @@ pub fn read_split(dir: &Path, split: Split) -> Result<ImageSet> {
         width: SIDE,
         pixels,
         labels: Some(labels),
+        class_names: Vec::new(),
     })
 }
 

@@ -1,10 +1,12 @@
-//! A folder of pictures. Sub-folders, if there are any, are the classes, numbered in the order of their names.
+//! A folder of pictures. Sub-folders with pictures, if there are any, are the classes, numbered in the natural order of
+//! their names: 2 before 10.
 //!
-//! Nothing is left out silently: a picture that cannot be decoded is an error with its name, and files that
-//! are no pictures are counted in a warning to the log, which the native program shows on stderr.
+//! Nothing is left out silently: a picture that cannot be decoded is an error with its name, and what is not read is
+//! counted in a warning to the log, which the native program shows on stderr.
+
+mod branch;
 
 use std::{
-    fs,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
@@ -17,9 +19,10 @@ use crate::{
     images::ImageSet,
     picture,
 };
+use branch::{Branch, LeftOut};
 
 /// File name endings that are read, in any case.
-pub const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "webp", "gif"];
+pub const EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "jfif", "bmp", "webp", "gif"];
 
 /// Pictures decoded before they are put together, which bounds the memory used on the way.
 const CHUNK: usize = 1024;
@@ -31,56 +34,64 @@ pub struct Listing {
     pub dir: PathBuf,
     /// Each picture with its class.
     pub files: Vec<(PathBuf, usize)>,
-    /// Names of the sub-folders; empty if the pictures lie directly in `dir`.
+    /// Names of the sub-folders; empty if the pictures lie directly in `dir`. Those of a test part are those of the
+    /// training part, so that a class has one number in both.
     pub classes: Vec<String>,
+    /// What is not read.
+    left_out: LeftOut,
 }
 
 /// Lists the pictures of `dir`.
 ///
-/// A folder `train` or `test` is that part; a folder that holds nothing but one other folder stands for it.
+/// A folder `train` or `test` is that part; a folder that holds nothing but one other folder stands for it. Folders
+/// without a picture are left out, and every real folder is read once, whatever links lead to it.
 ///
 /// # Errors
-/// [`Error::Data`] if there is no picture, no such part, or if pictures and folders are mixed;
-/// [`Error::Io`] if a folder cannot be read.
+/// [`Error::Data`] if there is no picture, no such part, if pictures and folders are mixed, or if the test part has a
+/// class that the training part lacks; [`Error::Io`] if a folder cannot be read.
 pub fn list(dir: &Path, split: Split) -> Result<Listing> {
-    let mut dir = dir.to_path_buf();
-    let mut is_part = false;
-    let (pictures, folders) = loop {
-        let (pictures, mut folders) = entries(&dir)?;
-        let parts = |split: Split| folders.contains(&dir.join(split.name()));
-        if !is_part && (parts(Split::Train) || parts(Split::Test)) {
-            dir.push(split.name());
-            is_part = true;
-        } else if pictures.is_empty() && folders.len() == 1 {
-            dir = folders.remove(0);
-        } else {
-            break (pictures, folders);
-        }
+    let missing = |part: &str| {
+        let fix = "put the two parts into folders `train` and `test`, or use the one that is there";
+        Error::data(dir, format!("has no {part} part"), fix)
     };
-    if split == Split::Test && !is_part {
-        let fix = "put the two parts into folders `train` and `test`, or use the train part";
-        return Err(Error::data(dir, "has no test part", fix));
+    let [train, test] = match Branch::read(dir)?.unwrapped(&[]).parts() {
+        Ok(parts) => parts,
+        Err(whole) => [Some(whole), None],
+    };
+    let train = train.map(|train| train.unwrapped(&[]));
+    match split {
+        Split::Train => listing(train.ok_or_else(|| missing("training"))?, None),
+        Split::Test => {
+            let known = train.map(|train| train.folders.iter().map(Branch::name).collect::<Vec<_>>());
+            let known = known.filter(|known| !known.is_empty());
+            let test = test.ok_or_else(|| missing("test"))?;
+            listing(test.unwrapped(known.as_deref().unwrap_or_default()), known)
+        }
     }
+}
+
+/// The pictures of `part`, whose folders are classes; `known` are their names where they have been numbered before.
+fn listing(part: Branch, known: Option<Vec<String>>) -> Result<Listing> {
+    let Branch { dir, pictures, folders, mut left_out } = part;
     if !pictures.is_empty() && !folders.is_empty() {
         let problem = format!("holds {} pictures beside {} folders", pictures.len(), folders.len());
         return Err(Error::data(dir, problem, "sort all pictures into folders, one for each class, or none"));
     }
     let mut files: Vec<_> = pictures.into_iter().map(|path| (path, 0)).collect();
-    let mut classes = Vec::new();
-    for (class, folder) in folders.iter().enumerate() {
-        classes.push(folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
-        let mut pending = vec![folder.clone()];
-        while let Some(folder) = pending.pop() {
-            let (pictures, inner) = entries(&folder)?;
-            files.extend(pictures.into_iter().map(|path| (path, class)));
-            pending.extend(inner.into_iter().rev());
-        }
+    let names: Vec<String> = folders.iter().map(Branch::name).collect();
+    let classes = if names.is_empty() { names } else { known.unwrap_or(names) };
+    for folder in folders {
+        let Some(class) = classes.iter().position(|name| *name == folder.name()) else {
+            let problem = "is a class that the training part lacks";
+            return Err(Error::data(folder.dir, problem, format!("use one of {}", classes.join(", "))));
+        };
+        files.extend(folder.flatten(&mut left_out).into_iter().map(|path| (path, class)));
     }
     if files.is_empty() {
         let problem = format!("holds no picture ({})", EXTENSIONS.join(", "));
         return Err(Error::data(dir, problem, "name a folder with pictures"));
     }
-    Ok(Listing { dir, files, classes })
+    Ok(Listing { dir, files, classes, left_out })
 }
 
 /// Lists the pictures in `dir`, or in its folder `inner` if there is one, whose numbers are in `part`.
@@ -106,8 +117,8 @@ pub fn list_numbered(dir: &Path, inner: &str, part: &RangeInclusive<u32>) -> Res
     Ok(listing)
 }
 
-/// Reads the listed pictures as RGB, each passed through `prepare`; named like the folder (not like its part `train`), without
-/// a licence.
+/// Reads the listed pictures as RGB, each passed through `prepare`, and warns of what is left out; named like the folder (not
+/// like its part `train`), without a licence.
 ///
 /// # Errors
 /// [`Error::Data`] with the name of the first picture that is broken, that `prepare` cannot cut to shape, or
@@ -116,6 +127,9 @@ pub fn read(
     listing: &Listing,
     prepare: impl Fn(ImageSet) -> Result<ImageSet, String> + Sync,
 ) -> Result<ImageSet> {
+    for line in listing.left_out.lines() {
+        log::warn!("{}: {line}", listing.dir.display());
+    }
     let fix = "set crop and size so that all pictures come out alike, or take this one away";
     let open = |(path, _): &(PathBuf, usize)| {
         prepare(picture::decode(path)?).map_err(|problem| Error::data(path, problem, fix))
@@ -123,8 +137,10 @@ pub fn read(
     let mut files = listing.files.chunks(CHUNK);
     let mut set: Option<ImageSet> = None;
     for files in &mut files {
-        let pictures = files.par_iter().map(open).collect::<Result<Vec<_>>>()?;
+        // All of them, so that the first bad one is named, and not the one that was found first.
+        let pictures: Vec<_> = files.par_iter().map(open).collect();
         for ((path, _), picture) in files.iter().zip(pictures) {
+            let picture = picture?;
             let Some(set) = &mut set else {
                 set = Some(picture);
                 continue;
@@ -142,52 +158,27 @@ pub fn read(
     }
     let set =
         set.ok_or_else(|| Error::data(&listing.dir, "holds no picture", "name a folder with pictures"))?;
-    let labels = match listing.classes.len() {
-        0 => None,
-        1..=256 => Some(listing.files.iter().map(|&(_, class)| class as u8).collect()),
+    let (labels, class_names) = match listing.classes.len() {
+        0 => (None, Vec::new()),
+        1..=256 => {
+            let labels = listing.files.iter().map(|&(_, class)| class as u8);
+            (Some(labels.collect()), listing.classes.clone())
+        }
         n => {
             log::warn!(
                 "{}: {n} folders are more classes than the 256 of a label, so none is kept",
                 listing.dir.display()
             );
-            None
+            (None, Vec::new())
         }
     };
-    Ok(ImageSet { name: super::own_name(&listing.dir), labels, ..set })
-}
-
-/// The pictures and the folders in `dir`, each sorted. Hidden entries do not count.
-fn entries(dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let io = |source| Error::io(dir, source, "check that the folder is there and that you may read it");
-    let (mut pictures, mut folders, mut others) = (Vec::new(), Vec::new(), Vec::new());
-    for entry in fs::read_dir(dir).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
-            continue;
-        } else if path.is_dir() {
-            folders.push(path);
-        } else if EXTENSIONS.contains(&extension.as_str()) {
-            pictures.push(path);
-        } else {
-            others.push(path);
-        }
-    }
-    if let Some(first) = others.iter().min() {
-        log::warn!(
-            "{}: left out {} files that are no pictures, {}",
-            dir.display(),
-            others.len(),
-            first.display()
-        );
-    }
-    pictures.sort();
-    folders.sort();
-    Ok((pictures, folders))
+    Ok(ImageSet { name: super::own_name(&listing.dir), labels, class_names, ..set })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use image::{Rgb, RgbImage, Rgba, RgbaImage};
 
     use super::*;
@@ -243,6 +234,121 @@ mod tests {
         flat(3, 3, [0; 3]).save(dir.path().join("all/train/lost.png")).unwrap();
         let message = source(dir.path()).load().unwrap_err().to_string();
         assert!(message.contains("1 pictures beside 2 folders"), "{message}");
+    }
+
+    fn put(dir: &Path, name: &str) {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        flat(3, 3, [9; 3]).save_with_format(path, image::ImageFormat::Png).unwrap();
+    }
+
+    /// What is left out, each with its number, reason and first path below `dir`.
+    fn left_out(dir: &Path, split: Split) -> Vec<String> {
+        let listing = list(dir, split).unwrap();
+        listing.left_out.lines().map(|line| line.replace(&format!("{}/", dir.display()), "")).collect()
+    }
+
+    #[test]
+    fn what_is_no_picture_is_counted_over_all_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["cat/1.png", "dog/2.JFIF"] {
+            put(dir.path(), name);
+        }
+        assert_eq!(left_out(dir.path(), Split::Train), [""; 0]);
+        for name in ["cat/scan.tif", "dog/photo.avif", "dog/x.heic", "dog/.hidden"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let [line] = &left_out(dir.path(), Split::Train)[..] else { panic!("one line for all folders") };
+        assert!(
+            line.starts_with("left out 3 files") && line.ends_with("the first is cat/scan.tif"),
+            "{line}"
+        );
+        assert!(EXTENSIONS.iter().all(|extension| line.contains(extension)), "{line}");
+        assert_eq!(list(dir.path(), Split::Train).unwrap().files.len(), 2);
+    }
+
+    #[test]
+    fn folders_without_a_picture_are_no_classes_and_hide_none() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["all/cat/1.png", "all/dog/1.png"] {
+            put(dir.path(), name);
+        }
+        fs::create_dir_all(dir.path().join("all/bird/deep")).unwrap();
+        fs::create_dir_all(dir.path().join("__MACOSX/all/cat")).unwrap();
+        fs::write(dir.path().join("__MACOSX/all/cat/._1.png"), "").unwrap();
+        let listing = list(dir.path(), Split::Train).unwrap();
+        assert_eq!((listing.classes, listing.files.len()), (vec!["cat".into(), "dog".into()], 2));
+        let told = left_out(dir.path(), Split::Train);
+        assert_eq!(told, ["left out 2 folders without a picture; the first is __MACOSX"]);
+    }
+
+    #[test]
+    fn a_test_part_has_the_classes_of_the_training_part() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["train/a/1.png", "train/b/1.png", "train/c/1.png", "test/c/1.png", "val/a/1.png"] {
+            put(dir.path(), name);
+        }
+        let test = list(dir.path(), Split::Test).unwrap();
+        assert_eq!((test.classes.len(), test.files[0].1), (3, 2), "one folder alone is a class too");
+        put(dir.path(), "test/a/1.png");
+        let set = DataSource { split: Split::Test, ..source(dir.path()) }.load().unwrap();
+        assert_eq!((set.labels, set.class_names.join(" ").as_str()), (Some(vec![0, 2]), "a b c"));
+        let told = left_out(dir.path(), Split::Train);
+        assert_eq!(told, ["left out 1 item beside the folders of the two parts; the first is val"]);
+        assert_eq!(left_out(dir.path(), Split::Test), [""; 0], "it is told once");
+        put(dir.path(), "test/d/1.png");
+        let message = list(dir.path(), Split::Test).unwrap_err().to_string();
+        assert!(
+            message.contains("test/d: is a class that the training") && message.contains("a, b, c"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn classes_are_numbered_in_natural_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["2", "10", "0", "11", "1"] {
+            put(dir.path(), &format!("{name}/1.png"));
+        }
+        let set = source(dir.path()).load().unwrap();
+        assert_eq!(set.class_names, ["0", "1", "2", "10", "11"]);
+        assert_eq!(set.labels, Some(vec![0, 1, 2, 3, 4]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn every_real_folder_is_read_once() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        for name in ["cat/1.png", "cat/deep/2.png", "dog/3.png"] {
+            put(&root, name);
+        }
+        put(dir.path(), "elsewhere/4.png");
+        for (to, link) in [
+            (".", "cat/again"),
+            ("..", "cat/up"),
+            ("../..", "dog/out"),
+            ("/", "dog/top"),
+            ("../cat", "dog/cat"),
+        ] {
+            symlink(to, root.join(link)).unwrap();
+        }
+        symlink("../elsewhere", root.join("bird")).unwrap();
+        let listing = list(&root, Split::Train).unwrap();
+        assert_eq!(
+            (listing.classes.len(), listing.files.len()),
+            (3, 4),
+            "a link to another folder is followed"
+        );
+        let told = left_out(&root, Split::Train);
+        assert_eq!(told, ["left out 5 links to a folder that is read already; the first is cat/again"]);
+
+        // the same pictures as both parts
+        let parts = dir.path().join("parts");
+        put(&parts, "train/1.png");
+        symlink("train", parts.join("test")).unwrap();
+        assert_eq!([Split::Train, Split::Test].map(|split| list(&parts, split).unwrap().files.len()), [1, 1]);
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub fn read_split(dir: &Path, split: Split) -> Result<ImageSet> {
         width,
         pixels: images.bytes,
         labels: Some(labels.bytes),
+        class_names: Vec::new(),
     })
 }
 

@@ -55,7 +55,11 @@ impl Format {
                 let part = if split == Split::Train { train } else { test };
                 source.prepare_each(folder::list_numbered(path, folder, part)?)
             }
-            Self::Npz => source.prepare_all(npz::read(&npz::part(path, split)?)?),
+            Self::Npz => {
+                let labels = source.label_array.as_deref();
+                let arrays = npz::Arrays { images: source.array.as_deref().unwrap_or("images"), labels };
+                source.prepare_all(npz::read(&npz::part(path, split)?, arrays)?)
+            }
             Self::Drawn => {
                 let (n, seed) = if split == Split::Train { (6000, 0) } else { (1000, 1) };
                 source.prepare_all(synthetic::digits_like(source.limit.unwrap_or(n).min(n), 28, seed))

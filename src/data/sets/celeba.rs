@@ -12,4 +12,5 @@ pub static SET: Set = Set {
     files: &[],
     crop: Some(140),
     size: Some(64),
+    class_names: &[],
 };

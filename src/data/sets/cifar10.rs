@@ -16,4 +16,5 @@ pub static SET: Set = Set {
     }],
     crop: None,
     size: None,
+    class_names: &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
 };

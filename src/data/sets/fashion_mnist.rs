@@ -36,6 +36,18 @@ pub static SET: Set = Set {
     ],
     crop: None,
     size: None,
+    class_names: &[
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ],
 };
 
 const BASES: &[&str] = &[

@@ -36,6 +36,7 @@ pub static SET: Set = Set {
     ],
     crop: None,
     size: None,
+    class_names: &[],
 };
 
 const BASES: &[&str] = &[

@@ -36,6 +36,8 @@ pub struct Set {
     pub crop: Option<usize>,
     /// Side to which images are resized, if the user asks for no other.
     pub size: Option<usize>,
+    /// What its classes are called, in the order of their numbers; none if the files say it, or nobody does.
+    pub class_names: &'static [&'static str],
 }
 
 /// How a data set lies in files, and so who reads it.

@@ -11,4 +11,5 @@ pub static SET: Set = Set {
     files: &[],
     crop: None,
     size: None,
+    class_names: &[],
 };

@@ -87,7 +87,9 @@ impl State {
             self.tried = true;
             let dims = (input.0.dims(), features.shape().dims());
             let recording = Recording::new(client, dims, &input.0.device(), f);
-            self.recording = recording.inspect_err(|e| log::debug!("not recorded: {e}")).ok();
+            self.recording = recording
+                .inspect_err(|e| log::warn!("the network is launched anew each time, which is slower: {e}"))
+                .ok();
         }
         let y = self.recording.as_ref()?.replay(client, input, features);
         // Such as a lost GPU: launching again brings out the error where it is expected.

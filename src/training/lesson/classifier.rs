@@ -209,6 +209,7 @@ impl Lesson for ClassifierLesson<'_> {
             width,
             dataset: self.images.name.clone(),
             dataset_licence: self.images.licence.clone(),
+            class_names: self.images.class_names.clone(),
             training,
             quality: vec![],
             accuracy: vec![],

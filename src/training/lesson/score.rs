@@ -55,6 +55,7 @@ pub struct ScoreLesson {
     problem: Problem,
     dataset: String,
     licence: String,
+    class_names: Vec<String>,
 }
 
 /// Images in a sample grid.
@@ -101,6 +102,7 @@ impl ScoreLesson {
             problem,
             dataset: images.name.clone(),
             licence: images.licence.clone(),
+            class_names: if wanted > 0 { images.class_names.clone() } else { Vec::new() },
         })
     }
 
@@ -191,6 +193,7 @@ impl Lesson for ScoreLesson {
             width,
             dataset: self.dataset.clone(),
             dataset_licence: self.licence.clone(),
+            class_names: self.class_names.clone(),
             training,
             quality: vec![],
             accuracy: vec![],

@@ -31,10 +31,10 @@ export class ClassFields {
 
   refresh() {
     const { state, model, engine } = this.#app;
-    const { count, classifier } = classesOf(model, engine.classifiers);
+    const { count, names, classifier } = classesOf(model, engine.classifiers);
     this.#holder.hidden = count === 0;
     this.#title.textContent = model.card.dataset === 'mnist' ? 'Digit' : 'Class';
-    const classes = Array.from({ length: count }, (_, i) => ({ name: String(i), title: String(i) }));
+    const classes = Array.from({ length: count }, (_, i) => ({ name: String(i), title: names[i] ?? String(i) }));
     fillSelect(this.#select, [{ name: '', title: 'Any' }, ...classes], state.class ?? '');
     const guidance = { ...GUIDANCE, help: classifier ? HELP.guided : HELP.learned };
     const onInput = (guidance) => this.#app.update({ guidance }, false);

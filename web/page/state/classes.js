@@ -1,8 +1,8 @@
 // Which classes the images of a model can be asked for.
 
 /**
- * How many classes a model's images can be asked for, and where the model has learned none, the name of the
- * classifier that tells them.
+ * How many classes a model's images can be asked for, what they are called, and where the model has learned none, the
+ * name of the classifier that tells them.
  */
 export function classesOf({ card }, classifiers) {
   const countOf = ({ architecture }) => architecture?.config?.classes ?? 0;
@@ -10,7 +10,8 @@ export function classesOf({ card }, classifiers) {
   const fits = ({ card: other }) =>
     ['dataset', 'channels', 'height', 'width'].every((key) => other[key] === card[key]);
   const guide = learned ? undefined : classifiers.find(fits);
-  return { count: guide ? countOf(guide.card) : learned, classifier: guide?.name };
+  const teller = guide?.card ?? card;
+  return { count: countOf(teller), names: teller.class_names ?? [], classifier: guide?.name };
 }
 
 /** The part of a request that asks for a class. */
