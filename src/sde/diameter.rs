@@ -125,7 +125,16 @@ mod tests {
 
     fn set(pixels: Vec<u8>, side: usize) -> ImageSet {
         let (name, licence) = ("drawn".into(), "CC0-1.0".into());
-        ImageSet { name, licence, channels: 1, height: side, width: side, pixels, labels: None }
+        ImageSet {
+            name,
+            licence,
+            channels: 1,
+            height: side,
+            width: side,
+            pixels,
+            labels: None,
+            class_names: Vec::new(),
+        }
     }
 
     /// `n` images around `centres`, which is none for images of uniform pixels.
