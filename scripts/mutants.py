@@ -38,8 +38,8 @@ def listed():
     return json.loads(found.stdout) if found.returncode == 0 else stop("cargo mutants listed nothing")
 
 
-def copied(folder):
-    """The files of the checkout that git knows or would add, in `folder`; what has not changed keeps its time."""
+def copy(folder):
+    """Puts the files of the checkout that git knows or would add into `folder`."""
     names = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     for name in names.stdout.splitlines():
         if (ROOT / name).is_file():
@@ -75,7 +75,8 @@ class Source:
 
 
 def built_in(folder, chosen):
-    """Writes the chosen errors, {number: mutant}, into the copy; returns (file, first line, last line, number) of each."""
+    """Makes a copy with the chosen errors, {number: mutant}; returns (file, first line, last line, number) of each."""
+    copy(folder)
     places = []
     for file in {mutant["file"] for mutant in chosen.values()}:
         source, functions = Source(ROOT / file), {}
@@ -179,7 +180,6 @@ def main():
     mutants = sorted(listed(), key=lambda mutant: mutant["name"])
     random.Random(options.seed).shuffle(mutants)
     folder = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "mutants"
-    copied(folder)
     chosen, bad = drawn(folder, mutants, options.count)
     print(f"{len(chosen)} of {len(mutants)} possible errors, seed {options.seed}; {bad} did not compile", flush=True)
 
