@@ -160,7 +160,7 @@ fn images_are_drawn_under_conditions() {
         ("upscale --image seven.png --factor 2", 1, &["seven.png", "14 x 14"]),
         ("upscale --image small.png --factor 3", 2, &["divisor"]),
         ("upscale --image small.png --factor 0", 2, &["divisor"]),
-        ("edit --image seven.png --strength 2", 2, &["0.01 to 1"]),
+        ("edit --image seven.png --strength 2", 2, &["0.011 to 1"]),
         ("denoise --image seven.png --sigma 1e9", 2, &["sigma"]),
         ("denoise --image seven.png", 2, &["--sigma"]),
         ("sample --class 10", 2, &["class", "0 to 9"]),

@@ -140,7 +140,7 @@ impl Method for AnnealedLangevin {
             .map(|method| Claim {
                 method,
                 order: Order::None,
-                floor_nfe: 2001,
+                floor_nfe: 4001,
                 bias: (4001, 0.03),
                 sigma: 0.0,
             })
