@@ -167,7 +167,7 @@ impl Method for PredictorCorrector {
             claims.push(Claim {
                 method,
                 order: Order::None,
-                floor_nfe: 2000,
+                floor_nfe: 4000,
                 bias: (2000, 0.05),
                 sigma: 0.0,
             });
