@@ -59,6 +59,7 @@ fn every_value_of_a_link_is_checked() {
         ("interpolate", "a", ends.clone()),
         ("interpolate", "b", ends),
         ("interpolate", "frames", texts(&["1", "65"])),
+        ("interpolate", "temperature", texts(&["0", "2.5"])),
     ];
 
     let mut visit = Visit::with(Gpu::None);
