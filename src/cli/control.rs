@@ -12,13 +12,9 @@ use crate::ops::{read, upload};
 use crate::rng::{Domain, Noise};
 use crate::{Error, Result, control};
 
-/// The sampler where a part of the image is given: its corrector lets the rest settle with that part, which an
-/// ODE never does (docs/CONTROL.md).
-const TOWARDS_EQUILIBRIUM: Usual = Usual { sampler: "pc", options: &[("n_corrector", 4)], count: 4 };
-
-/// The sampler where samples start in an image with noise: the reverse diffusion alone, since corrector steps
-/// would forget the image.
-const FROM_THE_START: Usual = Usual { sampler: "pc", options: &[("n_corrector", 0)], count: 4 };
+/// The sampler under a condition: the reverse diffusion alone. Corrector steps would forget an image in which samples
+/// start, and where a part of it is known they add little to what they cost (docs/CONTROL.md).
+const USUAL: Usual = Usual { sampler: "pc", options: &[("n_corrector", 0)], count: 4 };
 
 /// How a part of the image is given.
 #[derive(Debug, clap::Args)]
@@ -50,7 +46,7 @@ pub struct InpaintArgs {
 impl InpaintArgs {
     /// Draws what is masked.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
+        let job = self.drawing.check(USUAL)?;
         let model = self.model.open().await?;
         let image = model.upload(&self.fit.load(&self.image, model.shape)?);
         let mask = load_mask(&self.mask, &model, self.fit)?;
@@ -91,7 +87,7 @@ pub struct ColorizeArgs {
 impl ColorizeArgs {
     /// Draws colours.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
+        let job = self.drawing.check(USUAL)?;
         let model = self.model.open().await?;
         let image = model.upload(&self.fit.load(&self.image, model.shape)?);
         job.draw(&control::colorize(model, image, self.known.conditioning)?, cancel).await
@@ -120,7 +116,7 @@ pub struct UpscaleArgs {
 impl UpscaleArgs {
     /// Draws large images whose block means are the small one.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check(TOWARDS_EQUILIBRIUM)?;
+        let job = self.drawing.check(USUAL)?;
         let model = self.model.open().await?;
         let [c, h, w] = control::small_shape(&model, self.factor)?;
         let pixels = self.fit.load(&self.image, [c, h, w])?;
@@ -150,7 +146,7 @@ pub struct EditArgs {
 impl EditArgs {
     /// Draws images near the sketch.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check(FROM_THE_START)?;
+        let job = self.drawing.check(USUAL)?;
         let model = self.model.open().await?;
         let image = model.upload(&self.fit.load(&self.image, model.shape)?);
         job.draw(&control::edit(model, image, self.strength)?, cancel).await
@@ -187,7 +183,7 @@ pub struct DenoiseArgs {
 impl DenoiseArgs {
     /// Writes the mean of all images that fit, or draws some of them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check(FROM_THE_START)?;
+        let job = self.drawing.check(USUAL)?;
         let model = self.model.open().await?;
         let mut image = model.upload(&self.fit.load(&self.image, model.shape)?);
         if let Some(seed) = self.add {

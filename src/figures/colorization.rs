@@ -44,7 +44,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let grey = read(truth.clone().mean_dim(1).expand(truth.dims())).await?;
     let conditioned = control::colorize(model, truth, Conditioning::default())?;
     let sampler =
-        Sampler::PredictorCorrector(PredictorCorrector { n_corrector: 4, ..PredictorCorrector::default() });
+        Sampler::PredictorCorrector(PredictorCorrector { n_corrector: 0, ..PredictorCorrector::default() });
     let noise = Noise::new(studio.seed);
     let solution = sampler.sample(&conditioned, &noise, COLOURINGS * n, &mut studio.run()).await?;
     let drawn = read(solution.images).await?;

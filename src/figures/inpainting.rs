@@ -28,7 +28,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let mask = upload(&mask, [1, 1, h, w], model.device());
     let conditioned = control::inpaint(model, image, mask, Conditioning::default())?;
     let sampler =
-        Sampler::PredictorCorrector(PredictorCorrector { n_corrector: 4, ..PredictorCorrector::default() });
+        Sampler::PredictorCorrector(PredictorCorrector { n_corrector: 0, ..PredictorCorrector::default() });
     let noise = Noise::new(studio.seed);
     let solution = sampler.sample(&conditioned, &noise, COMPLETIONS * n, &mut studio.run()).await?;
     let drawn = read(solution.images).await?;

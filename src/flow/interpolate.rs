@@ -35,9 +35,9 @@ pub fn slerp(a: &[f32], b: &[f32], share: f64) -> Vec<f32> {
 /// A row of `frames` images from `a` to `b`: encodes both ends with the probability-flow ODE, walks
 /// along the great circle between their codes, and decodes.
 ///
-/// Codes are multiplied by `temperature`, seen from the prior's mean, before they are decoded: below 1 they lead nearer to what is most probable,
-/// plainer and with less detail (Song et al. 2021, section 4.3); 1 leaves them as they are. Returns [`Solution`] with
-/// `[frames, c, h, w]`; NFE counts encoding and decoding.
+/// Codes are multiplied by `temperature`, seen from the prior's mean, before they are decoded: below 1 they lead nearer
+/// to what is most probable, plainer and with less detail (Song et al. 2021, section 4.3); 1 leaves them as they are.
+/// Returns [`Solution`] with `[frames, c, h, w]`; NFE counts encoding and decoding.
 ///
 /// # Errors
 /// [`Error::Config`] for fewer than 2 frames, a temperature outside 0.1 to 2 or an image of the wrong size; what

@@ -19,7 +19,7 @@ use super::{Tolerance, flow};
 use crate::estimate::Estimate;
 use crate::images::DataRange;
 use crate::model::ScoreModel;
-use crate::ops::{combine, each, read, scale};
+use crate::ops::{combine, dot, each, read, scale};
 use crate::rng::draws::probe;
 use crate::rng::{Domain, Noise};
 use crate::run::Run;
@@ -302,10 +302,4 @@ fn difference(
         dot(scale(change, &each(&widths, |h| 0.5 / h)), probe.clone())
     };
     (flow(model, x.clone(), t), probes.iter().map(of_probe).collect())
-}
-
-/// The inner product of each sample, `[n, 1, 1, 1]`; `b` may be one for all.
-fn dot(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
-    let [n, c, h, w] = a.dims();
-    (a * b).reshape([n, c * h * w]).sum_dim(1).reshape([n, 1, 1, 1])
 }

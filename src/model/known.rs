@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::images::DataRange;
-use crate::ops::{combine, each, scale};
+use crate::ops::{combine, dot, each, scale};
 use crate::{Error, Result};
 
 /// An orthogonal projection onto the part of an image that is known.
@@ -39,8 +39,8 @@ impl Projection {
 ///
 /// What is wanted is the expectation of the image given its noisy state `x` *and* the known part `y`. With the
 /// approximation that the image given `x` alone is normal, of mean `D(x)` and covariance `C`, it is
-/// `D + sigma²·Jᵀ·P·(P·C·P)⁻¹·e`, where `P` projects onto the known part, `e = P·(y - D)` is what `D` misses of it and `J` is the
-/// Jacobian of `D`. The methods differ in `C`.
+/// `D + sigma²·Jᵀ·P·(P·C·P)⁻¹·e`, where `P` projects onto the known part, `e = P·(y - D)` is what `D` misses of it and
+/// `J` is the Jacobian of `D`. The methods differ in `C`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conditioning {
@@ -50,8 +50,9 @@ pub enum Conditioning {
     /// `C = r²·I` with `r² = sigma²·s²/(sigma² + s²)`, `s` being half the data's range: pseudo-inverse guidance (Song et al.
     /// 2023, for images in `[-1, 1]` and `s = 1`). Two evaluations.
     Pigdm,
-    /// `C = sigma²·J`, the covariance itself (Tweedie's second moment; Boys et al. 2023), its inverse by one step of conjugate
-    /// gradients from `e` (Rozet et al. 2024 take several): exact for Gaussians of which one value is known. Two evaluations.
+    /// `C = sigma²·J`, the covariance itself (Tweedie's second moment; Boys et al. 2023), its inverse by one step of
+    /// conjugate gradients, `e·(e·e)/(e·J·e)` (Rozet et al. 2024 take several): exact for Gaussians of which one value is
+    /// known. Two evaluations.
     #[default]
     Moments,
 }
@@ -84,8 +85,8 @@ impl FromStr for Conditioning {
 /// Width of the difference that stands for a product with the Jacobian, relative to the noise.
 const DIFFERENCE: f64 = 0.02;
 
-/// The least deviation that data are taken to have along what is missed, relative to half their range: where a network finds
-/// less, or none, it is not believed. At noise far above the data its Jacobian is mostly error.
+/// The least deviation that data are taken to have along what is missed, relative to half their range: where a network
+/// finds less, or none, it is not believed. At noise far above the data its Jacobian is mostly error.
 const LEAST_DEVIATION: f64 = 0.3;
 
 /// What is known of the images that are wanted.
@@ -116,7 +117,7 @@ impl Known {
     /// not know that part.
     ///
     /// `J` is symmetric, `sigma²·J` being a covariance, so `Jᵀ·e` is the change of `D` along `e`: a difference of two
-    /// evaluations, on any device, where a reverse pass would cost three and exist natively only. What the known part changes is
+    /// evaluations, on any device, where a reverse pass would cost three and exist natively only. What the rest learns is
     /// kept below half the range, root mean square: an expectation varies less than the data do.
     pub(super) fn denoised(
         &self,
@@ -130,24 +131,27 @@ impl Known {
             return self.impose(denoised, range);
         }
         let missed = self.encoded(range) - self.projection.apply(denoised.clone());
-        let size = mean(missed.clone() * missed.clone()).sqrt().clamp_min(f32::MIN_POSITIVE);
+        // What is missed by less than f32 can tell is no direction.
+        let size = rms(missed.clone()).clamp_min(f32::EPSILON);
         let along = missed / size.clone();
         let widths = each(sigma, |s| DIFFERENCE * s);
         let beside = denoise(combine(&[(x, &[1.0]), (along.clone(), &widths)]));
         let change = scale(beside - denoised.clone(), &each(&widths, |h| 1.0 / h));
+
         let half = (range.high - range.low) / 2.0;
         let inverse = |deviation: f64| each(sigma, |s| 1.0 + (s / (deviation * half)).powi(2));
-        let guided = match self.conditioning {
+        let learned = match self.conditioning {
             Conditioning::Moments => {
+                // Rayleigh's, as the mean square of `along` is one.
+                let quotient =
+                    dot(along, change.clone()) / change.dims()[1..].iter().product::<usize>() as f64;
                 let most = inverse(LEAST_DEVIATION);
-                let share = scale(mean(along * change.clone()), &most).clamp_min(1.0);
-                scale(change, &most) / share
+                scale(change, &most) / scale(quotient, &most).clamp_min(1.0)
             }
             _ => scale(change, &inverse(1.0)),
-        };
-        let guided = guided * size;
-        let share = (mean(guided.clone() * guided.clone()).sqrt() / half).clamp_min(1.0);
-        self.impose(denoised + guided / share, range)
+        } * size;
+        let excess = (rms(learned.clone()) / half).clamp_min(1.0);
+        self.impose(denoised + learned / excess, range)
     }
 
     /// The known part in the units of `range`, zero elsewhere.
@@ -166,8 +170,8 @@ impl Known {
     }
 }
 
-/// The mean of each sample, `[n, 1, 1, 1]`.
-fn mean(x: Tensor<4>) -> Tensor<4> {
-    let [n, c, h, w] = x.dims();
-    x.reshape([n, c * h * w]).mean_dim(1).reshape([n, 1, 1, 1])
+/// The root mean square of each sample, `[n, 1, 1, 1]`.
+fn rms(x: Tensor<4>) -> Tensor<4> {
+    let [_, c, h, w] = x.dims();
+    (dot(x.clone(), x) / (c * h * w) as f64).sqrt()
 }

@@ -46,6 +46,12 @@ pub fn scale(x: Tensor<4>, factors: &[f64]) -> Tensor<4> {
     }
 }
 
+/// The inner product of each sample, `[n, 1, 1, 1]`; `b` may be one for all.
+pub fn dot(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    let [n, c, h, w] = a.dims();
+    (a * b).reshape([n, c * h * w]).sum_dim(1).reshape([n, 1, 1, 1])
+}
+
 /// One value per sample, as `[n, 1, 1, 1]`.
 pub fn per_sample(values: &[f64], device: &Device) -> Tensor<4> {
     let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();

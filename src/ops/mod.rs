@@ -20,7 +20,7 @@ mod transfer;
 
 pub use adam::{AdamStep, adam, adam_plain, add_squares};
 pub use attention::{attention, attention_plain};
-pub use combine::{combine, combine_plain, per_sample, scale, sum};
+pub use combine::{combine, combine_plain, dot, per_sample, scale, sum};
 pub use conv::{Filter, Pass, Then, conv, conv_input_gradient, conv_plain, upsample};
 pub use error_norm::{error_norm, error_norm_plain};
 pub use group_norm::{

@@ -246,9 +246,9 @@ export const edit = {
     return ['model', 'image', 'mode', ...(setting ? [setting] : []), 'class', 'guidance', 'sampler', 'seed', 'results'];
   },
   purposes: {
-    // Corrector steps let the rest of the image settle with the part that is known.
-    known: { sampler: 'pc', options: { n_corrector: 4 } },
-    // The reverse diffusion alone: corrector steps would forget the picture that it starts in.
+    // The reverse diffusion alone. Corrector steps add little to what is known, and forget the picture that samples start
+    // in; so what a visitor chooses for the one is not taken over to the other.
+    known: { sampler: 'pc', options: { n_corrector: 0 } },
     start: { sampler: 'pc', options: { n_corrector: 0 } },
   },
   purpose: (state) => kindOf(state).purpose,
