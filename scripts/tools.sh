@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing to build the page (`tools.sh page`) or to pass all tests (`tools.sh test`).
+# Installs what is missing: the programs that build the page (`tools.sh page`), or what the tests and checks need beside
+# those (`tools.sh test`).
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -47,6 +48,7 @@ if [ "${1:-}" = test ]; then
 fi
 
 # Programs from crates.io
+[ "${1:-}" = page ] || exit 0
 installed() { have "$1" && [ "$("$1" --version | cut -d' ' -f2)" = "$2" ]; }
 crate() { # PROGRAM CRATE VERSION [OPTION...]
     installed "$1" "$3" && return
