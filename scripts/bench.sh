@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/env.sh
 
 scripts/tools.sh test
-trunk --config trunk.toml build --release
+make build
 mkdir -p "$CARGO_TARGET_DIR/tmp/bench"
 rustc --edition 2024 --target wasm32-unknown-unknown --crate-type cdylib -C opt-level=3 -C target-feature=+simd128 \
     -o "$CARGO_TARGET_DIR/tmp/bench/fma.wasm" benches/page/fma.rs

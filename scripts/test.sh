@@ -34,13 +34,16 @@ stage() { # NAME COMMAND...
     [ $status = 0 ] || exit $status
 }
 
-# Everything in the release profile: clippy and doc share one check of the dependencies, tests and program one build.
 stage tools scripts/tools.sh test
 stage fmt cargo fmt --check
-stage clippy cargo clippy --locked --release --all-targets -- -D warnings
+# It lints while it builds. `cargo clippy` would check all dependencies first, in a pass that no build can use; here they
+# are compiled as the tests need them, and this package alone is compiled once more, without optimisation.
+stage clippy env RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS="-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__" \
+    cargo build --locked --release --all-targets --config profile.release.package.scorefield.opt-level=0
 stage clippy-wasm cargo clippy --locked --release --lib --bin page --no-default-features --features page --target wasm32-unknown-unknown -- -D warnings
-stage doc env RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
+stage doc env RUSTDOC="$PWD/scripts/rustdoc.sh" cargo test --locked --release --doc
 stage tests cargo test --release
-stage page trunk --config trunk.toml build --release
+# Trunk and wasm-bindgen are compiled no earlier than here: nothing before needs them.
+stage page make build
 # They were ignored above: there was no page yet. One at a time, since each keeps a software GPU busy.
 stage browser env SCOREFIELD_DIST=dist cargo test --release --test tests -- --test-threads 1 browser::

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what is missing to build the page (`tools.sh page`), to pass all tests (`tools.sh test`), or to test the tests
-# (`tools.sh mutants`).
+# Installs what is missing: the programs that build the page (`tools.sh page`), what the tests and checks need beside
+# those (`tools.sh test`), or what tests the tests (`tools.sh mutants`).
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -49,7 +49,7 @@ if [ "${1:-}" = test ]; then
 fi
 
 # Programs from crates.io
-installed() { have "$1" && [ "$("$1" --version | cut -d' ' -f2)" = "$2" ]; }
+installed() { [ "$($1 --version 2>/dev/null | cut -d' ' -f2)" = "$2" ]; }
 crate() { # PROGRAM CRATE VERSION [OPTION...]
     installed "$1" "$3" && return
     program=$1 name=$2 version=$3
@@ -58,14 +58,18 @@ crate() { # PROGRAM CRATE VERSION [OPTION...]
     # Their own target folder goes when they are done; ours stays free of their hundreds of crates.
     (unset CARGO_TARGET_DIR && cargo install -q --force --root "$tools" "$name" --version "$version" "$@") ||
         stop "cargo could not install $name $version (its own words are above; is there a network?)"
-    installed "$program" "$version" || stop "$name $version was installed, but another $program is found first: $(command -v "$program")"
+    installed "$program" "$version" || stop "$name $version was installed, but another $program is found first"
 }
-(
-    # A bundler gains nothing from the fat LTO of Trunk's own profile, which takes minutes.
-    export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
-    # Without default features it has no TLS, so it cannot download tools behind our back.
-    crate trunk trunk "$trunk_version" --locked --no-default-features
-)
-# Not --locked: its lock file may name a crate version that cannot be had.
-crate wasm-bindgen wasm-bindgen-cli "$bindgen_version"
-[ "${1:-}" != mutants ] || crate cargo-mutants cargo-mutants "$mutants_version" --locked
+case ${1:-} in
+page)
+    (
+        # A bundler gains nothing from the fat LTO of Trunk's own profile, which takes minutes.
+        export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+        # Without default features it has no TLS, so it cannot download tools behind our back.
+        crate trunk trunk "$trunk_version" --locked --no-default-features
+    )
+    # Not --locked: its lock file may name a crate version that cannot be had.
+    crate wasm-bindgen wasm-bindgen-cli "$bindgen_version"
+    ;;
+mutants) crate "cargo mutants" cargo-mutants "$mutants_version" --locked ;;
+esac
