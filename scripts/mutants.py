@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CHANGED = ["sde", "sampler", "schedule.rs", "objective", "flow/likelihood.rs", "control", "model"]
 # Modules of tests/ that take distributions or small networks, not files, programs or a page.
-MODULES = "model formulas golden_steps golden_solver dsm options objectives control guidance classes samplers " \
+MODULES = "model prior formulas golden_steps golden_solver dsm options objectives control guidance classes samplers " \
           "convergence ode likelihood".split()
 SWITCH = """
 /// Whether this error was asked for.

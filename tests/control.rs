@@ -1,7 +1,6 @@
 //! Samples under a condition, against posteriors that are known.
 
 use burn::tensor::Tensor;
-use pollster::block_on;
 use scorefield::Error;
 use scorefield::control::{
     Guide, class_guided, colorize, denoise, edit, guided, inpaint, small_shape, upscale,
@@ -9,19 +8,21 @@ use scorefield::control::{
 use scorefield::images::DataRange;
 use scorefield::model::{Conditioning, Denoiser, ScoreModel};
 use scorefield::rng::Noise;
-use scorefield::run::Run;
 use scorefield::sampler::Sampler;
 use scorefield::toy::GaussianMixture;
 use scorefield::weights::shipped;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{analytic, cpu, figure, lively_model, sdes, small_unet, tensor, trials, values};
+use crate::support::{
+    self, analytic, cpu, figure, lively_model, named, sdes, small_unet, tensor, trials, values,
+};
 
 trials! {
     cpu: [
         known_pixels_are_returned_exactly,
         block_means_and_greys_are_kept,
         every_sampler_draws_what_is_independent_of_the_known,
+        the_rest_learns_of_the_known_by_its_covariance,
         inpainting_a_gaussian_has_the_stated_bias,
         inpainting_a_mixture_finds_its_mode,
         colours_of_a_gaussian_have_the_stated_bias,
@@ -34,13 +35,8 @@ trials! {
     ],
 }
 
-fn named(name: &str, options: Value) -> Sampler {
-    Sampler::with_options(name, options.as_object().unwrap()).unwrap()
-}
-
 fn draw(sampler: &Sampler, model: &ScoreModel, n: usize) -> Vec<f32> {
-    let solution = block_on(sampler.sample(model, &Noise::new(21), n, &mut Run::default())).unwrap();
-    values(solution.images)
+    support::draw(sampler, model, Noise::new(21), n)
 }
 
 /// Mean and variance of some numbers.
@@ -144,6 +140,43 @@ fn every_sampler_draws_what_is_independent_of_the_known() {
                 off_mean < five + bias && off_variance < five * 2.0_f64.sqrt() + bias,
                 "{name}, {sampler:?}: mean {mean}, variance {variance}"
             );
+        }
+    }
+}
+
+/// The expectation of two correlated values given their noisy states and the first of them itself. By the moments it is
+/// that of normals, which the known value narrows first, and the noisy state then. Guidance by the pseudo-inverse takes
+/// their covariance to be `r²`, and replacement does not say to the second what the first is.
+fn the_rest_learns_of_the_known_by_its_covariance() {
+    let (mean, [xx, xy, yy], first) = ([0.4, -0.3], [0.30, 0.18, 0.20], 0.6);
+    for (sde, name) in sdes() {
+        for sigma in [0.05, 0.3, 0.8] {
+            let (t, x) = (sde.time_of_sigma(sigma), [0.5, -0.1]);
+            let noise = sigma * sigma;
+            // J = S·(S + sigma²)⁻¹, whose second row leads from the centred state to the second value.
+            let determinant = (xx + noise) * (yy + noise) - xy * xy;
+            let j = [[xx * (yy + noise) - xy * xy, xy * noise], [xy * noise, yy * (xx + noise) - xy * xy]]
+                .map(|row| row.map(|v| v / determinant));
+            let centred = [x[0] - mean[0], x[1] - mean[1]];
+            let denoised = [0, 1].map(|i| mean[i] + j[i][0] * centred[0] + j[i][1] * centred[1]);
+            let missed = first - denoised[0];
+            let half_sq = 0.25;
+            let r_sq = noise * half_sq / (noise + half_sq);
+            let (given, variance) = (mean[1] + xy / xx * (first - mean[0]), yy - xy * xy / xx);
+            for (conditioning, expected) in [
+                (Conditioning::Moments, (given / variance + x[1] / noise) / (1.0 / variance + 1.0 / noise)),
+                (Conditioning::Pigdm, denoised[1] + noise * j[1][0] * missed / r_sq),
+                (Conditioning::Replacement, denoised[1]),
+            ] {
+                let model = analytic(&gaussian(mean, [xx, xy, yy]), sde);
+                let model = knowing_first(model, first as f32, conditioning);
+                let scale = sde.marginal_prob(t).0;
+                let state = tensor(&x.map(|v| (v * scale) as f32), [1, 2, 1, 1], &cpu());
+                let found = values(model.denoised(state, &[t]));
+                assert_eq!(found[0], first as f32);
+                let off = f64::from(found[1]) - expected;
+                assert!(off.abs() < 2e-4, "{name}, {conditioning:?} at {sigma}: {} not {expected}", found[1]);
+            }
         }
     }
 }

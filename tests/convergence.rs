@@ -15,8 +15,8 @@ use scorefield::toy::GaussianMixture;
 use serde_json::{Value, json};
 
 use crate::support::{
-    MIXTURE, analytic, brief, draw, energy_distance, estimate, exact, figure, figures, floor, log_log_slope,
-    mixture, named, relative_error, sdes, trials,
+    MIXTURE, Truth, analytic, brief, draw, estimate, figure, figures, log_log_slope, mixture, named,
+    relative_error, sdes, trials,
 };
 
 trials! {
@@ -42,32 +42,29 @@ fn pairs(values: &[f32]) -> Vec<[f64; 2]> {
 /// Every sampler, with the options of each of its claims, is at the statistical floor after the evaluations that it
 /// claims: its samples are as near to the distribution as exact samples are.
 fn samples_reach_the_statistical_floor() {
-    for (sde, sde_name) in sdes() {
-        let model = analytic(&mixture(MIXTURE), sde);
-        for claim in Sampler::claims() {
-            let truth = exact(MIXTURE, claim.sigma, 1, 4 * N);
-            let floor = floor(MIXTURE, claim.sigma, &truth, N);
+    for claim in Sampler::claims() {
+        let truth = Truth::new(MIXTURE, claim.sigma, 4 * N, N);
+        for (sde, sde_name) in sdes() {
+            let model = analytic(&mixture(MIXTURE), sde);
+            let drawn = |sampler: &Sampler| pairs(&draw(sampler, &model, Noise::new(5), 3 * N));
             // The energy distance, of two sets, follows the share of a mode, which is up to chance: even of exact sets one in
             // twenty is three floors off. Weights and moments, below, are of three sets and within their standard errors.
-            let drawn =
-                |sampler: &Sampler| [5, 6, 7].map(|seed| pairs(&draw(sampler, &model, Noise::new(seed), N)));
-            let distance = |sets: [Vec<[f64; 2]>; 3]| {
-                sets[..2].iter().map(|set| energy_distance(set, &truth)).sum::<f64>() / 2.0
+            let distance = |samples: &[[f64; 2]]| {
+                samples.chunks(N).take(2).map(|set| truth.energy_distance(set)).sum::<f64>() / 2.0
             };
             let name = claim.method.info().name;
             if figures() {
                 let row: Vec<String> = [10, 20, 50, 100, 200, 500]
                     .into_iter()
                     .filter_map(|nfe| {
-                        Some(format!("{nfe}: {:.1e}", distance(drawn(&claim.method.within(nfe)?))))
+                        Some(format!("{nfe}: {:.1e}", distance(&drawn(&claim.method.within(nfe)?))))
                     })
                     .collect();
                 figure(format_args!("{sde_name}, {}, by NFE {}", json!(claim.method), row.join(", ")));
             }
             let sampler = claim.method.within(claim.floor_nfe).unwrap();
-            let sets = drawn(&sampler);
-            let all = sets.concat();
-            let found = distance(sets);
+            let samples = drawn(&sampler);
+            let (found, floor) = (distance(&samples), truth.floor);
             figure(format_args!(
                 "{sde_name}, {name}: {:.2} of the floor at {} NFE",
                 found / floor,
@@ -82,7 +79,7 @@ fn samples_reach_the_statistical_floor() {
                 };
                 // What the claim for another number of evaluations comes to for this one.
                 let bias = claim.bias.1 * (claim.bias.0 as f64 / claim.floor_nfe as f64).powi(order as i32);
-                assert_fits(&format!("{sde_name}, {sampler:?}"), &all, bias);
+                assert_fits(&format!("{sde_name}, {sampler:?}"), &samples, bias);
             }
         }
     }
@@ -248,9 +245,7 @@ fn the_sde_and_the_ode_have_the_same_marginals() {
         let truths: Vec<_> = (1..=5)
             .map(|k| {
                 let sigma = sde.sigma(ts[k * STEPS / 5]);
-                let truth = exact(MIXTURE, sigma, 1, 2 * N);
-                let floor = floor(MIXTURE, sigma, &truth, N);
-                (sigma, truth, floor)
+                (sigma, Truth::new(MIXTURE, sigma, 2 * N, N))
             })
             .collect();
         for name in ["euler_maruyama", "euler"] {
@@ -267,11 +262,11 @@ fn the_sde_and_the_ode_have_the_same_marginals() {
             let model = analytic(&mixture(MIXTURE), sde);
             block_on(sampler.sample(&model, &Noise::new(5), N, &mut run)).unwrap();
             assert_eq!(states.borrow().len(), 5);
-            for (state, (sigma, truth, floor)) in states.borrow().iter().zip(&truths) {
+            for (state, (sigma, truth)) in states.borrow().iter().zip(&truths) {
                 let contrast = 1.0 / (1.0 + (sigma / 0.5).powi(2)).sqrt();
                 let state: Vec<f32> =
                     state.iter().map(|v| ((f64::from(*v) - 0.5) / contrast + 0.5) as f32).collect();
-                let found = energy_distance(&pairs(&state), truth) / floor;
+                let found = truth.energy_distance(&pairs(&state)) / truth.floor;
                 figure(format_args!("{sde_name}, {name}, sigma {sigma:.2e}: {found:.2} of the floor"));
                 assert!(
                     found < 4.0,

@@ -153,15 +153,30 @@ fn mean_distance(a: &[[f64; 2]], b: &[[f64; 2]]) -> f64 {
     a.iter().map(from).sum::<f64>() / (a.len() * b.len()) as f64
 }
 
-/// The energy distance `2·E|X - Y| - E|X - X'| - E|Y - Y'|` of two sets of points (Székely and Rizzo 2013);
-/// for sets of one distribution about `E|X - X'|·(1/n + 1/m)`.
-pub fn energy_distance(a: &[[f64; 2]], b: &[[f64; 2]]) -> f64 {
-    2.0 * mean_distance(a, b) - mean_distance(a, a) - mean_distance(b, b)
+/// Exact samples that others are compared with.
+pub struct Truth {
+    points: Vec<[f64; 2]>,
+    /// The mean distance of two of them.
+    width: f64,
+    /// The energy distance of other exact sets to these, the mean of eight.
+    pub floor: f64,
 }
 
-/// The energy distance of exact samples to others, the mean of eight sets of `n`.
-pub fn floor(parts: &[Part], sigma: f64, truth: &[[f64; 2]], n: usize) -> f64 {
-    (2..10).map(|seed| energy_distance(&exact(parts, sigma, seed, n), truth)).sum::<f64>() / 8.0
+impl Truth {
+    /// `n` samples of a target with added noise of deviation `sigma`, to be compared with sets of `others`.
+    pub fn new(parts: &[Part], sigma: f64, n: usize, others: usize) -> Self {
+        let points = exact(parts, sigma, 1, n);
+        let mut truth = Self { width: mean_distance(&points, &points), points, floor: 0.0 };
+        let sets = (2..10).map(|seed| exact(parts, sigma, seed, others));
+        truth.floor = sets.map(|set| truth.energy_distance(&set)).sum::<f64>() / 8.0;
+        truth
+    }
+
+    /// The energy distance `2·E|X - Y| - E|X - X'| - E|Y - Y'|` (Székely and Rizzo 2013); for sets of one distribution about
+    /// `E|X - X'|·(1/n + 1/m)`.
+    pub fn energy_distance(&self, set: &[[f64; 2]]) -> f64 {
+        2.0 * mean_distance(set, &self.points) - mean_distance(set, set) - self.width
+    }
 }
 
 /// The sampler of that name with these options.

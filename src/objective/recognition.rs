@@ -77,4 +77,21 @@ mod tests {
         assert!((total - 1.0).abs() < 1e-5, "probabilities add to {total}");
         assert!(loss.iter().sum::<f32>() >= 10.0 * 10.0_f32.ln() - 1e-4);
     }
+
+    /// It is that of images to which the noise was added, `sigma` deviations of it.
+    #[test]
+    fn the_loss_is_that_of_noisy_images() {
+        let device = Device::flex();
+        let model = Classifier::new(&ClassifierConfig::default(), 1, &mut Init::new(0, &device));
+        let [x0, noise] = [0.5, -0.4].map(|value| Tensor::<4>::full([2, 1, 8, 8], value, &device));
+        let loss = |x0, noise| -> Vec<f32> {
+            let classes = Tensor::eye(10, &device).narrow(0, 0, 2);
+            let loss = Recognition::default().loss(&model, x0, noise, classes, &[0.5, 2.0]);
+            loss.into_data().try_to_vec().unwrap()
+        };
+        let noisy = x0.clone() + scale(noise.clone(), &[0.5, 2.0]);
+        let (found, expected) = (loss(x0, noise.clone()), loss(noisy, noise * 0.0));
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?}, {expected:?}");
+        assert_ne!(found[0], found[1]);
+    }
 }

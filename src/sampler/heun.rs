@@ -113,11 +113,11 @@ impl Method for Heun {
     }
 
     fn claims() -> Vec<Claim<Self>> {
-        let of = |s_churn, order, floor_nfe| {
+        let of = |s_churn, order, floor_nfe, bias| {
             let method = Self { s_churn, ..Self::default() };
-            Claim { method, order, floor_nfe, bias: (119, 0.01), sigma: 0.0 }
+            Claim { method, order, floor_nfe, bias: (119, bias), sigma: 0.0 }
         };
-        vec![of(0.0, Order::Ode(2), 50), of(40.0, Order::None, 100)]
+        vec![of(0.0, Order::Ode(2), 50, 0.01), of(40.0, Order::None, 100, 0.06)]
     }
 
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {

@@ -212,6 +212,14 @@ mod skeleton;
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_does_not_rise_from_above_zero_is_refused() {
+        assert!(rises(0.01, 50.0));
+        for [low, high] in [[0.0, 1.0], [-1.0, 1.0], [1.0, 1.0], [2.0, 1.0], [1.0, f64::INFINITY]] {
+            assert!(!rises(low, high) && !rises(f64::NAN, high) && !rises(low, f64::NAN), "{low}, {high}");
+        }
+    }
+
     /// As [`marginals_satisfy_the_moment_equations`] asks of those in the list.
     #[test]
     fn the_skeleton_satisfies_the_moment_equations() {

@@ -113,6 +113,22 @@ impl Sde for VeSde {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::synthetic::digits_like;
+
+    /// Pixels have 255 levels. A single image is no distance from any other, and leaves twice the least noise.
+    #[test]
+    fn an_open_largest_level_is_the_distance_of_two_images() {
+        let open = VeSde { sigma_max: 0.0, ..VeSde::default() };
+        for (n, expected) in
+            [(1, 0.02), (5, diameter(&digits_like(5, 8, 0), &mut |_| Ok(())).unwrap() / 255.0)]
+        {
+            let measured = open.measured(&digits_like(n, 8, 0), &mut |_| Ok(())).unwrap();
+            assert!(
+                (measured.sigma_max - expected).abs() < 1e-12 && expected < 8.0,
+                "{measured:?}, {expected}"
+            );
+        }
+    }
 
     /// NCSN's ten levels, to the digits that its paper and code show: 1 to 0.01, each 0.5995 of the last.
     #[test]

@@ -6,7 +6,7 @@
 use burn::tensor::{Tensor, activation::softmax};
 
 use crate::model::Denoiser;
-use crate::ops::{each, per_sample};
+use crate::ops::{dot, each, per_sample, scale};
 use crate::rng::{Domain, Noise};
 use crate::{Error, Result};
 
@@ -172,42 +172,34 @@ impl Component {
         x
     }
 
-    /// The log density, up to a constant of all components, `[n, 1]`, and the posterior mean `[n, d]`,
-    /// of `x` `[n, d]`.
-    fn posterior(&self, x: &Tensor<2>, sigma: &[f64]) -> (Tensor<2>, Tensor<2>) {
-        let [n, d] = x.dims();
-        let device = x.device();
-        let row = |values: &[f64]| per_sample(values, &device).reshape([1, values.len()]);
-        let column = |values: &[f64]| per_sample(values, &device).reshape([values.len(), 1]);
+    /// The log density, up to a constant of all components, `[n, 1, 1, 1]`, and the posterior mean, of `x`
+    /// `[n, c, h, w]`.
+    fn posterior(&self, x: &Tensor<4>, sigma: &[f64]) -> (Tensor<4>, Tensor<4>) {
+        let ([_, c, h, w], device) = (x.dims(), x.device());
+        let row = |values: &[f64]| per_sample(values, &device).reshape([1, c, h, w]);
         let centred = x.clone() - row(&self.mean);
-        let mut log_density = Tensor::zeros([n, 1], &device) + self.log_weight;
+        let totals = |s: f64| self.variances.iter().map(|v| (v + s * s).ln()).sum::<f64>();
+        let mut log_density = per_sample(&each(sigma, |s| self.log_weight - 0.5 * totals(s)), &device);
         let mut mean = row(&self.mean);
         // Sums along the axes instead of matrix products: their rounding does not depend on n.
         for (axis, variance) in self.axes.iter().zip(&self.variances) {
             let axis = row(axis);
-            let y = (centred.clone() * axis.clone()).sum_dim(1);
+            let y = dot(centred.clone(), axis.clone());
             let total = |s: f64| variance + s * s;
-            let squared = y.clone() * y.clone() * column(&each(sigma, |s| 1.0 / total(s)));
-            log_density = log_density - (squared + column(&each(sigma, |s| total(s).ln()))) * 0.5;
-            mean = mean + y * column(&each(sigma, |s| variance / total(s))) * axis;
+            log_density = log_density + scale(y.clone() * y.clone(), &each(sigma, |s| -0.5 / total(s)));
+            mean = mean + scale(y, &each(sigma, |s| variance / total(s))) * axis;
         }
-        (log_density, mean.expand([n, d]))
+        (log_density, mean)
     }
 }
 
 impl Denoiser for GaussianMixture {
     /// The posterior mean, exact up to `f32`: the components' means, weighted by their share in `x`.
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
-        let dims = x.dims();
-        let x = x.reshape([dims[0], self.dim()]);
         let (logs, means): (Vec<_>, Vec<_>) = self.components.iter().map(|c| c.posterior(&x, sigma)).unzip();
         let shares = softmax(Tensor::cat(logs, 1), 1);
         let weighted = means.into_iter().enumerate().map(|(k, mean)| mean * shares.clone().narrow(1, k, 1));
-        let mut sum = x.zeros_like();
-        for part in weighted {
-            sum = sum + part;
-        }
-        sum.reshape(dims)
+        weighted.fold(x.zeros_like(), |sum, part| sum + part)
     }
 }
 
