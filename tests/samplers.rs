@@ -60,10 +60,14 @@ pub fn vp() -> AnySde {
 fn every_sampler_finds_the_distribution() {
     for claim in Sampler::claims() {
         let (nfe, bias) = claim.bias;
+        // Those at the floor after just as many evaluations are held to the same bias there (`convergence`).
+        if nfe == claim.floor_nfe && claim.sigma == 0.0 {
+            continue;
+        }
         let sampler = claim.method.within(nfe).unwrap();
         for (sde, sde_name) in sdes() {
-            // What takes thousands of evaluations is tried on fewer samples, of the target that asks more.
-            let slow = nfe >= 1000;
+            // What takes many evaluations is tried on fewer samples, of the target that asks more.
+            let slow = nfe >= 500;
             let targets = [(MIXTURE, "mixture"), (GAUSSIAN, "Gaussian")];
             for (parts, target) in targets.into_iter().take(if slow { 1 } else { 2 }) {
                 let what = format!("{} on the {sde_name} {target}", json!(sampler));

@@ -76,7 +76,7 @@ impl Method for Ancestral {
     fn claims() -> Vec<Claim<Self>> {
         let of = |variance| {
             let method = Self { variance, ..Self::default() };
-            Claim { method, order: Order::Weak(1), floor_nfe: 200, bias: (1001, 0.05), sigma: 0.0 }
+            Claim { method, order: Order::Weak(1), floor_nfe: 200, bias: (501, 0.06), sigma: 0.0 }
         };
         vec![of(Variance::BetaTilde), of(Variance::Beta)]
     }

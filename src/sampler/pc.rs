@@ -156,7 +156,7 @@ impl Method for PredictorCorrector {
                     method,
                     order: if corrector == Corrector::None { Order::Weak(1) } else { Order::None },
                     floor_nfe: 200,
-                    bias: (1001, 0.05),
+                    bias: (501, 0.08),
                     sigma: 0.0,
                 });
             }
