@@ -237,6 +237,8 @@ fn inpainting_a_mixture_finds_its_mode() {
             (Conditioning::Moments, named("heun", json!({"n_steps": 40})), 0.35),
             (Conditioning::Moments, named("pc", json!({"n_steps": 200, "n_corrector": 0})), 0.13),
             (Conditioning::Moments, named("pc", json!({"n_steps": 200, "n_corrector": 1})), 0.13),
+            (Conditioning::Pigdm, named("heun", json!({"n_steps": 40})), 0.35),
+            (Conditioning::Pigdm, named("pc", json!({"n_steps": 200, "n_corrector": 0})), 0.13),
             (Conditioning::Replacement, named("heun", json!({"n_steps": 40})), 0.35),
             (Conditioning::Replacement, named("pc", json!({"n_steps": 200, "n_corrector": 0})), 0.13),
             (Conditioning::Replacement, named("pc", json!({"n_steps": 200, "n_corrector": 5})), 0.02),
@@ -270,6 +272,7 @@ fn colours_of_a_gaussian_have_the_stated_bias() {
     for (sde, name) in sdes() {
         for (conditioning, sampler, most) in [
             (Conditioning::Moments, named("heun", json!({"n_steps": 40})), [0.1, 0.13]),
+            (Conditioning::Pigdm, named("heun", json!({"n_steps": 40})), [0.1, 0.13]),
             (Conditioning::Replacement, named("heun", json!({"n_steps": 40})), [0.2, 0.16]),
             (Conditioning::Replacement, named("pc", json!({"n_steps": 200, "n_corrector": 5})), [0.1, 0.11]),
         ] {

@@ -80,8 +80,8 @@ export { ScorefieldError };
  *   | {upscale: {image: Float32Array, factor: number, conditioning?: string}}
  *   | {edit: {image: Float32Array, strength: number}}
  *   | {denoise: {image: Float32Array, sigma: number}}} Condition
- *   One of five. The first three also take `conditioning`, how the rest learns of what is known: `moments` (default) and
- *   `pigdm`, which take two network evaluations each, or `replacement`. Images are [channels, height, width] in [0, 1].
+ *   One of five. The first three also take `conditioning`, how the rest learns of what is known: `pigdm` (default) and
+ *   `moments`, which take two network evaluations each, or `replacement`. Images are [channels, height, width] in [0, 1].
  *   - inpaint: the pixels of `image` where `mask` [height, width] is 1; the result has them exactly.
  *   - colorize: the brightness of `image`, the mean of its three channels.
  *   - upscale: `image` [channels, height / factor, width / factor] holds the means of squares of pixels.

@@ -48,18 +48,19 @@ pub enum Conditioning {
     /// I.2). One evaluation; biased, see [`control`](crate::control).
     Replacement,
     /// `C = r²·I` with `r² = sigma²·s²/(sigma² + s²)`, `s` being half the data's range: pseudo-inverse guidance (Song et al.
-    /// 2023, for images in `[-1, 1]` and `s = 1`). Two evaluations.
+    /// 2023, for images in `[-1, 1]` and `s = 1`). Two evaluations. The best of the three where whole regions or block means
+    /// are known (docs/CONTROL.md).
+    #[default]
     Pigdm,
     /// `C = sigma²·J`, the covariance itself (Tweedie's second moment; Boys et al. 2023), its inverse by one step of
     /// conjugate gradients, `e·(e·e)/(e·J·e)` (Rozet et al. 2024 take several): exact for Gaussians of which one value is
-    /// known. Two evaluations.
-    #[default]
+    /// known. Two evaluations. The best for scattered pixels.
     Moments,
 }
 
 impl Conditioning {
     /// Every one, in the order in which they are shown.
-    pub const ALL: [Self; 3] = [Self::Moments, Self::Pigdm, Self::Replacement];
+    pub const ALL: [Self; 3] = [Self::Pigdm, Self::Moments, Self::Replacement];
 
     /// The name on the command line and in the page.
     pub fn name(self) -> &'static str {
