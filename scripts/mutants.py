@@ -177,7 +177,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="of the draw")
     parser.add_argument("--count", type=int, default=60, help="errors to make")
-    parser.add_argument("--seconds", type=float, default=10, help="longest test that is taken")
+    parser.add_argument("--seconds", type=float, default=20, help="longest test that is taken")
     options = parser.parse_args()
 
     mutants = sorted(listed(), key=lambda mutant: mutant["name"])
