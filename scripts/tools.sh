@@ -58,7 +58,7 @@ crate() { # PROGRAM CRATE VERSION [OPTION...]
     # Their own target folder goes when they are done; ours stays free of their hundreds of crates.
     (unset CARGO_TARGET_DIR && cargo install -q --force --root "$tools" "$name" --version "$version" "$@") ||
         stop "cargo could not install $name $version (its own words are above; is there a network?)"
-    installed "$program" "$version" || stop "$name $version was installed, but another $program is found first"
+    installed "$program" "$version" || stop "$name $version was installed, but another is found first: $(command -v "${program%% *}")"
 }
 case ${1:-} in
 page)
