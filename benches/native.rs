@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use pollster::block_on;
-use scorefield::device::{self, DeviceChoice};
+use scorefield::device::{self, DeviceChoice, Opened};
 use scorefield::images::ImageSet;
 use scorefield::model::ScoreModel;
 use scorefield::network::UNetConfig;
@@ -17,59 +17,104 @@ use scorefield::training::{Batches, ScoreLesson, TrainConfig, Trainer};
 
 use crate::networks::Network;
 use crate::peaks;
-use crate::report::{Engine, Report};
-use crate::support::{cpu, tensor, values};
-use crate::timing::time;
+use crate::report::{Engine, Report, is_software};
+use crate::support::{self, tensor, values};
+use crate::timing::{Timing, time, time_within};
 
-pub fn run(networks: &[Network], report: &mut Report) {
+pub fn cpu(networks: &[Network], report: &mut Report) {
     let opened = block_on(device::open(DeviceChoice::Cpu)).expect("a CPU");
     report.engine(Engine::NATIVE_CPU, &opened.name, peaks::cpu());
     for network in networks {
         forward(network, &opened.device, Engine::NATIVE_CPU, report);
         train(network, &opened.device, Engine::NATIVE_CPU, report);
     }
-    convolutions(&opened.device, Engine::NATIVE_CPU, report);
+    convolutions(&opened, Engine::NATIVE_CPU, report);
     training_memory(report);
+}
+
+pub fn gpu(networks: &[Network], report: &mut Report) {
     let Ok(opened) = block_on(device::open(DeviceChoice::Gpu)) else {
         return eprintln!("no native GPU: wgpu finds no adapter");
     };
     report.engine(Engine::NATIVE_GPU, &opened.name, peaks::gpu());
     for network in networks {
         let found = first_estimate(network, &opened.device);
-        report.same(Engine::NATIVE_GPU, network, &found, &first_estimate(network, &cpu()));
+        report.same(Engine::NATIVE_GPU, network, &found, &first_estimate(network, &support::cpu()));
         forward(network, &opened.device, Engine::NATIVE_GPU, report);
         train(network, &opened.device, Engine::NATIVE_GPU, report);
     }
-    convolutions(&opened.device, Engine::NATIVE_GPU, report);
+    convolutions(&opened, Engine::NATIVE_GPU, report);
 }
 
-/// The 3x3 convolutions of the reference U-Nets by themselves, one after another, the last one read back.
-fn convolutions(device: &Device, engine: Engine, report: &mut Report) {
-    const BATCH: usize = 16;
-    /// So many are on their way at once. Who is further ahead of the device than its queue is long spins while waiting:
-    /// a core that a software adapter would need.
-    const AHEAD: usize = 16;
-    for (channels, side) in [(16, 32), (32, 32), (64, 16)] {
+/// The 3x3 convolutions of the reference U-Nets by themselves, and of other networks where they matter.
+fn convolutions(Opened { device, name: adapter, .. }: &Opened, engine: Engine, report: &mut Report) {
+    // Who is further ahead of the device than its queue is long spins while waiting: a core that a software adapter would
+    // need. A card is idle whenever all is awaited.
+    let ahead = if is_software(adapter) { 16 } else { 128 };
+    let others: &[_] = if engine == Engine::NATIVE_GPU { &OTHER_CONVOLUTIONS } else { &[] };
+    for convolution in CONVOLUTIONS.iter().chain(others) {
+        let ms = convolution.time(2.0, ahead, device).median_ms;
+        report.convolution(engine, &convolution.to_string(), convolution.flops(), ms);
+    }
+}
+
+/// A 3x3 convolution to as many channels.
+#[derive(Debug, Clone, Copy)]
+pub struct Convolution {
+    channels: usize,
+    side: usize,
+    batch: usize,
+}
+
+const CONVOLUTIONS: [Convolution; 3] = [
+    Convolution { channels: 16, side: 32, batch: 16 },
+    Convolution { channels: 32, side: 32, batch: 16 },
+    Convolution { channels: 64, side: 16, batch: 16 },
+];
+
+/// Of the shipped networks, and of those of the papers.
+pub const OTHER_CONVOLUTIONS: [Convolution; 5] = [
+    Convolution { channels: 32, side: 14, batch: 64 },
+    Convolution { channels: 64, side: 14, batch: 64 },
+    Convolution { channels: 64, side: 7, batch: 64 },
+    Convolution { channels: 128, side: 32, batch: 16 },
+    Convolution { channels: 256, side: 16, batch: 16 },
+];
+
+impl std::fmt::Display for Convolution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { channels, side, batch } = self;
+        write!(f, "{channels} channels at {side}x{side}, batch {batch}")
+    }
+}
+
+impl Convolution {
+    pub fn flops(&self) -> f64 {
+        (2 * self.batch * self.side.pow(2) * 9 * self.channels.pow(2)) as f64
+    }
+
+    /// Of a chain of such convolutions, `ahead` of them on their way at once, the last one read back; in about so many
+    /// seconds.
+    pub fn time(&self, seconds: f64, ahead: usize, device: &Device) -> Timing {
+        let Self { channels, side, batch } = *self;
         let normal = |draw, len| Noise::new(9).normal(draw, 1, len);
-        let x = tensor(&normal(0, BATCH * side * side * channels), [BATCH, side, side, channels], device);
+        let x = tensor(&normal(0, batch * side * side * channels), [batch, side, side, channels], device);
         // Small enough for a chain of any length.
         let weight = tensor(&normal(1, 9 * channels * channels), [9 * channels, channels], device) * 0.01;
         let bias = tensor(&normal(2, channels), [channels], device);
-        let timing = time(|n| {
+
+        time_within(seconds, |n| {
             let begun = Instant::now();
             let y = (1..=n).fold(x.clone(), |x, i| {
                 let y = conv(x, weight.clone(), bias.clone(), 3, 1);
-                if i % AHEAD == 0 {
+                if i % ahead == 0 {
                     device.sync().expect("a device");
                 }
                 y
             });
             values(y);
             begun.elapsed().as_secs_f64()
-        });
-        let flops = (2 * BATCH * side * side * 9 * channels * channels) as f64;
-        let what = format!("{channels} channels at {side}x{side}, batch {BATCH}");
-        report.convolution(engine, &what, flops, timing.median_ms);
+        })
     }
 }
 
@@ -82,7 +127,7 @@ fn training_memory(report: &mut Report) {
     };
     let images = noise_images([1, 8, 8], 64);
     let lesson = ScoreLesson::new(&config, &images).expect("a lesson");
-    let mut trainer = Trainer::new(lesson, &cpu());
+    let mut trainer = Trainer::new(lesson, &support::cpu());
     let mut batches = Batches::new(&images, 0, config.batch, false);
     let mut resident = |steps: usize| {
         for _ in 0..steps {

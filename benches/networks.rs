@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::support::{cpu, lively_unet, relative_error, tensor, values};
 
 /// Batches of a forward pass.
-pub const BATCHES: [usize; 3] = [1, 16, 64];
+pub const BATCHES: [usize; 4] = [1, 16, 64, 256];
 /// Images of the inputs that all engines must agree on.
 const CHECKED: usize = 2;
 /// The noise level of those inputs, as the network reads it.

@@ -2,10 +2,12 @@
 
 mod page;
 
+pub use page::is_software;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flate2::{Compression, write::GzEncoder};
@@ -35,12 +37,22 @@ impl Engine {
     pub const ORT_WEBGPU: Self = Self { name: "onnxruntime-web", device: "browser WebGPU" };
     pub const TORCH_CPU: Self = Self { name: "PyTorch", device: "native CPU" };
     pub const TORCH_CUDA: Self = Self { name: "PyTorch", device: "native GPU" };
+    pub const TORCH_TF32: Self = Self { name: "PyTorch, tf32", device: "native GPU" };
+    pub const TORCH_BF16: Self = Self { name: "PyTorch, bf16", device: "native GPU" };
+    pub const COMPILED: Self = Self { name: "PyTorch compiled", device: "native GPU" };
+    pub const COMPILED_TF32: Self = Self { name: "PyTorch compiled, tf32", device: "native GPU" };
+    pub const COMPILED_BF16: Self = Self { name: "PyTorch compiled, bf16", device: "native GPU" };
 
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 14] = [
         Self::NATIVE_CPU,
         Self::TORCH_CPU,
         Self::NATIVE_GPU,
         Self::TORCH_CUDA,
+        Self::TORCH_TF32,
+        Self::TORCH_BF16,
+        Self::COMPILED,
+        Self::COMPILED_TF32,
+        Self::COMPILED_BF16,
         Self::WASM,
         Self::ORT_WASM,
         Self::WASM_WORKERS,
@@ -95,6 +107,14 @@ struct Convolution {
     share_of_peak: Option<f64>,
 }
 
+/// A convolution with its work cut in one of several ways.
+#[derive(Debug, Serialize)]
+struct Tuned {
+    what: String,
+    cut: String,
+    gflops: f64,
+}
+
 /// Bytes before and after long work.
 #[derive(Debug, Serialize)]
 struct Memory {
@@ -120,18 +140,22 @@ pub struct Report {
     /// By network: what one evaluation sends to WebGPU, and what the first one makes once for all.
     counts: Vec<(String, Counts, Counts)>,
     convolutions: Vec<Convolution>,
+    tuned: Vec<Tuned>,
     memory: Vec<Memory>,
     /// By device: cold and warm.
     first_pictures: Vec<(String, [Timing; 2])>,
     wasm_bytes: Map<String, Value>,
+    /// Where [`Self::save`] writes.
+    #[serde(skip)]
+    file: Option<PathBuf>,
 }
 
 /// A batch of 16 that takes longer than this is not followed by one of 64.
 const PATIENCE_MS: f64 = 3000.0;
 
 impl Report {
-    /// The machine, before anything runs.
-    pub fn begin() -> Self {
+    /// The machine, before anything runs. [`Self::save`] writes `file`.
+    pub fn begin(file: Option<PathBuf>) -> Self {
         let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -153,9 +177,11 @@ impl Report {
             training: vec![],
             counts: vec![],
             convolutions: vec![],
+            tuned: vec![],
             memory: vec![],
             first_pictures: vec![],
             wasm_bytes: Map::new(),
+            file,
         }
     }
 
@@ -195,6 +221,7 @@ impl Report {
             slow = batch > 1 && timing.median_ms > PATIENCE_MS;
             let row = self.row(engine, network, batch, timing, 1.0);
             self.forward.push(row);
+            self.save();
         }
     }
 
@@ -203,6 +230,7 @@ impl Report {
         // The backward pass costs two forward passes.
         let row = self.row(engine, network, network.training_batch, timing, 3.0);
         self.training.push(row);
+        self.save();
     }
 
     fn find<'a>(rows: &'a [Row], engine: Engine, network: &Network, batch: usize) -> Option<&'a Row> {
@@ -250,6 +278,14 @@ impl Report {
         let share = 100.0 * share_of_peak.unwrap_or(f64::NAN);
         eprintln!("{}: convolution, {what}: {gflops:.1} GFLOP/s, {share:.1} %", engine.device);
         self.convolutions.push(Convolution { engine, what: what.into(), gflops, share_of_peak });
+        self.save();
+    }
+
+    /// A convolution, its work cut like this, does so many operations.
+    pub fn tuned(&mut self, what: &str, cut: &str, gflops: f64) {
+        eprintln!("{what}: {gflops:.1} GFLOP/s by {cut}");
+        self.tuned.push(Tuned { what: what.into(), cut: cut.into(), gflops });
+        self.save();
     }
 
     /// An evaluation of `batch` images whose convolutions run `repeats` more times took `timing`.
@@ -303,6 +339,14 @@ impl Report {
         let page = root.join("BENCHMARKS.md");
         fs::write(&page, self.markdown(networks).expect("memory")).expect("a writable folder");
         eprintln!("written: {}", page.display());
+    }
+
+    /// Writes what is known so far, if there is a file for it.
+    pub fn save(&self) {
+        if let Some(file) = &self.file {
+            let json = serde_json::to_string_pretty(self).expect("plain values");
+            fs::write(file, json + "\n").expect("a writable file");
+        }
     }
 
     /// Prints the page for people.

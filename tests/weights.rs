@@ -74,7 +74,7 @@ fn half_precision_on_the_gpu_changes_nothing() {
     let x = tensor(&Noise::new(4).normal(0, 2, 64), [2, 1, 8, 8], &gpu());
     let images = |bytes| values(parse(bytes).score_model(&gpu()).unwrap().denoised(x.clone(), &[0.3, 0.7]));
     let both = || [&half, &single].map(|bytes| images(bytes));
-    for [half, single] in [both(), Adapter::Hardware.pretend(both)] {
+    for [half, single] in [both(), Adapter::HARDWARE.pretend(both)] {
         assert!(half.iter().all(|v| v.is_finite()) && half.iter().any(|v| v.abs() > 1e-3));
         assert_eq!(half, single);
     }

@@ -271,6 +271,6 @@ fn brief(ms: f64) -> String {
     }
 }
 
-fn is_software(adapter: &str) -> bool {
+pub fn is_software(adapter: &str) -> bool {
     ["swiftshader", "llvmpipe", "lavapipe"].iter().any(|name| adapter.to_lowercase().contains(name))
 }

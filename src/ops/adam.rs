@@ -58,14 +58,16 @@ pub fn adam_plain(
     [weight - slope * step.rate, first, second]
 }
 
-/// `total + sum of x²`, `[1]`: over all gradients, the squared norm that [`adam`] takes.
-pub fn add_squares(total: Tensor<1>, x: Tensor<1>) -> Tensor<1> {
+/// `sum of x²`, `[1]`: over all gradients, the squared norm that [`adam`] takes.
+pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
     match Launch::new(&x.device(), shader!("squares"), MANY_THREADS) {
         Some(launch) => {
-            let params = SquaresParams { len: x.dims()[0] as u32 };
-            launch.input("total", total).input("x", x).run_for("new_total", [1], &params, [1, 1, 1])
+            let [len] = x.dims();
+            let groups = len.div_ceil(16 * MANY_THREADS).clamp(1, MANY_THREADS);
+            let params = SquaresParams { len: len as u32 };
+            launch.input("x", x).run_for("sums", [groups], &params, [groups, 1, 1]).sum()
         }
-        None => total + (x.clone() * x).sum(),
+        None => (x.clone() * x).sum(),
     }
 }
 

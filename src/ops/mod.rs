@@ -8,6 +8,7 @@ mod attention;
 mod combine;
 mod conv;
 mod error_norm;
+mod gather;
 mod gradient;
 mod group_norm;
 mod host;
@@ -18,11 +19,12 @@ pub mod noise;
 mod time;
 mod transfer;
 
-pub use adam::{AdamStep, adam, adam_plain, add_squares};
+pub use adam::{AdamStep, adam, adam_plain, sum_of_squares};
 pub use attention::{attention, attention_plain};
 pub use combine::{combine, combine_plain, dot, per_sample, scale, sum};
 pub use conv::{Filter, Pass, Then, conv, conv_input_gradient, conv_plain, upsample};
 pub use error_norm::{error_norm, error_norm_plain};
+pub use gather::gather;
 pub use group_norm::{
     EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu,
     group_norm_silu_plain, shift_norm_silu_gradient,
@@ -32,7 +34,7 @@ pub use host::gemm;
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
 pub use launch::wgsl::{launches, reads_half, runs_on as takes_wgsl};
-pub use launch::{Adapter, Replay};
+pub use launch::{Adapter, Cut, Replay};
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use transfer::{each, read, upload};
 

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
-use super::optimiser::{Adam, update_average};
+use super::optimiser::{Adam, Layout, update_average};
 use super::{Batches, Course, Lesson, Pace};
 use crate::ops::{AdamStep, read};
 use crate::weights::ModelFile;
@@ -17,7 +17,10 @@ pub struct Trainer<L: Lesson> {
     pace: Pace,
     module: L::Module,
     average: L::Module,
-    adam: Adam<L::Module>,
+    /// The weights of both, in rows that they are views of.
+    layout: Layout,
+    rows: [Tensor<1>; 2],
+    adam: Adam,
     step: usize,
     device: Device,
 }
@@ -36,9 +39,11 @@ impl<L: Lesson> Trainer<L> {
     pub fn new(lesson: L, device: &Device) -> Self {
         let module = lesson.module(&device.clone().autodiff());
         let average = module.valid();
-        let (course, adam) = (lesson.course(), Adam::new(&average));
-        let pace = course.pace();
-        Self { lesson, course, pace, module, average, adam, step: 0, device: device.clone() }
+        let layout = Layout::of(&module, device);
+        let row = layout.row(&module);
+        let (course, adam) = (lesson.course(), Adam::new(&row));
+        let (pace, rows, device) = (course.pace(), [row.clone(), row], device.clone());
+        Self { lesson, course, pace, module, average, layout, rows, adam, step: 0, device }
     }
 
     /// Starts from the weights of a model file instead of random ones (fine-tuning).
@@ -48,6 +53,8 @@ impl<L: Lesson> Trainer<L> {
     pub fn start_from(&mut self, file: ModelFile) -> Result<()> {
         self.module = self.lesson.fill(file, self.module.clone())?;
         self.average = self.module.valid();
+        let row = self.layout.row(&self.module);
+        self.rows = [row.clone(), row];
         Ok(())
     }
 
@@ -87,9 +94,13 @@ impl<L: Lesson> Trainer<L> {
         let loss = self.lesson.loss(learners, batches, step, &self.device.clone().autodiff()).mean();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.module);
         let (rate, clip) = (self.course.learning_rate_at(step), self.pace.clip);
-        let norm_sq = self.adam.step(&mut self.module, gradients, AdamStep { rate, step: step + 1, clip });
+        let gradients = self.layout.gradients(&self.module, &gradients);
+        let [weights, average] = &mut self.rows;
+        let norm_sq = self.adam.step(weights, gradients, AdamStep { rate, step: step + 1, clip });
         self.step += 1;
-        update_average(&mut self.average, &self.module, self.pace.ema_after(self.step));
+        update_average(average, weights, self.pace.ema_after(self.step));
+        self.module = self.layout.fill(&self.module, weights, true);
+        self.average = self.layout.fill(&self.average, average, false);
 
         let numbers = read(Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0)).await?;
         if !numbers.iter().all(|v| v.is_finite()) {
@@ -109,8 +120,9 @@ impl<L: Lesson> Trainer<L> {
             let bytes = module.clone().into_record().into_bytes();
             bytes.map(|bytes| bytes.to_vec()).map_err(|e| failed(e.to_string()))
         };
-        let [first, second] = &self.adam.moments;
-        Ok([record(&self.module.valid())?, record(&self.average)?, record(first)?, record(second)?])
+        let [first, second] =
+            self.adam.moments.each_ref().map(|moment| self.layout.fill(&self.average, moment, false));
+        Ok([record(&self.module.valid())?, record(&self.average)?, record(&first)?, record(&second)?])
     }
 
     /// Puts back what [`Self::to_parts`] took, at `step`.
@@ -132,9 +144,12 @@ impl<L: Lesson> Trainer<L> {
         };
         load(&mut self.module, raw)?;
         load(&mut self.average, average)?;
-        let [first_moment, second_moment] = &mut self.adam.moments;
-        load(first_moment, first)?;
-        load(second_moment, second)?;
+        self.rows = [self.layout.row(&self.module), self.layout.row(&self.average)];
+        for (moment, bytes) in self.adam.moments.iter_mut().zip([first, second]) {
+            let mut module = self.average.clone();
+            load(&mut module, bytes)?;
+            *moment = self.layout.row(&module);
+        }
         self.step = step;
         Ok(())
     }

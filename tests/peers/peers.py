@@ -1,6 +1,6 @@
 """The U-Nets of `make bench` in PyTorch: checked against ours, timed, and written as ONNX files.
 
-peers.py STAGE NETWORK=TRAINING_BATCH...  prints one JSON object; benches/peers.rs reads it.
+peers.py STAGE cpu|cuda NETWORK=TRAINING_BATCH...  prints a JSON object for each result; benches/peers.rs reads them.
 """
 
 import json
@@ -16,7 +16,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-BATCHES = [1, 16, 64]
+BATCHES = [1, 16, 64, 256]
+# On a card: how it multiplies, in the order of interest.
+PRECISIONS = ["fp32", "tf32", "bf16"]
 SKIP_SCALE = 0.5**0.5
 
 
@@ -163,22 +165,26 @@ class UNet(nn.Module):
         return self
 
 
-def seconds(work, synchronise, at_least=3, budget=2.0):
-    """The seconds of single calls, after one that warms up."""
+def seconds(work, device, at_least=3, budget=2.0):
+    """The seconds of single calls, after some that warm up. On a card several are on their way at once, as ours are."""
+    calls, budget = (20, 0.5) if device == "cuda" else (1, budget)
     times = []
     for run in range(50):
         begun = time.perf_counter()
-        work()
-        synchronise()
+        for _ in range(calls):
+            work()
+        if device == "cuda":
+            torch.cuda.synchronize()
         if run:
-            times.append(time.perf_counter() - begun)
-        if len(times) >= at_least and sum(times) > budget:
+            times.append((time.perf_counter() - begun) / calls)
+        if len(times) >= at_least and calls * sum(times) > budget:
             break
     return times
 
 
-def training_step(network, batch, shape, features, device):
+def training_step(network, batch, shape, features, device, precision):
     """Denoising score matching as in src/objective/dsm.rs, Adam, clipping, moving average."""
+    half = torch.autocast(device, torch.bfloat16, enabled=precision == "bf16")
     parameters = list(network.parameters())
     average = [p.detach().clone() for p in parameters]
     optimiser = torch.optim.Adam(parameters, lr=1e-3)
@@ -189,7 +195,8 @@ def training_step(network, batch, shape, features, device):
         sigma = torch.exp(1.2 * torch.randn(batch, 1, 1, 1, device=device) - 0.5)
         noisy = x0 + sigma * torch.randn_like(x0)
         variance = sigma**2 + 0.25
-        raw = network(noisy / variance.sqrt(), features)
+        with half:
+            raw = network(noisy / variance.sqrt(), features)
         denoised = noisy * 0.25 / variance + raw * sigma * 0.5 / variance.sqrt()
         loss = ((denoised - x0) ** 2 * variance / (0.5 * sigma) ** 2).mean()
         optimiser.zero_grad()
@@ -198,52 +205,77 @@ def training_step(network, batch, shape, features, device):
         optimiser.step()
         with torch.no_grad():
             torch._foreach_lerp_(average, parameters, 0.001)
-        return loss.item()
+        # On a card, ours reads the loss of a step while the next one runs.
+        return loss.detach() if device == "cuda" else loss.item()
 
     return step
 
 
-def measure(stage, name, training_batch, device):
+def load(stage, name):
+    """The network of that name with its inputs and its output by our program."""
     with safe_open(stage / "models" / f"{name}.safetensors", "pt") as file:
         card = json.loads(file.metadata()["scorefield"])
         network = UNet(card["architecture"]["config"], card["channels"]).load(file).eval()
     shape = [card[k] for k in ("channels", "height", "width")]
     read = lambda part: torch.from_numpy(np.fromfile(stage / "examples" / f"{name}.{part}.f32", "<f4"))
     x, features, expected = read("x").reshape(-1, *shape), read("features")[None], read("output").reshape(-1, *shape)
-    if device == "cpu":
-        (stage / "onnx").mkdir(exist_ok=True)
-        batch = torch.export.Dim("batch")
-        torch.onnx.export(
-            network, (x, features), stage / "onnx" / f"{name}.onnx", input_names=["x", "features"],
-            output_names=["output"], dynamic_shapes=({0: batch}, None), dynamo=True, external_data=False, verbose=False,
-        )
-    network, features = network.to(device), features.to(device)
-    synchronise = torch.cuda.synchronize if device == "cuda" else lambda: None
+    return network, x, features, expected
+
+
+def export(stage, name):
+    network, x, features, _ = load(stage, name)
+    (stage / "onnx").mkdir(exist_ok=True)
+    batch = torch.export.Dim("batch")
+    torch.onnx.export(
+        network, (x, features), stage / "onnx" / f"{name}.onnx", input_names=["x", "features"], output_names=["output"],
+        dynamic_shapes=({0: batch}, None), dynamo=True, external_data=False, verbose=False,
+    )
+
+
+def measure(stage, name, training_batch, device, precision="fp32", compiled=False):
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    network, x, features, expected = load(stage, name)
+    network, x, features, shape = network.to(device), x.to(device), features.to(device), x.shape[1:]
+    half = precision == "bf16"
+    if half:
+        network, features = network.bfloat16(), features.bfloat16()
+    run = torch.compile(network, mode="reduce-overhead") if compiled else network
     with torch.inference_mode():
-        output = network(x.to(device), features).cpu()
+        output = network(x.to(features.dtype), features).float().cpu()
         error = ((output - expected).abs().max() / expected.abs().max()).item()
-        assert error < 1e-3, f"{name} on {device} computes something else: {error}"
+        assert error < (0.1 if half else 1e-2 if precision == "tf32" else 1e-3), f"{name} on {device}: an error of {error}"
         with FlopCounterMode(display=False) as counter:
-            network(x[:1].to(device), features)
+            network(x[:1].to(features.dtype), features)
         forward = {}
         for batch in BATCHES:
-            x = torch.randn(batch, *shape, device=device)
-            forward[batch] = seconds(lambda: network(x, features), synchronise)
-    training = seconds(training_step(network.train(), training_batch, shape, features, device), synchronise)
+            x = torch.randn(batch, *shape, device=device, dtype=features.dtype)
+            forward[batch] = seconds(lambda: run(x, features), device)
+    training = None
+    if not compiled:
+        step = training_step(network.float().train(), training_batch, shape, features.float(), device, precision)
+        training = seconds(step, device)
     return {
-        "network": name, "device": device, "relative_error": error, "flops": counter.get_total_flops(),
-        "forward": forward, "training": training,
+        "network": name, "device": device, "precision": precision, "compiled": compiled, "relative_error": error,
+        "flops": counter.get_total_flops(), "forward": forward, "training": training,
+        "version": torch.__version__, "threads": torch.get_num_threads(),
     }
 
 
 def main():
-    stage, networks = pathlib.Path(sys.argv[1]), [argument.split("=") for argument in sys.argv[2:]]
-    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    stage, device, networks = pathlib.Path(sys.argv[1]), sys.argv[2], [argument.split("=") for argument in sys.argv[3:]]
+    networks = [(name, int(batch)) for name, batch in networks]
     printed, sys.stdout = sys.stdout, sys.stderr  # the exporter talks,
     logging.disable(logging.WARNING)  # and warns of packages that it does not need
-    results = [measure(stage, name, int(batch), device) for device in devices for name, batch in networks]
-    found = {"version": torch.__version__, "threads": torch.get_num_threads(), "results": results}
-    print(json.dumps(found), file=printed)
+    tell = lambda result: print(json.dumps(result), file=printed, flush=True)
+    if device == "cuda" and torch.cuda.is_available():
+        for compiled in [False, True]:
+            for precision in PRECISIONS:
+                for name, batch in networks:
+                    tell(measure(stage, name, batch, "cuda", precision, compiled))
+    if device == "cpu":
+        for name, batch in networks:
+            export(stage, name)
+            tell(measure(stage, name, batch, "cpu"))
 
 
 if __name__ == "__main__":

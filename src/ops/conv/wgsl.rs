@@ -62,10 +62,11 @@ impl Plan {
                 (shared(size, shape.upsample), if quads.is_multiple_of(2) { 2 } else { 1 })
             }
             (_, Shape { taps: false, .. }) => ([2, 4], 1),
-            // What fits into 128 registers. The tiles below need all 256 that a compiler for graphics cards has (RADV's,
-            // for RDNA2), and most of their kernels move 14 to 257 more values to memory and back.
-            (Adapter::Hardware, Shape { stride: 2, .. }) => ([2, 2], 1),
-            (Adapter::Hardware, _) => ([2, 4], 1),
+            (Adapter::Hardware(_), Shape { stride: 2, .. }) => ([2, 2], 1),
+            (Adapter::Hardware(cut), Shape { norm: true, .. }) => (cut.tile, 1),
+            (Adapter::Hardware(cut), _) => {
+                (cut.tile, if quads.is_multiple_of(cut.wide) { cut.wide } else { 1 })
+            }
             // As large as registers in the cache allow, unless that leaves cores idle.
             (_, Shape { norm: true, .. }) => ([4, 8], 1),
             (_, Shape { stride: 2, .. }) => ([4, 4], 1),
@@ -74,15 +75,19 @@ impl Plan {
         };
         let tile = if adapter == Adapter::Software { fitted(tile, size, shape.upsample) } else { tile };
         let per_image = tiles_of(tile, size);
-        let threads = if batch * per_image * quads < 128 { FEW_THREADS } else { THREADS };
+        let (threads, sharing) = match adapter {
+            Adapter::Hardware(cut) => (cut.threads, cut.sharing),
+            _ => (THREADS, FEW_THREADS),
+        };
+        let threads = if batch * per_image * quads < 128 { FEW_THREADS } else { threads };
         let lanes = adapter.lanes();
         let most = match (lanes, shape.norm) {
             (Some(_), _) => 1,
             // For the sums over an image the tiles of a workgroup are those of one image.
             (None, true) => THREADS / per_image,
-            (None, false) => FEW_THREADS,
+            (None, false) => sharing.min(threads),
         };
-        let divides = |n: &usize| quads.is_multiple_of(*n);
+        let divides = |n: &usize| quads.is_multiple_of(n * wide);
         let sharing = (1..=most.clamp(1, quads)).rev().find(divides).unwrap_or(1);
         let tiles = match (lanes, shape.norm) {
             (Some(lanes), _) => lanes,
@@ -322,7 +327,7 @@ mod tests {
     use super::*;
 
     const ADAPTERS: [Adapter; 4] =
-        [Adapter::Hardware, Adapter::Software, Adapter::Subgroups(4), Adapter::Subgroups(8)];
+        [Adapter::HARDWARE, Adapter::Software, Adapter::Subgroups(4), Adapter::Subgroups(8)];
 
     #[test]
     fn kernels_are_valid() {

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adapter {
     /// A GPU: thousands of threads, each with 128 to 256 registers. What does not fit there goes to memory and back.
-    Hardware,
+    Hardware(Cut),
     /// A processor (SwiftShader, llvmpipe): few threads, the registers of which are its cache anyway. A load is a loop
     /// over lanes and costs ten times a multiply-add, a barrier a hundred.
     Software,
@@ -16,13 +16,35 @@ pub enum Adapter {
     Subgroups(usize),
 }
 
-static OPENED: RwLock<Adapter> = RwLock::new(Adapter::Hardware);
+/// How the convolutions of a graphics card cut their work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Pixels of a thread: rows and columns.
+    pub tile: [usize; 2],
+    /// Quads of output channels of a thread, where their number allows it.
+    pub wide: usize,
+    /// Threads of a workgroup.
+    pub threads: usize,
+    /// Threads of a workgroup that compute the same pixels, each for channels of its own: at most.
+    pub sharing: usize,
+}
+
+impl Cut {
+    /// What fits into 128 registers. The larger tiles of software adapters need all 256 that a compiler for graphics cards
+    /// has (RADV's, for RDNA2), and most of their kernels move 14 to 257 more values to memory and back.
+    pub const USUAL: Self = Self { tile: [2, 4], wide: 1, threads: 64, sharing: 16 };
+}
+
+static OPENED: RwLock<Adapter> = RwLock::new(Adapter::HARDWARE);
 
 thread_local! {
     static PRETENDED: Cell<Option<Adapter>> = const { Cell::new(None) };
 }
 
 impl Adapter {
+    /// A graphics card of which nothing more is known.
+    pub const HARDWARE: Self = Self::Hardware(Cut::USUAL);
+
     /// What `adapter` is.
     pub fn of(adapter: &wgpu::Adapter) -> Self {
         let info = adapter.get_info();
@@ -31,7 +53,7 @@ impl Adapter {
             adapter.features().contains(wgpu::Features::SUBGROUP) && lanes == info.subgroup_min_size;
         match info.device_type == wgpu::DeviceType::Cpu {
             true => Self::software(if promised { lanes as usize } else { 0 }),
-            false => Self::Hardware,
+            false => Self::HARDWARE,
         }
     }
 

@@ -8,5 +8,5 @@ mod scratch;
 mod template;
 pub mod wgsl;
 
-pub use adapter::Adapter;
+pub use adapter::{Adapter, Cut};
 pub use replay::Replay;
