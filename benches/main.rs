@@ -68,7 +68,7 @@ fn main() {
     }
     // Not among the parts of a whole run: it answers what the kernels should be, not what they are.
     if parts.iter().any(|part| part == "tuning") {
-        tuning::run(&mut report);
+        tuning::run(&networks, &mut report);
     }
     match (away, parts.is_empty()) {
         (Some(_), _) => report.save(),

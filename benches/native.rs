@@ -185,18 +185,22 @@ fn noise_images([channels, height, width]: [usize; 3], n: usize) -> ImageSet {
 }
 
 fn train(network: &Network, device: &Device, engine: Engine, report: &mut Report) {
+    report.training(engine, network, training_step(network, device, 2.0));
+}
+
+/// A step of a network's training, in about so many seconds.
+pub fn training_step(network: &Network, device: &Device, seconds: f64) -> Timing {
     let images = noise_images(network.shape, 2 * network.training_batch);
     let batch = network.training_batch;
     let config = TrainConfig { batch, network: network.config.clone().into(), ..TrainConfig::default() };
     let lesson = ScoreLesson::new(&config, &images).expect("a lesson");
     let mut trainer = Trainer::new(lesson, device);
     let mut batches = Batches::new(&images, 0, batch, false);
-    let timing = time(|steps| {
+    time_within(seconds, |steps| {
         let begun = Instant::now();
         for _ in 0..steps {
             block_on(trainer.step(&mut batches)).expect("a finite loss");
         }
         begun.elapsed().as_secs_f64()
-    });
-    report.training(engine, network, timing);
+    })
 }

@@ -6,6 +6,7 @@
 
 use burn::tensor::Tensor;
 
+use super::mirror::mirrored;
 use super::wgsl_gradient::weight_gradients;
 use super::{Filter, Pass, Then, conv_plain, host, wgsl};
 use crate::ops::gradient::record;
@@ -43,21 +44,8 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize,
 /// The gradient `[b, h, w, c_in]` of [`super::conv`] for its input `x`, of which only the shape counts, by hand: for
 /// devices without autodiff.
 pub fn conv_input_gradient(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>) -> Tensor<4> {
-    let [_, _, _, c_in] = x.dims();
-    let bias = Tensor::zeros([c_in], &x.device());
-    let mirror = Filter { weight: mirrored(filter), bias, kernel: filter.kernel, stride: 1 };
     let dy = spread(dy, filter.stride, x).into();
-    Pass { x: dy, upsample: false, filter: mirror, then: Then::Nothing }.run()
-}
-
-/// The filter `[k·k·c_out, c_in]` that leads back from the output to the input: taps in the opposite order,
-/// channels exchanged.
-fn mirrored(filter: &Filter) -> Tensor<2> {
-    let area = filter.kernel * filter.kernel;
-    let [rows, c_out] = filter.weight.dims();
-    let c_in = rows / area;
-    let taps = filter.weight.clone().reshape([area, c_in, c_out]);
-    taps.flip([0]).swap_dims(1, 2).reshape([area * c_out, c_in])
+    Pass { x: dy, upsample: false, filter: mirrored(filter), then: Then::Nothing }.run()
 }
 
 /// `dy` with the pixels in between that a stride has skipped, zero there, as large as `x`.

@@ -6,6 +6,7 @@
 mod add;
 mod gradient;
 mod host;
+mod mirror;
 mod upsample;
 mod wgsl;
 mod wgsl_gradient;

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Filter;
+use crate::ops::Adapter;
 use crate::ops::launch::wgsl::{self, Kernel, Launch, params, shader};
 
 params! {
@@ -20,8 +21,8 @@ params! {
 }
 
 const THREADS: usize = 64;
-/// Threads that keep a large GPU busy; more would only leave more sums to be added up.
-const ENOUGH: usize = 1 << 13;
+/// Threads that keep a software adapter busy; more would only leave more sums to be added up.
+const FEW: usize = 1 << 13;
 
 fn kernel(kernel: usize, stride: usize, lanes: usize) -> Kernel {
     shader!("conv_gradient")
@@ -44,7 +45,11 @@ pub fn weight_gradients(x: &Tensor<4>, filter: &Filter, dy: &Tensor<4>) -> (Tens
         missing => dy.clone().pad([(0, 0), (0, 0), (0, 0), (0, missing)], 0.0),
     };
     let pairs = c_in / lanes * quads;
-    let slabs = (ENOUGH / pairs).clamp(1, batch * height);
+    let enough = match Adapter::current() {
+        Adapter::Hardware(cut) => cut.gradient_threads,
+        _ => FEW,
+    };
+    let slabs = (enough / pairs).clamp(1, batch * height);
     let params = Params {
         rows: (batch * height) as u32,
         height: height as u32,

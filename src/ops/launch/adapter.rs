@@ -27,12 +27,15 @@ pub struct Cut {
     pub threads: usize,
     /// Threads of a workgroup that compute the same pixels, each for channels of its own: at most.
     pub sharing: usize,
+    /// Threads of a weight gradient in all: as many as keep the card busy, since each leaves sums to be added up.
+    pub gradient_threads: usize,
 }
 
 impl Cut {
     /// What fits into 128 registers. The larger tiles of software adapters need all 256 that a compiler for graphics cards
     /// has (RADV's, for RDNA2), and most of their kernels move 14 to 257 more values to memory and back.
-    pub const USUAL: Self = Self { tile: [2, 4], wide: 1, threads: 64, sharing: 16 };
+    pub const USUAL: Self =
+        Self { tile: [2, 4], wide: 1, threads: 64, sharing: 16, gradient_threads: 1 << 15 };
 }
 
 static OPENED: RwLock<Adapter> = RwLock::new(Adapter::HARDWARE);
