@@ -1,5 +1,6 @@
 //! What was measured, as JSON and as a page for people.
 
+mod cards;
 mod page;
 
 pub use page::is_software;

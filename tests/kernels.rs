@@ -6,9 +6,9 @@ use scorefield::network::layers::Init;
 use scorefield::network::{Context, Network, UNetConfig};
 use scorefield::ops::{
     AdamStep, Adapter, Dense, Filter, Joined, Norm, Pass, StepSize, Then, adam, adam_plain, attention,
-    attention_plain, combine, combine_plain, error_norm, error_norm_plain, group_norm, group_norm_plain,
-    group_norm_silu, group_norm_silu_plain, langevin, langevin_plain, launches, sum_of_squares, time_mlp,
-    time_mlp_plain,
+    attention_plain, combine, combine_plain, error_norm, error_norm_plain, gather, gather_plain, group_norm,
+    group_norm_plain, group_norm_silu, group_norm_silu_plain, langevin, langevin_plain, launches,
+    sum_of_squares, time_mlp, time_mlp_plain,
 };
 use scorefield::rng::{Domain, Noise};
 
@@ -22,6 +22,7 @@ trials! {
         attention_equals_its_twin,
         more_workgroups_than_a_row_holds,
         sums_equal_their_twin,
+        rows_of_many_tensors_equal_their_twin,
         time_equals_its_twin,
         the_optimiser_equals_its_twin,
         steps_of_samplers_equal_their_twins,
@@ -242,7 +243,9 @@ fn sums_equal_their_twin() {
                 let error = on_both(|draw, fused| {
                     let terms: Vec<_> = (0..terms)
                         .map(|k| {
-                            (draw.tensor(dims), if per_sample && k != 1 { &factors[..] } else { &[-0.7][..] })
+                            // Of one sign, lest a sum of one value cancels, and with it what an error is measured by.
+                            let x = draw.tensor(dims).abs();
+                            (x, if per_sample && k != 1 { &factors[..] } else { &[-0.7][..] })
                         })
                         .collect();
                     if fused { combine(&terms) } else { combine_plain(&terms) }
@@ -251,6 +254,31 @@ fn sums_equal_their_twin() {
             }
         }
     }
+}
+
+/// More parts than one launch takes, one of them longer than its workgroups are together.
+fn rows_of_many_tensors_equal_their_twin() {
+    let row = |device: &burn::tensor::Device, own: bool| {
+        let mut draw = Draw { device: device.clone(), seed: 70 };
+        let mut end = 3;
+        let lens = [1, 64, 7, 100_003, 5, 2, 300, 4, 1, 90];
+        let parts: Vec<_> = lens
+            .into_iter()
+            .map(|len| {
+                let place = end;
+                end += len + 2;
+                (place, draw.tensor([len]))
+            })
+            .collect();
+        values(match own {
+            true => gather(&parts, end, device),
+            false => gather_plain(&parts, Tensor::zeros([end], device)),
+        })
+    };
+    let plain = row(&cpu(), false);
+    assert!(plain.iter().filter(|v| **v != 0.0).count() > 100_000);
+    assert_eq!(row(&cpu(), true), plain);
+    assert_eq!(row(&gpu(), true), plain);
 }
 
 fn time_equals_its_twin() {

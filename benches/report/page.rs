@@ -1,10 +1,11 @@
 //! The page for people.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use crate::networks::{BATCHES, Network};
 
-use super::{Agreement, Convolution, Engine, Memory, PATIENCE_MS, REPEATS, Report, Row};
+use super::{Agreement, Convolution, Engine, Memory, PATIENCE_MS, REPEATS, Report, Row, cards};
 
 impl Report {
     pub fn markdown(&self, networks: &[Network]) -> Result<String, std::fmt::Error> {
@@ -38,6 +39,7 @@ impl Report {
         self.steps(out)?;
         self.memories(out)?;
         self.visits(out)?;
+        cards::sections(out, Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/cards")))?;
         Ok(text)
     }
 

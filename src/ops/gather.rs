@@ -1,7 +1,7 @@
 //! Many tensors in one row: what an optimiser does to all weights then takes one dispatch on a GPU, not one for each of
 //! the hundreds of tensors of a network.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, s};
 
 use super::launch::wgsl::{Kernel, Launch, params, shader};
 use super::{host, is_flex};
@@ -31,11 +31,11 @@ pub fn gather(parts: &[(usize, Tensor<1>)], len: usize, device: &Device) -> Tens
     row
 }
 
-/// [`gather`] in burn's stock operations, into a row of zeros.
-fn gather_plain(parts: &[(usize, Tensor<1>)], row: Tensor<1>) -> Tensor<1> {
+/// [`gather`] in burn's stock operations, into a row of zeros: the oracle of the tests.
+pub fn gather_plain(parts: &[(usize, Tensor<1>)], row: Tensor<1>) -> Tensor<1> {
     parts.iter().fold(row, |row, (place, part)| {
         let [len] = part.dims();
-        row.slice_assign([*place..place + len], part.clone())
+        row.slice_assign(s![*place..place + len], part.clone())
     })
 }
 

@@ -24,7 +24,7 @@ pub use attention::{attention, attention_plain};
 pub use combine::{combine, combine_plain, dot, per_sample, scale, sum};
 pub use conv::{Filter, Pass, Then, conv, conv_input_gradient, conv_plain, upsample};
 pub use error_norm::{error_norm, error_norm_plain};
-pub use gather::gather;
+pub use gather::{gather, gather_plain};
 pub use group_norm::{
     EPSILON as GROUP_NORM_EPSILON, Norm, group_norm, group_norm_plain, group_norm_silu,
     group_norm_silu_plain, shift_norm_silu_gradient,
