@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/env.sh
 
-all="tools fmt clippy clippy-wasm doc tests page browser"
+all="tools fmt clippy clippy-wasm doc units doctests tests page browser"
 wanted=${*:-$all}
 for name in $wanted; do
     case " $all " in *" $name "*) ;; *) echo "there is no stage $name; the stages are: $all" >&2 && exit 2 ;; esac
@@ -36,14 +36,24 @@ stage() { # NAME COMMAND...
 
 stage tools scripts/tools.sh test
 stage fmt cargo fmt --check
-# It lints while it builds. `cargo clippy` would check all dependencies first, in a pass that no build can use; here they
-# are compiled as the tests need them, and this package alone is compiled once more, without optimisation.
-stage clippy env RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS="-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__" \
-    cargo build --locked --release --all-targets --config profile.release.package.scorefield.opt-level=0
+# Clippy lints while it builds; `cargo clippy` would check all dependencies first, in a pass that no build can use. Here they
+# are compiled as the tests need them, and this package alone once more, quickly: its unit and documentation tests run so.
+quick() { # SUBCOMMAND OPTION...
+    subcommand=$1
+    shift
+    RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS="-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__" \
+        cargo "$subcommand" --locked --release --config profile.release.package.scorefield.opt-level=0 "$@"
+}
+rustdoc() { RUSTDOC="$PWD/scripts/rustdoc.sh" quick test --doc; }
+
+stage clippy quick build --all-targets
 stage clippy-wasm cargo clippy --locked --release --lib --bin page --no-default-features --features page --target wasm32-unknown-unknown -- -D warnings
-stage doc env RUSTDOC="$PWD/scripts/rustdoc.sh" cargo test --locked --release --doc
-stage tests cargo test --release
+stage doc rustdoc
+stage units quick test --lib
+stage doctests quick test --doc
+stage tests cargo test --locked --release --test tests
 # Trunk and wasm-bindgen are compiled no earlier than here: nothing before needs them.
 stage page make build
 # They were ignored above: there was no page yet. One at a time, since each keeps a software GPU busy.
-stage browser env SCOREFIELD_DIST=dist cargo test --release --test tests -- --test-threads 1 browser::
+export SCOREFIELD_DIST=dist
+stage browser cargo test --locked --release --test tests -- --test-threads 1 browser::
