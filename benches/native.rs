@@ -102,7 +102,6 @@ impl Convolution {
         // Small enough for a chain of any length.
         let weight = tensor(&normal(1, 9 * channels * channels), [9 * channels, channels], device) * 0.01;
         let bias = tensor(&normal(2, channels), [channels], device);
-
         time_within(seconds, |n| {
             let begun = Instant::now();
             let y = (1..=n).fold(x.clone(), |x, i| {

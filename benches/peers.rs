@@ -29,7 +29,8 @@ struct Result {
     training: Option<Vec<f64>>,
 }
 
-/// PyTorch on `cpu`, or on `cuda` if it finds a card. The script is written to the stage, since the checkout may be far away; so may the Python of `peers`.
+/// PyTorch on `cpu`, or on `cuda` if it finds a card. The script is written to the stage, since the checkout may be far away;
+/// so may the Python of `peers`.
 pub fn run(peers: &Path, device: &str, stage: &Path, networks: &[Network], report: &mut Report) {
     const SCRIPT: &str = include_str!("../tests/peers/peers.py");
     let batches: Vec<String> = networks.iter().map(|n| format!("{}={}", n.name, n.training_batch)).collect();

@@ -21,9 +21,12 @@ params! {
 
 /// A row `[len]` with each part at its place, zero elsewhere. Parts do not overlap; all are without autodiff.
 pub fn gather(parts: &[(usize, Tensor<1>)], len: usize, device: &Device) -> Tensor<1> {
+    if is_flex(device) {
+        return gather_on_host(parts, len);
+    }
     let row = Tensor::zeros([len], device);
     if Launch::new(device, kernel(1), THREADS).is_none() {
-        return if is_flex(device) { gather_on_host(parts, len) } else { gather_plain(parts, row) };
+        return gather_plain(parts, row);
     }
     for parts in parts.chunks(MOST) {
         launch(parts, &row, device);
