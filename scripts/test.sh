@@ -54,6 +54,6 @@ stage doctests quick test --doc
 stage tests cargo test --locked --release --test tests
 # Trunk and wasm-bindgen are compiled no earlier than here: nothing before needs them.
 stage page make build
-# They were ignored above: there was no page yet. One at a time, since each keeps a software GPU busy.
+# They were ignored above: there was no page yet.
 export SCOREFIELD_DIST=dist
-stage browser cargo test --locked --release --test tests -- --test-threads 1 browser::
+stage browser cargo test --locked --release --test tests -- --test-threads 2 browser::

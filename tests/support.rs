@@ -1,6 +1,6 @@
 //! What the tests share: the devices, the way a module lists its tests, and small tools.
 
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -20,21 +20,43 @@ use scorefield::sampler::Sampler;
 use scorefield::sde::{AnySde, EdmSde, SubVpSde, VeSde, VpSde};
 use scorefield::toy::GaussianMixture;
 
-/// Lists a module's tests: `trials! { cpu: [a, b], gpu: [c] }`. Those of `gpu` are shown as ignored where
-/// no adapter takes WGSL.
+/// Lists a module's tests: `trials! { cpu: [a, b], gpu: [c], alone: [d] }`. Those of `gpu` are shown as ignored where
+/// no adapter takes WGSL; while one of `alone` runs, which measures time, no other does.
 macro_rules! trials {
-    (cpu: [$($cpu:ident),* $(,)?] $(, gpu: [$($gpu:ident),* $(,)?])? $(,)?) => {
+    (
+        cpu: [$($cpu:ident),* $(,)?]
+        $(, gpu: [$($gpu:ident),* $(,)?])?
+        $(, alone: [$($alone:ident),* $(,)?])? $(,)?
+    ) => {
         pub fn trials() -> Vec<libtest_mimic::Trial> {
             vec![
                 $($crate::support::trial(module_path!(), stringify!($cpu), $cpu),)*
                 $($($crate::support::gpu_trial(module_path!(), stringify!($gpu), $gpu),)*)?
+                $($($crate::support::trial_alone(module_path!(), stringify!($alone), $alone),)*)?
             ]
         }
     };
 }
 pub(crate) use trials;
 
+/// Shared by all tests, but for those that need the machine for themselves.
+static MACHINE: RwLock<()> = RwLock::new(());
+
 pub fn trial(module: &str, name: &str, test: fn()) -> Trial {
+    named_trial(module, name, move || {
+        let _shared = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        test();
+    })
+}
+
+pub fn trial_alone(module: &str, name: &str, test: fn()) -> Trial {
+    named_trial(module, name, move || {
+        let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+        test();
+    })
+}
+
+fn named_trial(module: &str, name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
     let module = module.split_once("::").map_or(module, |(_, path)| path);
     Trial::test(format!("{module}::{name}"), move || {
         test();

@@ -14,8 +14,8 @@ trials! {
         every_control_and_picture_has_a_name,
         live_region_tells_of_start_and_end,
         nothing_scrolls_sideways_on_a_phone,
-        page_stays_smooth_while_the_cpu_samples,
     ],
+    alone: [page_stays_smooth_while_the_cpu_samples],
 }
 
 fn works_by_keyboard_alone() {

@@ -2,7 +2,7 @@
 
 use super::{
     harness::Gpu,
-    site::{Site, dist},
+    models::{PLAIN, altered_site_with, site_with},
     visit::{GENERATE, PATIENCE, Visit},
 };
 use crate::support::trials;
@@ -21,10 +21,11 @@ trials! {
     ],
 }
 
-const RUN: &str = "model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=3&run=1";
+/// Small, as a software GPU takes seconds to compile what a shipped model needs.
+const RUN: &str = "model=test-plain&sampler=heun&seed=7&count=1&n_steps=3&run=1";
 
 fn cpu_takes_over_where_webgpu_is_denied() {
-    let mut visit = Visit::with(Gpu::None);
+    let mut visit = visit(Gpu::None);
     for device in ["auto", "gpu"] {
         visit.open(&format!("#task=generate&device={device}&{RUN}"));
         visit.finish(GENERATE);
@@ -36,7 +37,7 @@ fn cpu_takes_over_where_webgpu_is_denied() {
 }
 
 fn automatic_prefers_the_cpu_to_a_software_gpu() {
-    let mut visit = Visit::with(Gpu::Software);
+    let mut visit = visit(Gpu::Software);
     visit.open("#task=generate&device=auto");
     let note = visit.device();
     assert!(
@@ -57,7 +58,7 @@ fn automatic_prefers_the_cpu_to_a_software_gpu() {
 
 /// From another machine over plain http, browsers offer no WebGPU, no `crypto.subtle` and no Cache API.
 fn plain_http_works_on_the_cpu() {
-    let mut visit = Visit::with(Gpu::Software);
+    let mut visit = visit(Gpu::Software);
     let url = visit.site.insecure_url(&format!("#task=generate&{RUN}"));
     visit.browser.open(&url);
     visit.ready();
@@ -72,8 +73,8 @@ fn plain_http_works_on_the_cpu() {
 }
 
 fn a_gpu_lost_in_mid_run_is_told_and_the_cpu_finishes() {
-    let mut visit = Visit::with(Gpu::Software);
-    visit.open("#task=generate&device=gpu&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=30&run=1");
+    let mut visit = visit(Gpu::Software);
+    visit.open("#task=generate&device=gpu&model=test-plain&sampler=heun&seed=7&count=1&n_steps=30&run=1");
     visit.wait_for_step(GENERATE, 2);
     assert!(visit.device().contains("WebGPU"));
     visit.browser.eval_in_worker("scorefieldGpu.destroy()");
@@ -86,15 +87,15 @@ fn a_gpu_lost_in_mid_run_is_told_and_the_cpu_finishes() {
     let picture = visit.grid();
 
     // The same request, answered by the CPU from the start.
-    visit.open("#task=generate&device=cpu&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=30&run=1");
+    visit.open("#task=generate&device=cpu&model=test-plain&sampler=heun&seed=7&count=1&n_steps=30&run=1");
     visit.finish(GENERATE);
     assert_eq!(visit.grid(), picture);
     visit.assert_clean();
 }
 
 fn a_gpu_lost_between_runs_is_told() {
-    let mut visit = Visit::with(Gpu::Software);
-    visit.open("#task=generate&device=gpu&model=mnist-vp&sampler=heun&seed=7&count=1&n_steps=3");
+    let mut visit = visit(Gpu::Software);
+    visit.open("#task=generate&device=gpu&model=test-plain&sampler=heun&seed=7&count=1&n_steps=3");
     visit.browser.eval_in_worker("scorefieldGpu.destroy()");
     visit.browser.wait_for("document.querySelector('#device-note').dataset.kind == 'cpu'", PATIENCE);
     assert!(
@@ -178,9 +179,10 @@ fn a_gpu_may_lack_what_only_some_have() {
             programs[module.code.includes('subgroupBroadcast') ? 'subgroups' : 'others'] += 1;
             return make.call(this, module);
         };";
+    // A model wide enough for the program that uses subgroups.
     let pictures = ["", DENY].map(|deny| {
         let mut visit = broken(format!("{deny}{COUNT}"));
-        visit.open(&format!("#task=generate&device=gpu&{RUN}"));
+        visit.open(&format!("#task=generate&device=gpu&{}", RUN.replace(PLAIN, "mnist-vp")));
         visit.finish(GENERATE);
         assert!(visit.device().contains("WebGPU"), "{}", visit.device());
         let programs = visit.browser.eval_in_worker("programs");
@@ -195,10 +197,15 @@ fn a_gpu_may_lack_what_only_some_have() {
     assert!(difference <= Some(1), "{difference:?} grey levels apart");
 }
 
-/// The page with a browser whose WebGPU a script in the worker has changed.
+/// The page and the model of [`RUN`].
+fn visit(gpu: Gpu) -> Visit {
+    Visit::to(site_with(&[PLAIN]), gpu)
+}
+
+/// The same with a browser whose WebGPU a script in the worker has changed.
 fn broken(script: impl Into<String>) -> Visit {
     let script = script.into();
-    let site = Site::serve_altered(dist().expect("a built page"), move |path, bytes| match path {
+    let site = altered_site_with(&[PLAIN], move |path, bytes| match path {
         // Before the page watches the device, not after.
         "engine/wgpu-shim.js" => Some([script.as_bytes(), b"\n", &bytes?].concat()),
         _ => bytes,

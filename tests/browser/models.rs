@@ -52,6 +52,14 @@ pub fn native(name: &str) -> LoadedModel {
 
 /// The built page with these models added to its list.
 pub fn site_with(names: &[&'static str]) -> Site {
+    altered_site_with(names, |_, bytes| bytes)
+}
+
+/// The same, what is served being changed further by `alter`.
+pub fn altered_site_with(
+    names: &[&'static str],
+    alter: impl Fn(&str, Option<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> Site {
     let files: HashMap<String, Vec<u8>> =
         names.iter().map(|name| (format!("models/{name}.safetensors"), file(name))).collect();
     let entries: Vec<Value> = names
@@ -68,10 +76,10 @@ pub fn site_with(names: &[&'static str]) -> Site {
         .collect();
     Site::serve_altered(dist().expect("a built page"), move |path, bytes| {
         if path != "models/manifest.json" {
-            return bytes.or_else(|| files.get(path).cloned());
+            return alter(path, bytes.or_else(|| files.get(path).cloned()));
         }
         let mut models: Vec<Value> = serde_json::from_slice(&bytes?).expect("the list of models");
         models.extend(entries.iter().cloned());
-        Some(serde_json::to_vec(&models).expect("JSON"))
+        alter(path, Some(serde_json::to_vec(&models).expect("JSON")))
     })
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     harness::{Browser, Gpu, WASM_BYTES},
+    models::{PLAIN, site_with},
     site::{Site, dist},
     visit::PATIENCE,
 };
@@ -226,13 +227,12 @@ fn evaluations_are_replayed_on_webgpu() {
     assert!(groups < 20.0 && dispatches > 60.0, "{groups} bind groups, {dispatches} dispatches");
 }
 
-/// A page that uses the API by itself, in the global `engine`.
 /// On the CPU; `make bench` measures the same on WebGPU, where it takes minutes.
 fn two_thousand_steps_leave_nothing_behind() {
-    let mut api = Api::open("cpu", Gpu::None);
+    let mut api = Api::at(site_with(&[PLAIN]), "cpu", Gpu::None);
     let mut sizes = |n_steps: usize| {
         let request =
-            json!({"model": "mnist-vp", "sampler": "euler", "options": {"n_steps": n_steps}, "count": 1});
+            json!({"model": PLAIN, "sampler": "euler", "options": {"n_steps": n_steps}, "count": 1});
         api.call("sample", &request);
         let wasm = api.browser.eval_in_worker(WASM_BYTES).as_f64().expect("bytes");
         [wasm, api.browser.worker_heap()]
@@ -244,6 +244,7 @@ fn two_thousand_steps_leave_nothing_behind() {
     assert!(after[1] - before[1] < 1e5, "{} bytes of JavaScript more", after[1] - before[1]);
 }
 
+/// A page that uses the API by itself, in the global `engine`.
 struct Api {
     browser: Browser,
     _site: Site,
@@ -251,7 +252,10 @@ struct Api {
 
 impl Api {
     fn open(device: &str, gpu: Gpu) -> Self {
-        let site = Site::of_page();
+        Self::at(Site::of_page(), device, gpu)
+    }
+
+    fn at(site: Site, device: &str, gpu: Gpu) -> Self {
         let mut browser = Browser::launch(gpu);
         browser.open(&site.url("#task=about&device=cpu"));
         let kind = browser.eval(&format!(
