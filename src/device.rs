@@ -43,6 +43,8 @@ pub struct Opened {
     pub name: String,
     /// Why this device, in one sentence.
     pub reason: String,
+    /// What the driver says of a GPU: names and values.
+    pub facts: Vec<(&'static str, String)>,
 }
 
 impl Opened {
@@ -52,7 +54,7 @@ impl Opened {
             Ok(threads) if !cfg!(target_family = "wasm") => format!("CPU, {threads} threads"),
             _ => "CPU, one thread".into(),
         };
-        Self { device: Device::flex(), kind: DeviceChoice::Cpu, name, reason: reason.into() }
+        Self { device: Device::flex(), kind: DeviceChoice::Cpu, name, reason: reason.into(), facts: vec![] }
     }
 }
 
@@ -90,6 +92,35 @@ pub async fn open(choice: DeviceChoice) -> Result<Opened> {
         DeviceChoice::Auto => "A GPU was found.".into(),
         _ => "The GPU was asked for.".into(),
     };
+    let facts = facts(&setup.adapter);
     let name = if info.name.is_empty() { "WebGPU".into() } else { info.name };
-    Ok(Opened { device, kind: DeviceChoice::Gpu, name, reason })
+    Ok(Opened { device, kind: DeviceChoice::Gpu, name, reason, facts })
+}
+
+/// What decides how kernels run on an adapter, as far as it tells; browsers keep most of it to themselves.
+fn facts(adapter: &wgpu::Adapter) -> Vec<(&'static str, String)> {
+    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+    let has = |feature| if features.contains(feature) { "yes" } else { "no" }.to_owned();
+    let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let all = [
+        ("kind", format!("{:?}", info.device_type)),
+        ("backend", info.backend.to_string()),
+        ("driver", [info.driver, info.driver_info].join(" ").trim().to_owned()),
+        ("threads of a workgroup", limits.max_compute_invocations_per_workgroup.to_string()),
+        ("memory of a workgroup", format!("{} bytes", limits.max_compute_workgroup_storage_size)),
+        ("largest binding", mebibytes(limits.max_storage_buffer_binding_size)),
+        ("largest buffer", mebibytes(limits.max_buffer_size)),
+        (
+            "subgroups",
+            format!(
+                "{}, {} to {}",
+                has(wgpu::Features::SUBGROUP),
+                info.subgroup_min_size,
+                info.subgroup_max_size
+            ),
+        ),
+        ("half precision", has(wgpu::Features::SHADER_F16)),
+        ("timestamps", has(wgpu::Features::TIMESTAMP_QUERY)),
+    ];
+    all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }

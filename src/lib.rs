@@ -11,7 +11,7 @@
 //! 2. [`sde`] says how an image becomes noise, [`schedule`] at which noise levels to look.
 //! 3. [`network`] maps a noisy image to raw numbers; [`model`] says what the numbers mean: the denoised image, the
 //!    noise, the score. [`weights`] keeps them in a file with their model card. [`toy`] has distributions whose score is
-//!    known.
+//!    known. A [`checkup`] finds out whether a device computes all that rightly, and how fast.
 //! 4. [`control`] adds conditions to a model. A [`run`] is the conversation between long work and whoever waits for it:
 //!    [`flow`] follows the ODE between image and noise, either way, and [`sampler`] walks from noise to an image.
 //! 5. [`picture`] shows images and [`data`] reads them; an [`objective`] compares what a network says with what was added,
@@ -27,6 +27,7 @@
 //! - `error`, `cancel`, `estimate`, `files`, `kind`
 //! - `images`, `rng`, `ops`, `device`
 //! - `sde`, `schedule`, `network`, `model`, `weights`, `toy`
+//! - `checkup`
 //! - `control`, `run`, `flow`, `sampler`
 //! - `picture`, `fetch`, `data`, `objective`, `training`
 //! - `evaluation`, `figures`, `cli`, `page`
@@ -49,6 +50,7 @@
 mod error;
 
 pub mod cancel;
+pub mod checkup;
 #[cfg(not(target_family = "wasm"))]
 pub mod cli;
 pub mod control;

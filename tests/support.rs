@@ -4,10 +4,10 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use libtest_mimic::Trial;
 use pollster::block_on;
+use scorefield::checkup::lively;
 use scorefield::device::{self, DeviceChoice};
 use scorefield::images::DataRange;
 use scorefield::model::{Preconditioned, Preconditioning, ScoreModel};
@@ -243,26 +243,8 @@ pub fn analytic(mixture: &GaussianMixture, sde: AnySde) -> ScoreModel {
 /// A U-Net on `device` none of whose weights is zero: a fresh one returns zero whatever it is given. The
 /// same weights on every device.
 pub fn lively_unet(config: &UNetConfig, channels: usize, seed: u64, device: &Device) -> Network {
-    struct Stir {
-        noise: Noise,
-        draw: u32,
-    }
-    impl ModuleMapper for Stir {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            self.draw += 1;
-            param.map(|old| {
-                // Vectors are biases and scales; a matrix keeps the variance of its input.
-                let dims = old.dims();
-                let size = if D == 1 { 0.1 } else { (dims[0] as f64).sqrt().recip() * 0.7 };
-                let z = self.noise.normal(self.draw, 1, dims.iter().product());
-                let z: Vec<f32> = z.into_iter().map(|z| z * size as f32).collect();
-                let stir = tensor(&z, dims, &old.device());
-                if D == 1 { old + stir } else { stir }
-            })
-        }
-    }
     let network = Network::new(&config.clone().into(), channels, channels, &mut Init::new(seed, device));
-    network.map(&mut Stir { noise: Noise::new(seed).domain(Domain::Probe), draw: 0 })
+    lively(network, Noise::new(seed).domain(Domain::Probe))
 }
 
 /// The smallest U-Net that has every kind of layer: two levels, attention, a patch stem.

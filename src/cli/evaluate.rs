@@ -11,7 +11,7 @@ use crate::model::ScoreModel;
 use crate::picture::save_png;
 use crate::sampler::Sampler;
 use crate::weights::shipped;
-use crate::{Error, Result, device, files};
+use crate::{Error, Result, checkup, files};
 
 /// `evaluate`
 #[derive(Debug, clap::Args)]
@@ -120,7 +120,7 @@ impl Args {
             shard: self.shard,
         };
         let folder = Folder::create(self.folder(&file.card.name), settings)?;
-        let opened = device::open(self.model.device).await?;
+        let opened = checkup::open(self.model.device).await?;
         let judge = Judge::new(classifier, &opened.device)?;
         let model = self.model.open_on(&opened)?;
         folder.judge_real(&judge, &test, &training).await?;

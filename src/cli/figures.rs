@@ -8,7 +8,7 @@ use super::shared::{ModelArgs, check_count};
 use crate::cancel::CancelToken;
 use crate::figures::{self, Figure, Outcome, Studio};
 use crate::picture::save_png;
-use crate::{Error, Result, device, files};
+use crate::{Error, Result, checkup, files};
 
 /// `figures`
 #[derive(Debug, clap::Args)]
@@ -65,7 +65,7 @@ impl Args {
             }
         }
         files::make_folder(&self.out)?;
-        let opened = device::open(self.model.device).await?;
+        let opened = checkup::open(self.model.device).await?;
         let studio = Studio {
             device: opened.device,
             model: self.model.model,

@@ -3,6 +3,7 @@
 mod codes;
 mod control;
 mod data;
+mod device;
 mod evaluate;
 mod figures;
 mod interpolate;
@@ -54,6 +55,8 @@ enum Command {
     Denoise(control::DenoiseArgs),
     /// Make the figures of docs/GALLERY.md again, with the numbers behind each.
     Figures(figures::Args),
+    /// Find out what a device is, whether it computes rightly, and how fast it is.
+    Device(device::Args),
     /// List the models that come with the program.
     Models(models::Args),
 }
@@ -94,6 +97,7 @@ pub fn main() -> u8 {
                 Command::Edit(args) => args.run(&cancel).await,
                 Command::Denoise(args) => args.run(&cancel).await,
                 Command::Figures(args) => args.run(&cancel).await,
+                Command::Device(args) => args.run().await,
                 Command::Models(args) => args.run(),
             }
         })

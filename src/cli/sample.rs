@@ -2,7 +2,7 @@ use super::shared::{Drawing, ModelArgs, Usual};
 use crate::cancel::CancelToken;
 use crate::control::guided_by;
 use crate::weights::{LoadedClassifier, shipped};
-use crate::{Result, device};
+use crate::{Result, checkup};
 
 /// `sample`
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ impl Args {
     /// Draws the images and writes them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(Usual { sampler: "heun", options: &[], count: 64 })?;
-        let opened = device::open(self.model.device).await?;
+        let opened = checkup::open(self.model.device).await?;
         let Some(class) = &self.class else { return job.draw(&self.model.open_on(&opened)?, cancel).await };
         let file = self.model.file(&opened)?;
         let model = match (self.classifier.as_deref(), file.card.classes()) {

@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
 use crate::cancel::CancelToken;
-use crate::device::{self, DeviceChoice, Opened};
+use crate::checkup;
+use crate::device::{DeviceChoice, Opened};
 use crate::files::check_writable;
 use crate::flow::Tolerance;
 use crate::model::ScoreModel;
@@ -96,7 +97,7 @@ pub struct ModelArgs {
 impl ModelArgs {
     /// Loads the model onto the device and says on stderr which device that is.
     pub async fn open(&self) -> Result<ScoreModel> {
-        self.open_on(&device::open(self.device).await?)
+        self.open_on(&checkup::open(self.device).await?)
     }
 
     /// Loads the model onto a device that is open already.

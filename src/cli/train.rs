@@ -5,8 +5,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::data::{self, PlaceArgs};
 use crate::cancel::CancelToken;
+use crate::checkup;
 use crate::data::{DataSource, Dataset, Split};
-use crate::device::{self, DeviceChoice, Opened};
+use crate::device::{DeviceChoice, Opened};
 use crate::images::ImageSet;
 use crate::training::run::checkpoint::{Checkpoint, State};
 use crate::training::run::{Outcome, RunFolder, train};
@@ -134,7 +135,7 @@ impl Args {
         if self.dry_run {
             return print_toml(&course);
         }
-        let opened = device::open(self.device).await?;
+        let opened = checkup::open(self.device).await?;
         let job = Job { images: &images, opened, folder, resume, cancel };
         match &course {
             Course::Score(config) => {

@@ -15,6 +15,7 @@ mod host;
 mod joined;
 mod langevin;
 mod launch;
+mod multiply_adds;
 pub mod noise;
 mod time;
 mod transfer;
@@ -35,6 +36,7 @@ pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
 pub use launch::wgsl::{launches, reads_half, runs_on as takes_wgsl};
 pub use launch::{Adapter, Cut, Replay};
+pub use multiply_adds::multiply_adds;
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use transfer::{each, read, upload};
 

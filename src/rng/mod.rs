@@ -62,6 +62,8 @@ pub enum Domain {
     Judging = 7,
     /// Noise that a user adds to a picture, to take it out again.
     Corruption = 8,
+    /// Weights and inputs by which a device is tried.
+    Checkup = 9,
 }
 
 /// The random numbers of a run of consecutive samples: a seed, a [`Domain`] and the index of the first sample.

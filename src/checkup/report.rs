@@ -1,0 +1,125 @@
+//! What a device is, whether it computes rightly, and how fast it is: one text to read or to send.
+
+use std::fmt;
+
+use burn::tensor::Device;
+use serde::Serialize;
+
+use super::speed::{Clock, convolution, evaluation_ms, peak};
+use super::{Agreement, agreement};
+use crate::Result;
+use crate::device::{DeviceChoice, Opened};
+use crate::weights::ModelCard;
+
+/// Images of an evaluation, as many as the page draws unless told otherwise.
+const IMAGES: usize = 16;
+
+/// What was found out about a device.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Version of the program.
+    pub revision: &'static str,
+    /// The device's name.
+    pub device: String,
+    /// Why this one.
+    pub reason: String,
+    /// What its driver says of it.
+    pub facts: Vec<(&'static str, String)>,
+    /// How far it is off the CPU; empty for the CPU itself.
+    pub agreement: Vec<Agreement>,
+    /// Floating-point operations in a second: the most that a kernel reaches, if kernels run on it.
+    pub peak: Option<f64>,
+    /// The same in a convolution.
+    pub convolution: f64,
+    /// How fast models are.
+    pub speed: Vec<Speed>,
+}
+
+/// The time of one evaluation of a model's network.
+#[derive(Debug, Clone, Serialize)]
+pub struct Speed {
+    /// The model.
+    pub model: String,
+    /// Images at a time.
+    pub images: usize,
+    /// Milliseconds on the GPU, if that is the device.
+    pub gpu_ms: Option<f64>,
+    /// Milliseconds on the CPU; of one thread in the page.
+    pub cpu_ms: f64,
+}
+
+impl Report {
+    /// Finds out everything about `opened`, measuring with models of these cards (their weights do not matter). Takes
+    /// some seconds; `on_step(step, steps)` is told after each part.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device is lost meanwhile.
+    pub async fn of(
+        opened: &Opened,
+        cards: &[ModelCard],
+        clock: Clock,
+        on_step: impl Fn(usize, usize),
+    ) -> Result<Self> {
+        let Opened { device, name, reason, facts, .. } = opened;
+        let is_gpu = opened.kind == DeviceChoice::Gpu;
+        let models: Vec<_> = cards.iter().filter(|card| card.learned().is_some()).collect();
+        let steps = 2 + models.len();
+        let agreement = if is_gpu { agreement(device).await? } else { vec![] };
+        on_step(1, steps);
+        let (peak, convolution) = (peak(device, clock).await?, convolution(device, clock).await?);
+        on_step(2, steps);
+        let mut speed = Vec::new();
+        for card in models {
+            let ms = async |device: &Device| evaluation_ms(&card.untrained(device)?, IMAGES, clock).await;
+            let gpu_ms = if is_gpu { Some(ms(device).await?) } else { None };
+            let cpu_ms = ms(&Device::flex()).await?;
+            speed.push(Speed { model: card.name.clone(), images: IMAGES, gpu_ms, cpu_ms });
+            on_step(2 + speed.len(), steps);
+        }
+        Ok(Self {
+            revision: env!("SCOREFIELD_REVISION"),
+            device: name.clone(),
+            reason: reason.clone(),
+            facts: facts.clone(),
+            agreement,
+            peak,
+            convolution,
+            speed,
+        })
+    }
+
+    /// Whether all that was computed is right.
+    pub fn is_good(&self) -> bool {
+        self.agreement.iter().all(Agreement::is_good)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Scorefield {}", self.revision)?;
+        writeln!(f, "{} ({})", self.device, self.reason.trim_end_matches('.'))?;
+        for (name, value) in &self.facts {
+            writeln!(f, "  {name}: {value}")?;
+        }
+        if !self.agreement.is_empty() {
+            writeln!(f, "\nDifference from the CPU, relative to the largest value")?;
+        }
+        for one in &self.agreement {
+            let word = if one.is_good() { "" } else { "  WRONG" };
+            writeln!(f, "  {:<36} {:>8.1e}{word}", one.what, one.off)?;
+        }
+        writeln!(f, "\nBillions of floating-point operations a second")?;
+        if let Some(peak) = self.peak {
+            writeln!(f, "  {:<36} {:>8.0}", "multiply-add, the most there is", peak / 1e9)?;
+        }
+        let share =
+            self.peak.map_or(String::new(), |peak| format!("  {:.0} %", 100.0 * self.convolution / peak));
+        writeln!(f, "  {:<36} {:>8.0}{share}", "convolution, 64 channels at 14x14", self.convolution / 1e9)?;
+        writeln!(f, "\nMilliseconds of one network evaluation, {IMAGES} images")?;
+        for Speed { model, gpu_ms, cpu_ms, .. } in &self.speed {
+            let gpu = gpu_ms.map_or(String::new(), |ms| format!("{ms:>8.1} on the GPU, "));
+            writeln!(f, "  {model:<36} {gpu}{cpu_ms:>8.1} on the CPU")?;
+        }
+        Ok(())
+    }
+}
