@@ -366,9 +366,11 @@ fn main(
         v{{ q }}_{{ r }}_{{ p }} *= params.scale;
 //#end
 //#if ODD
-        for (var c = 0u; c < min(4u, params.c_out - 4 * (quad + {{ q }})); c++) {
-            out[pixel * params.c_out + 4 * (quad + {{ q }}) + c] = v{{ q }}_{{ r }}_{{ p }}[c];
+//#for c 4
+        if 4 * (quad + {{ q }}) + {{ c }} < params.c_out {
+            out[pixel * params.c_out + 4 * (quad + {{ q }}) + {{ c }}] = v{{ q }}_{{ r }}_{{ p }}[{{ c }}];
         }
+//#end
 //#end
 //#if !ODD
         out[pixel * pitch + quad + {{ q }}] = v{{ q }}_{{ r }}_{{ p }};

@@ -44,6 +44,9 @@ mod parity;
 mod network;
 // The WGSL kernels against their twins.
 mod kernels;
+// What WebGPU leaves open, and what other languages make of our shaders.
+mod lint;
+mod shaders;
 // Replayed evaluations against launched ones.
 mod replay;
 // What score networks are trained by.
@@ -90,6 +93,8 @@ fn main() {
         normalisation::trials(),
         network::trials(),
         kernels::trials(),
+        lint::trials(),
+        shaders::trials(),
         replay::trials(),
         objectives::trials(),
         training::trials(),

@@ -33,7 +33,7 @@ pub(crate) use host::for_each;
 pub use host::gemm;
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
-pub use launch::wgsl::{launches, reads_half, runs_on as takes_wgsl};
+pub use launch::wgsl::{Program, launches, programs, reads_half, runs_on as takes_wgsl};
 pub use launch::{Adapter, Cut, Replay};
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use transfer::{each, read, upload};
