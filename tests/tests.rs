@@ -47,7 +47,8 @@ mod kernels;
 // What WebGPU leaves open, and what other languages make of our shaders.
 mod lint;
 mod shaders;
-// Replayed evaluations against launched ones.
+// How many kernels an evaluation launches, and replayed evaluations against launched ones.
+mod launches;
 mod replay;
 // What score networks are trained by.
 mod dsm;
@@ -95,6 +96,7 @@ fn main() {
         kernels::trials(),
         lint::trials(),
         shaders::trials(),
+        launches::trials(),
         replay::trials(),
         objectives::trials(),
         training::trials(),
