@@ -6,9 +6,10 @@ use scorefield::network::layers::Init;
 use scorefield::network::{Context, Network, UNetConfig};
 use scorefield::ops::{
     AdamStep, Adapter, Dense, Filter, Joined, Norm, Pass, StepSize, Then, adam, adam_plain, attention,
-    attention_plain, combine, combine_plain, error_norm, error_norm_plain, gather, gather_plain, group_norm,
-    group_norm_plain, group_norm_silu, group_norm_silu_plain, langevin, langevin_plain, launches,
-    sum_of_squares, time_mlp, time_mlp_plain,
+    attention_added, attention_added_plain, attention_plain, combine, combine_plain, conv_normalised,
+    conv_normalised_plain, error_norm, error_norm_plain, gather, gather_plain, group_norm, group_norm_plain,
+    group_norm_silu, group_norm_silu_plain, langevin, langevin_plain, launches, sum_of_squares, time_mlp,
+    time_mlp_plain,
 };
 use scorefield::rng::{Domain, Noise};
 
@@ -20,6 +21,7 @@ trials! {
         convolutions_equal_their_twin,
         normalisations_equal_their_twin,
         attention_equals_its_twin,
+        attention_with_its_projections_equals_its_twin,
         more_workgroups_than_a_row_holds,
         sums_equal_their_twin,
         rows_of_many_tensors_equal_their_twin,
@@ -49,7 +51,7 @@ impl Draw {
         tensor(&normal(self.seed, dims.iter().product()), dims, &self.device)
     }
 
-    fn filter(&mut self, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Filter {
+    pub fn filter(&mut self, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Filter {
         let weight = self.tensor([kernel * kernel * c_in, c_out]);
         Filter { weight, bias: self.tensor([c_out]), kernel, stride }
     }
@@ -242,6 +244,39 @@ fn attention_equals_its_twin() {
     figure(format_args!("attention kernel: {worst:.1e}"));
 }
 
+/// Size, channels and output channels; the last image is more than a workgroup normalises.
+pub const NORMALISED: [([usize; 3], usize, usize); 6] = [
+    ([1, 1, 1], 4, 4),
+    ([3, 5, 3], 8, 6),
+    ([2, 7, 7], 64, 192),
+    ([1, 14, 14], 12, 20),
+    ([1, 9, 31], 256, 8),
+    ([2, 40, 33], 16, 48),
+];
+
+fn attention_with_its_projections_equals_its_twin() {
+    let mut worst = [0.0_f64; 2];
+    for ([b, h, w], c_in, c_out) in NORMALISED {
+        let error = on_both(|draw, fused| {
+            let x = draw.tensor([b, h, w, c_in]) * 3.0 + 1.5;
+            let (norm, filter) = (draw.norm(c_in, c_in / 4), draw.filter(c_in, c_out, 1, 1));
+            (if fused { conv_normalised } else { conv_normalised_plain })(x, &norm, filter)
+        });
+        assert!(error < BOUND, "{b} of {h}x{w}, {c_in} to {c_out} channels: {error:e}");
+        worst[0] = worst[0].max(error);
+    }
+    for [b, n, c] in ATTENTION.into_iter().filter(|[.., c]| *c <= 256) {
+        let error = on_both(|draw, fused| {
+            let (qkv, x) = (draw.tensor([b, n, 3 * c]), draw.tensor([b, n, 1, c]));
+            let attention = if fused { attention_added } else { attention_added_plain };
+            attention(qkv, draw.filter(c, c, 1, 1), x, 0.7)
+        });
+        assert!(error < BOUND, "{b} x {n} pixels of {c} channels: {error:e}");
+        worst[1] = worst[1].max(error);
+    }
+    figure(format_args!("attention's projections: {}", brief(&worst)));
+}
+
 /// WebGPU allows 65,535 in a row; here each image has one of its own.
 fn more_workgroups_than_a_row_holds() {
     const IMAGES: usize = 66_000;
@@ -336,11 +371,11 @@ fn a_residual_block_is_three_dispatches() {
         assert_eq!(values(y).len(), 28 * 28);
         launches() - before
     });
-    // Two levels, each with another block on the way down and up, and attention on one: normalisation, projections,
-    // attention, and the last projection with the sum.
-    assert_eq!(counts[1] - counts[0], 4 * 3 + 2 * 4, "{counts:?}");
+    // Two levels, each with another block on the way down and up, and attention on one: normalisation and first
+    // projection; attention, last projection and sum.
+    assert_eq!(counts[1] - counts[0], 4 * 3 + 2 * 2, "{counts:?}");
     // Time, stem, down, up, last normalisation and head, 8 blocks, and attention 4 times.
-    assert_eq!(counts[0], 1 + 1 + 1 + 1 + 2 + 8 * 3 + 4 * 4, "{counts:?}");
+    assert_eq!(counts[0], 1 + 1 + 1 + 1 + 2 + 8 * 3 + 4 * 2, "{counts:?}");
     figure(format_args!("dispatches of a forward: {} with 8 blocks, {} with 12", counts[0], counts[1]));
 }
 

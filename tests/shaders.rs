@@ -14,14 +14,14 @@ use naga::valid::ModuleInfo;
 use pollster::block_on;
 use rayon::prelude::*;
 use scorefield::ops::{
-    Adapter, Program, StepSize, attention, combine, error_norm, group_norm, group_norm_silu, langevin, noise,
-    programs, reads_half, time_mlp,
+    Adapter, Program, StepSize, attention, attention_added, combine, conv_normalised, error_norm, group_norm,
+    group_norm_silu, langevin, noise, programs, reads_half, time_mlp,
 };
 use scorefield::rng::Noise;
 use scorefield::training::Batches;
 use scorefield::weights::shipped;
 
-use crate::kernels::{ATTENTION, Draw, NORMS, TIME, cases, time};
+use crate::kernels::{ATTENTION, Draw, NORMALISED, NORMS, TIME, cases, time};
 use crate::lint;
 use crate::support::{figure, gpu, trials};
 use crate::training::{config, discs, trainer};
@@ -51,7 +51,13 @@ fn launch_everything() {
         group_norm(draw.joined(bhw, channels).cat(), &norm);
     }
     for [b, n, c] in ATTENTION {
-        attention(draw.tensor([b, n, 3 * c]));
+        let qkv = draw.tensor([b, n, 3 * c]);
+        attention(qkv.clone());
+        attention_added(qkv, draw.filter(c, c, 1, 1), draw.tensor([b, n, 1, c]), 0.7);
+    }
+    for ([b, h, w], c_in, c_out) in NORMALISED {
+        let x = draw.tensor([b, h, w, c_in]);
+        conv_normalised(x, &draw.norm(c_in, c_in / 4), draw.filter(c_in, c_out, 1, 1));
     }
     for dims in TIME {
         time(time_mlp, dims, gpu());
@@ -75,25 +81,30 @@ fn launch_everything() {
     )));
 }
 
-/// The networks that are shipped, judging and denoising one image and many.
-fn evaluate_what_is_shipped() {
-    for name in shipped::names() {
+/// What evaluates the networks that are shipped, for one image and for many.
+fn evaluations() -> Vec<Box<dyn Fn()>> {
+    let of = |name| -> Box<dyn Fn()> {
         let file = || shipped::open(name).expect("a shipped model");
         let [c, h, w] = file().card.shape();
-        for n in [1, 16] {
-            let x = Tensor::zeros([n, c, h, w], &gpu());
-            match file().score_model(&gpu()) {
-                Ok(model) => model.denoised(x, &[0.3]),
-                Err(_) => file().classifier(&gpu()).expect("a classifier").log_p_gradient(x, &[0.3], 0),
-            };
+        let images = move || [1, 16].map(|n| Tensor::zeros([n, c, h, w], &gpu()));
+        match file().score_model(&gpu()) {
+            Ok(model) => Box::new(move || images().into_iter().for_each(|x| drop(model.denoised(x, &[0.3])))),
+            Err(_) => {
+                let classifier = file().classifier(&gpu()).expect("a classifier");
+                Box::new(move || {
+                    images().into_iter().for_each(|x| drop(classifier.log_p_gradient(x, &[0.3], 0)))
+                })
+            }
         }
-    }
+    };
+    shipped::names().map(of).collect()
 }
 
 fn every_kernel_is_valid_everywhere() {
+    let networks = evaluations();
     let work = || {
         launch_everything();
-        evaluate_what_is_shipped();
+        networks.iter().for_each(|evaluate| evaluate());
     };
     let all: BTreeSet<Program> =
         ADAPTERS.into_iter().flat_map(|adapter| adapter.pretend(|| programs(work))).collect();
