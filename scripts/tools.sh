@@ -21,6 +21,7 @@ want() { packages="$packages $*"; }
 one_of cc clang || want gcc libc6-dev
 if [ "${1:-}" = test ]; then
     one_of "${CHROMIUM:-chromium}" chromium-browser google-chrome || want chromium
+    have spirv-val || want spirv-tools
     if [ "$(uname)" = Linux ]; then
         exists /usr/lib/*/libvulkan.so.1 /usr/lib*/libvulkan.so.1 || want libvulkan1
         exists /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json || want mesa-vulkan-drivers

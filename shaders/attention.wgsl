@@ -5,6 +5,17 @@
 // first scores its team's queries against its own share of the keys, then, with the weights
 // exchanged through workgroup memory, adds up the values in its own share of the channels. A vec4f
 // of scores, maxima or weights always holds the team's four queries.
+//
+// With PROJECT what follows attention in a network is done as well: out = scale (x + b + attended W). With HALF its weights
+// are stored in half precision.
+
+//#if HALF
+enable f16;
+alias Weights = vec4<f16>;
+//#end
+//#if !HALF
+alias Weights = vec4f;
+//#end
 
 struct Params {
     n: u32,  // pixels of one image
@@ -12,9 +23,15 @@ struct Params {
     blocks: u32, // blocks of queries per image, ceil(n / (4 teams))
     groups: u32, // workgroups, one per image and block of queries
     scale: f32,  // 1 / sqrt c
+    skip_scale: f32,
 }
 
 @group(0) @binding({{ qkv }}) var<storage, read_write> qkv: array<vec4f>; // [b, n, 3 c]
+//#if PROJECT
+@group(0) @binding({{ x }}) var<storage, read_write> x: array<vec4f>;            // [b, n, c]
+@group(0) @binding({{ projection }}) var<storage, read_write> projection: array<Weights>; // [c, c]
+@group(0) @binding({{ bias }}) var<storage, read_write> bias: array<vec4f>;
+//#end
 @group(0) @binding({{ out }}) var<storage, read_write> out: array<vec4f>; // [b, n, c]
 @group(0) @binding({{ params }}) var<uniform> params: Params;
 
@@ -24,6 +41,9 @@ const lanes = {{ lanes }}u;              // threads of a team
 const team_keys = lanes * {{ keys }}; // keys of a block
 var<workgroup> maxima: array<vec4f, {{ threads }}>;              // [team][lane]
 var<workgroup> weights: array<vec4f, {{ threads }} * {{ keys }}>; // [team][key]
+//#if PROJECT
+var<workgroup> attended: array<vec4f, {{ threads }} / lanes * 4 * {{ quads }}>; // [team][query]
+//#end
 
 @compute @workgroup_size({{ threads }})
 fn main(
@@ -108,10 +128,47 @@ fn main(
         }
     }
 
+//#if PROJECT
+//#for j channel_quads
+    if lane + {{ j }} * lanes < quads {
+//#for i 4
+        attended[(4 * team + {{ i }}) * quads + c{{ j }}] = a{{ j }}_{{ i }} / sum[{{ i }}];
+//#end
+    }
+//#end
+    workgroupBarrier();
+//#for j channel_quads
+//#for i 4
+    var y{{ j }}_{{ i }} = bias[c{{ j }}];
+//#end
+//#end
+    for (var c = 0u; c < quads; c++) {
+//#for i 4
+        let v{{ i }} = attended[(4 * team + {{ i }}) * quads + c];
+//#end
+//#for j channel_quads
+        let w{{ j }} = mat4x4f(
+//#for i 4
+            vec4f(projection[(4 * c + {{ i }}) * quads + c{{ j }}]),
+//#end
+        );
+//#for i 4
+        y{{ j }}_{{ i }} += w{{ j }} * v{{ i }};
+//#end
+//#end
+    }
+//#end
+
 //#for j channel_quads
 //#for i 4
     if query + {{ i }} < params.n && lane + {{ j }} * lanes < quads {
-        out[(image + query + {{ i }}) * quads + lane + {{ j }} * lanes] = a{{ j }}_{{ i }} / sum[{{ i }}];
+        let at = (image + query + {{ i }}) * quads + c{{ j }};
+//#if PROJECT
+        out[at] = params.skip_scale * (x[at] + y{{ j }}_{{ i }});
+//#end
+//#if !PROJECT
+        out[at] = a{{ j }}_{{ i }} / sum[{{ i }}];
+//#end
     }
 //#end
 //#end

@@ -1,6 +1,7 @@
 // Convolution of NHWC images with what a U-Net puts around it:
 //
 //   sum = [conv k x k (x, skip) + bias] + [conv 1x1 (rx, rskip) + rbias] + shift
+//   rx  = group_norm(rx) if NORM_INPUT
 //   out = (silu(group_norm(sum)) + residual) * scale
 //
 // Every part but one of the two convolutions is optional.
@@ -62,6 +63,10 @@ const pad = {{ k }}u / 2u;
 //#end
 @group(0) @binding({{ rweight }}) var<storage, read_write> rweight: array<Weights>;
 @group(0) @binding({{ rbias }}) var<storage, read_write> rbias: array<vec4f>;
+//#end
+//#if NORM_INPUT
+@group(0) @binding({{ rgamma }}) var<storage, read_write> rgamma: array<vec4f>;
+@group(0) @binding({{ rbeta }}) var<storage, read_write> rbeta: array<vec4f>;
 //#end
 //#if SHIFT
 @group(0) @binding({{ shift }}) var<storage, read_write> shift: array<vec4f>;
@@ -213,6 +218,31 @@ fn rskip_pixels(at: u32, line: u32, pixel: u32, last: u32) -> Pixels {
 //#end
 //#end
 
+//#if NORM_INPUT
+// Of each quad of channels, which is a group.
+var<workgroup> means: array<f32, {{ in_quads }}>;
+var<workgroup> slopes: array<vec4f, {{ in_quads }}>;
+
+fn measure(c: u32, image: u32) {
+    let pixels = params.height * params.width;
+    let quads = params.c_rx / 4;
+    let first = image * pixels * quads + c;
+    let last = first + pixels * quads;
+    var sum = vec4f();
+    for (var at = first; at < last; at += quads) {
+        sum += rx[at];
+    }
+    let count = f32(4 * pixels);
+    let mean = dot(sum, vec4f(1.0)) / count;
+    sum = vec4f();
+    for (var at = first; at < last; at += quads) {
+        sum += (rx[at] - mean) * (rx[at] - mean);
+    }
+    means[c] = mean;
+    slopes[c] = rgamma[c] * inverseSqrt(dot(sum, vec4f(1.0)) / count + 1e-6);
+}
+//#end
+
 //#if NORM
 var<workgroup> sums: array<f32, {{ threads }}>;
 var<workgroup> squares: array<f32, {{ threads }}>;
@@ -222,8 +252,8 @@ fn silu(v: vec4f) -> vec4f {
 }
 //#end
 
-// A workgroup takes `tiles` tiles, each by `sharing` threads, which read neighbouring weights. With NORM its tiles are
-// one whole image.
+// A workgroup takes `tiles` tiles, each by `sharing` threads, which read neighbouring weights. With NORM or NORM_INPUT its
+// tiles are one whole image.
 @compute @workgroup_size({{ threads }})
 fn main(
     @builtin(workgroup_id) workgroup: vec3u,
@@ -283,8 +313,22 @@ fn main(
     // Pixels beyond the right and lower edge are read somewhere and never written.
     let pixels_in_all = params.batch * params.height * params.width;
     let rx_quads = params.c_rx / 4;
+//#if NORM_INPUT
+    for (var c = thread; c < rx_quads; c += {{ threads }}) {
+        measure(c, image);
+    }
+    workgroupBarrier();
+//#end
     for (var c = 0u; c < rx_quads; c++) {
+//#if NORM_INPUT
+        var pixels = rx_pixels(origin * rx_quads + c, params.width * rx_quads, rx_quads, pixels_in_all * rx_quads - 1);
+//#for n pixels
+        pixels[{{ n }}] = fma(pixels[{{ n }}] - means[c], slopes[c], rbeta[c]);
+//#end
+//#end
+//#if !NORM_INPUT
         let pixels = rx_pixels(origin * rx_quads + c, params.width * rx_quads, rx_quads, pixels_in_all * rx_quads - 1);
+//#end
         tile = add_pixels(tile, pixels, 4 * c * pitch + quad, pitch);
     }
 //#if PROJECT_SKIP
@@ -366,9 +410,11 @@ fn main(
         v{{ q }}_{{ r }}_{{ p }} *= params.scale;
 //#end
 //#if ODD
-        for (var c = 0u; c < min(4u, params.c_out - 4 * (quad + {{ q }})); c++) {
-            out[pixel * params.c_out + 4 * (quad + {{ q }}) + c] = v{{ q }}_{{ r }}_{{ p }}[c];
+//#for c 4
+        if 4 * (quad + {{ q }}) + {{ c }} < params.c_out {
+            out[pixel * params.c_out + 4 * (quad + {{ q }}) + {{ c }}] = v{{ q }}_{{ r }}_{{ p }}[{{ c }}];
         }
+//#end
 //#end
 //#if !ODD
         out[pixel * pitch + quad + {{ q }}] = v{{ q }}_{{ r }}_{{ p }};

@@ -68,10 +68,11 @@ fn main(
         four = vec4<f32>(normal_pair(words.x, words.y), normal_pair(words.z, words.w));
     }
     let start = row * params.len + block * 4u;
-    let count = min(4u, params.len - block * 4u);
-    for (var lane = 0u; lane < count; lane++) {
-        values[start + lane] = four[lane];
+//#for lane 4
+    if block * 4u + {{ lane }} < params.len {
+        values[start + {{ lane }}] = four[{{ lane }}];
     }
+//#end
 }
 
 fn philox(start: vec4<u32>, start_key: vec2<u32>) -> vec4<u32> {

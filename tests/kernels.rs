@@ -6,9 +6,10 @@ use scorefield::network::layers::Init;
 use scorefield::network::{Context, Network, UNetConfig};
 use scorefield::ops::{
     AdamStep, Adapter, Dense, Filter, Joined, Norm, Pass, StepSize, Then, adam, adam_plain, attention,
-    attention_plain, combine, combine_plain, error_norm, error_norm_plain, gather, gather_plain, group_norm,
-    group_norm_plain, group_norm_silu, group_norm_silu_plain, langevin, langevin_plain, launches,
-    sum_of_squares, time_mlp, time_mlp_plain,
+    attention_added, attention_added_plain, attention_plain, combine, combine_plain, conv_normalised,
+    conv_normalised_plain, error_norm, error_norm_plain, gather, gather_plain, group_norm, group_norm_plain,
+    group_norm_silu, group_norm_silu_plain, langevin, langevin_plain, launches, sum_of_squares, time_mlp,
+    time_mlp_plain,
 };
 use scorefield::rng::{Domain, Noise};
 
@@ -20,6 +21,7 @@ trials! {
         convolutions_equal_their_twin,
         normalisations_equal_their_twin,
         attention_equals_its_twin,
+        attention_with_its_projections_equals_its_twin,
         more_workgroups_than_a_row_holds,
         sums_equal_their_twin,
         rows_of_many_tensors_equal_their_twin,
@@ -38,28 +40,28 @@ fn normal(seed: u64, len: usize) -> Vec<f32> {
 }
 
 /// Random tensors, the same on each of the two devices.
-struct Draw {
-    device: burn::tensor::Device,
-    seed: u64,
+pub struct Draw {
+    pub device: burn::tensor::Device,
+    pub seed: u64,
 }
 
 impl Draw {
-    fn tensor<const D: usize>(&mut self, dims: [usize; D]) -> Tensor<D> {
+    pub fn tensor<const D: usize>(&mut self, dims: [usize; D]) -> Tensor<D> {
         self.seed += 1;
         tensor(&normal(self.seed, dims.iter().product()), dims, &self.device)
     }
 
-    fn filter(&mut self, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Filter {
+    pub fn filter(&mut self, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Filter {
         let weight = self.tensor([kernel * kernel * c_in, c_out]);
         Filter { weight, bias: self.tensor([c_out]), kernel, stride }
     }
 
-    fn joined(&mut self, [b, h, w]: [usize; 3], [c, c_skip]: [usize; 2]) -> Joined {
+    pub fn joined(&mut self, [b, h, w]: [usize; 3], [c, c_skip]: [usize; 2]) -> Joined {
         let x = self.tensor([b, h, w, c]);
         Joined { x, skip: (c_skip > 0).then(|| self.tensor([b, h, w, c_skip])) }
     }
 
-    fn norm(&mut self, channels: usize, groups: usize) -> Norm {
+    pub fn norm(&mut self, channels: usize, groups: usize) -> Norm {
         Norm { gamma: self.tensor([channels]), beta: self.tensor([channels]), groups }
     }
 }
@@ -79,9 +81,21 @@ fn on_both<const D: usize>(f: impl Fn(&mut Draw, bool) -> Tensor<D>) -> f64 {
     others.into_iter().fold(error(on_gpu()), f64::max)
 }
 
-fn convolutions_equal_their_twin() {
-    let mut worst = [0.0_f64; 4];
-    for (bhw, channels, c_out) in [
+/// Convolutions of every kind, with everything that may follow them, of sizes that fit no tile.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    pub bhw: [usize; 3],
+    channels: [usize; 2],
+    c_out: usize,
+    kernel: usize,
+    stride: usize,
+    upsample: bool,
+    /// Nothing, shift and norm, the image added, its projection added.
+    then: usize,
+}
+
+pub fn cases() -> impl Iterator<Item = Case> {
+    let sizes = [
         ([1, 1, 1], [1, 0], 1),
         ([2, 3, 5], [3, 0], 2),
         ([1, 9, 6], [1, 0], 16),
@@ -93,60 +107,71 @@ fn convolutions_equal_their_twin() {
         ([1, 27, 31], [4, 8], 4),
         ([2, 32, 32], [16, 0], 16),
         ([1, 33, 40], [16, 0], 8),
-    ] {
-        for (kernel, stride, upsample) in [(3, 1, false), (3, 1, true), (3, 2, false), (1, 1, false)] {
-            let [b, h, w] = bhw;
-            let side = |n: usize| if upsample { 2 * n } else { n.div_ceil(stride) };
-            let out = [b, side(h), side(w)];
-            // None, shift and norm, the image added, its projection added.
-            for (then, worst) in worst.iter_mut().enumerate() {
-                if then > 0 && c_out % 4 != 0 {
-                    continue;
-                }
-                let error = on_both(|draw, fused| {
-                    let pass = Pass {
-                        x: draw.joined(bhw, channels),
-                        upsample,
-                        filter: draw.filter(channels[0] + channels[1], c_out, kernel, stride),
-                        then: match then {
-                            0 => Then::Nothing,
-                            1 => Then::ShiftNormSilu {
-                                shift: draw.tensor([if b == 2 { 1 } else { b }, c_out + 12]),
-                                first: 8,
-                                norm: draw.norm(c_out, if c_out == 20 { 1 } else { c_out / 4 }),
-                            },
-                            2 => Then::Add { x: draw.joined(out, [c_out, 0]), projection: None, scale: 0.5 },
-                            _ => Then::Add {
-                                x: draw.joined(out, [8, 4 * (b % 2)]),
-                                projection: Some(draw.filter(8 + 4 * (b % 2), c_out, 1, 1)),
-                                scale: 0.7,
-                            },
-                        },
-                    };
-                    if fused { pass.run() } else { pass.run_plain() }
-                });
-                assert!(
-                    error < BOUND,
-                    "{bhw:?} {channels:?} to {c_out}, {kernel}/{stride}, {upsample}, {then}: {error:e}"
-                );
-                *worst = worst.max(error);
-            }
+    ];
+    let kinds = [(3, 1, false), (3, 1, true), (3, 2, false), (1, 1, false)];
+    sizes.into_iter().flat_map(move |(bhw, channels, c_out)| {
+        kinds.into_iter().flat_map(move |(kernel, stride, upsample)| {
+            let thens = if c_out % 4 == 0 { 4 } else { 1 };
+            (0..thens).map(move |then| Case { bhw, channels, c_out, kernel, stride, upsample, then })
+        })
+    })
+}
+
+impl Case {
+    pub fn pass(self, draw: &mut Draw) -> Pass {
+        let Self { bhw, channels, c_out, kernel, stride, upsample, then } = self;
+        let [b, h, w] = bhw;
+        let side = |n: usize| if upsample { 2 * n } else { n.div_ceil(stride) };
+        let out = [b, side(h), side(w)];
+        Pass {
+            x: draw.joined(bhw, channels),
+            upsample,
+            filter: draw.filter(channels[0] + channels[1], c_out, kernel, stride),
+            then: match then {
+                0 => Then::Nothing,
+                1 => Then::ShiftNormSilu {
+                    shift: draw.tensor([if b == 2 { 1 } else { b }, c_out + 12]),
+                    first: 8,
+                    norm: draw.norm(c_out, if c_out == 20 { 1 } else { c_out / 4 }),
+                },
+                2 => Then::Add { x: draw.joined(out, [c_out, 0]), projection: None, scale: 0.5 },
+                _ => Then::Add {
+                    x: draw.joined(out, [8, 4 * (b % 2)]),
+                    projection: Some(draw.filter(8 + 4 * (b % 2), c_out, 1, 1)),
+                    scale: 0.7,
+                },
+            },
         }
+    }
+}
+
+fn convolutions_equal_their_twin() {
+    let mut worst = [0.0_f64; 4];
+    for case in cases() {
+        let error = on_both(|draw, fused| {
+            let pass = case.pass(draw);
+            if fused { pass.run() } else { pass.run_plain() }
+        });
+        assert!(error < BOUND, "{case:?}: {error:e}");
+        worst[case.then] = worst[case.then].max(error);
     }
     figure(format_args!("convolution kernels: {}", brief(&worst)));
 }
 
+/// Size, channels and groups of normalisations.
+pub const NORMS: [([usize; 3], [usize; 2], usize); 7] = [
+    ([1, 2, 1], [1, 0], 1),
+    ([2, 3, 5], [4, 0], 2),
+    ([2, 3, 5], [8, 4], 3),
+    ([3, 7, 7], [64, 32], 24),
+    ([1, 27, 31], [8, 0], 2),
+    ([1, 40, 33], [128, 128], 32),
+    ([2, 16, 16], [6, 0], 1),
+];
+
 fn normalisations_equal_their_twin() {
     let mut worst = 0.0_f64;
-    for (bhw, channels, groups) in [
-        ([1, 2, 1], [1, 0], 1),
-        ([2, 3, 5], [4, 0], 2),
-        ([2, 3, 5], [8, 4], 3),
-        ([3, 7, 7], [64, 32], 24),
-        ([1, 27, 31], [8, 0], 2),
-        ([1, 40, 33], [128, 128], 32),
-        ([2, 16, 16], [6, 0], 1),
-    ] {
+    for (bhw, channels, groups) in NORMS {
         for silu in [false, true] {
             let error = on_both(|draw, fused| {
                 let x = draw.joined(bhw, channels);
@@ -167,7 +192,7 @@ fn normalisations_equal_their_twin() {
 }
 
 /// Images, pixels, channels.
-const ATTENTION: [[usize; 3]; 8] = [
+pub const ATTENTION: [[usize; 3]; 8] = [
     [1, 1, 4],
     [2, 5, 8],
     [3, 49, 64],
@@ -178,7 +203,7 @@ const ATTENTION: [[usize; 3]; 8] = [
     [1, 33, 1024],
 ];
 /// Rows, inputs, features (a quarter of the hidden units), channels of all blocks.
-const TIME: [[usize; 4]; 7] = [
+pub const TIME: [[usize; 4]; 7] = [
     [1, 4, 4, 4],
     [2, 4, 4, 400],
     [3, 32, 32, 96],
@@ -217,6 +242,39 @@ fn attention_equals_its_twin() {
         worst = worst.max(error);
     }
     figure(format_args!("attention kernel: {worst:.1e}"));
+}
+
+/// Size, channels and output channels; the last image is more than a workgroup normalises.
+pub const NORMALISED: [([usize; 3], usize, usize); 6] = [
+    ([1, 1, 1], 4, 4),
+    ([3, 5, 3], 8, 6),
+    ([2, 7, 7], 64, 192),
+    ([1, 14, 14], 12, 20),
+    ([1, 9, 31], 256, 8),
+    ([2, 40, 33], 16, 48),
+];
+
+fn attention_with_its_projections_equals_its_twin() {
+    let mut worst = [0.0_f64; 2];
+    for ([b, h, w], c_in, c_out) in NORMALISED {
+        let error = on_both(|draw, fused| {
+            let x = draw.tensor([b, h, w, c_in]) * 3.0 + 1.5;
+            let (norm, filter) = (draw.norm(c_in, c_in / 4), draw.filter(c_in, c_out, 1, 1));
+            (if fused { conv_normalised } else { conv_normalised_plain })(x, &norm, filter)
+        });
+        assert!(error < BOUND, "{b} of {h}x{w}, {c_in} to {c_out} channels: {error:e}");
+        worst[0] = worst[0].max(error);
+    }
+    for [b, n, c] in ATTENTION.into_iter().filter(|[.., c]| *c <= 256) {
+        let error = on_both(|draw, fused| {
+            let (qkv, x) = (draw.tensor([b, n, 3 * c]), draw.tensor([b, n, 1, c]));
+            let attention = if fused { attention_added } else { attention_added_plain };
+            attention(qkv, draw.filter(c, c, 1, 1), x, 0.7)
+        });
+        assert!(error < BOUND, "{b} x {n} pixels of {c} channels: {error:e}");
+        worst[1] = worst[1].max(error);
+    }
+    figure(format_args!("attention's projections: {}", brief(&worst)));
 }
 
 /// WebGPU allows 65,535 in a row; here each image has one of its own.
@@ -290,7 +348,7 @@ fn time_equals_its_twin() {
     }
 }
 
-fn time(
+pub fn time(
     mlp: fn(Tensor<2>, [Dense; 3]) -> Tensor<2>,
     [rows, inputs, d, channels]: [usize; 4],
     device: burn::tensor::Device,
@@ -313,11 +371,11 @@ fn a_residual_block_is_three_dispatches() {
         assert_eq!(values(y).len(), 28 * 28);
         launches() - before
     });
-    // Two levels, each with another block on the way down and up, and attention on one: normalisation, projections,
-    // attention, and the last projection with the sum.
-    assert_eq!(counts[1] - counts[0], 4 * 3 + 2 * 4, "{counts:?}");
+    // Two levels, each with another block on the way down and up, and attention on one: normalisation and first
+    // projection; attention, last projection and sum.
+    assert_eq!(counts[1] - counts[0], 4 * 3 + 2 * 2, "{counts:?}");
     // Time, stem, down, up, last normalisation and head, 8 blocks, and attention 4 times.
-    assert_eq!(counts[0], 1 + 1 + 1 + 1 + 2 + 8 * 3 + 4 * 4, "{counts:?}");
+    assert_eq!(counts[0], 1 + 1 + 1 + 1 + 2 + 8 * 3 + 4 * 2, "{counts:?}");
     figure(format_args!("dispatches of a forward: {} with 8 blocks, {} with 12", counts[0], counts[1]));
 }
 

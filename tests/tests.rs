@@ -44,7 +44,11 @@ mod parity;
 mod network;
 // The WGSL kernels against their twins.
 mod kernels;
-// Replayed evaluations against launched ones.
+// What WebGPU leaves open, and what other languages make of our shaders.
+mod lint;
+mod shaders;
+// How many kernels an evaluation launches, and replayed evaluations against launched ones.
+mod launches;
 mod replay;
 // What score networks are trained by.
 mod dsm;
@@ -90,6 +94,9 @@ fn main() {
         normalisation::trials(),
         network::trials(),
         kernels::trials(),
+        lint::trials(),
+        shaders::trials(),
+        launches::trials(),
         replay::trials(),
         objectives::trials(),
         training::trials(),

@@ -6,7 +6,8 @@ use burn::tensor::activation::{sigmoid, silu, softmax};
 use serde::{Deserialize, Serialize};
 
 use super::layers::{
-    Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space, space_to_depth,
+    Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space, fill_up,
+    space_to_depth,
 };
 use crate::ops::each;
 use crate::{Error, Result};
@@ -148,18 +149,16 @@ impl Classifier {
     /// All layers up to the features.
     fn pass(&self, x: Tensor<4>, sigma: &[f64]) -> Pass {
         let c_noise = each(sigma, |s| (s + 1e-3).ln() / 4.0);
-        let [b, _, h, w] = x.dims();
         let x = crate::ops::scale(x - 0.5, &input_scale(sigma));
-        let x = x.pad((0, w % PATCH, 0, h % PATCH), 0.0);
         let features = Tensor::from_data(self.time.features(&c_noise, &[]), &x.device());
         let time = self.time.forward(features);
-        let input = space_to_depth(x, PATCH);
+        let input = space_to_depth(fill_up(x, PATCH), PATCH);
         let stem = self.stem.forward(input.clone());
         let high = self.high.forward(stem.clone(), &time, None);
         let down = self.down.forward(high.clone());
         let low = self.low.forward(down.clone(), &time, None);
         let normed = self.norm.forward(low.clone());
-        let [_, h, w, c] = normed.dims();
+        let [b, h, w, c] = normed.dims();
         let pooled = normed.reshape([b, h * w, c]).mean_dim(1).reshape([b, c]);
         let before_features = self.features.forward(pooled);
         let features = silu(before_features.clone());

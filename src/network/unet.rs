@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::family::{Architecture, ScoreNetwork};
 use super::layers::{
     Attention, Conv, Dropout, Embedding, Init, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space,
-    space_to_depth,
+    fill_up, space_to_depth,
 };
 use crate::ops::Joined;
 use crate::{Error, Result};
@@ -225,11 +225,8 @@ impl ScoreNetwork for UNet {
     fn forward_features(&self, x: Tensor<4>, features: Tensor<2>, dropout: Option<&Dropout>) -> Tensor<4> {
         let [b, _, height, width] = x.dims();
         let multiple = self.patch << (self.down.len() - 1);
-        let pad = |size: usize| size.next_multiple_of(multiple) - size;
         let time = self.time.forward(features);
-        let x = x.pad((0, pad(width), 0, pad(height)), 0.0);
-
-        let mut x = self.stem.forward(space_to_depth(x, self.patch));
+        let mut x = self.stem.forward(space_to_depth(fill_up(x, multiple), self.patch));
         let mut kept = vec![x.clone()];
         for level in &self.down {
             for stage in &level.stages {

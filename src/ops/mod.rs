@@ -21,9 +21,12 @@ mod time;
 mod transfer;
 
 pub use adam::{AdamStep, adam, adam_plain, sum_of_squares};
-pub use attention::{attention, attention_plain};
+pub use attention::{attention, attention_added, attention_added_plain, attention_plain};
 pub use combine::{combine, combine_plain, dot, per_sample, scale, sum};
-pub use conv::{Filter, Pass, Then, conv, conv_input_gradient, conv_plain, upsample};
+pub use conv::{
+    Filter, Pass, Then, conv, conv_input_gradient, conv_normalised, conv_normalised_plain, conv_plain,
+    upsample,
+};
 pub use error_norm::{error_norm, error_norm_plain};
 pub use gather::{gather, gather_plain};
 pub use group_norm::{
@@ -34,7 +37,7 @@ pub(crate) use host::for_each;
 pub use host::gemm;
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
-pub use launch::wgsl::{launches, reads_half, runs_on as takes_wgsl};
+pub use launch::wgsl::{Program, launches, programs, reads_half, runs_on as takes_wgsl};
 pub use launch::{Adapter, Cut, Replay};
 pub use multiply_adds::multiply_adds;
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};

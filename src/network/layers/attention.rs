@@ -3,7 +3,7 @@ use burn::tensor::Tensor;
 
 use super::block::SKIP_SCALE;
 use super::{Conv, Init, NormSilu};
-use crate::ops::{Then, attention};
+use crate::ops::{attention_added, conv_normalised};
 
 /// Single-head self-attention over all pixels, `x + out(softmax(q·k/sqrt c)·v)`, scaled by
 /// `1/sqrt 2`; the last projection starts at zero (DDPM's attention block, NCSN++'s skip scale).
@@ -26,8 +26,7 @@ impl Attention {
     /// Shape `[b, h, w, c]` kept; time grows with `(h·w)²`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [b, h, w, c] = x.dims();
-        let qkv = self.qkv.forward(self.norm.normalise(x.clone()));
-        let attended = attention(qkv.reshape([b, h * w, 3 * c])).reshape([b, h, w, c]);
-        self.out.then(attended.into(), Then::Add { x: x.into(), projection: None, scale: SKIP_SCALE })
+        let qkv = conv_normalised(x.clone(), &self.norm.norm(), self.qkv.filter());
+        attention_added(qkv.reshape([b, h * w, 3 * c]), self.out.filter(), x, SKIP_SCALE)
     }
 }

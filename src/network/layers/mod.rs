@@ -53,6 +53,16 @@ impl Dropout {
     }
 }
 
+/// `[b, c, h, w]` with zeros to the right and below, so that both sides are multiples of `multiple`.
+pub fn fill_up(x: Tensor<4>, multiple: usize) -> Tensor<4> {
+    let [_, _, h, w] = x.dims();
+    match [h, w].map(|side| side.next_multiple_of(multiple) - side) {
+        // burn would make a copy, in two launches of a GPU.
+        [0, 0] => x,
+        [below, right] => x.pad((0, right, 0, below), 0.0),
+    }
+}
+
 /// `[b, c, h, w]` to `[b, h/p, w/p, c·p·p]`: every `p` by `p` patch becomes one pixel.
 pub fn space_to_depth(x: Tensor<4>, p: usize) -> Tensor<4> {
     let [b, c, h, w] = x.dims();

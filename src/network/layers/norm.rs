@@ -34,9 +34,4 @@ impl NormSilu {
     pub fn gradient(&self, x: &Tensor<4>, shift: &Tensor<2>, dy: Tensor<4>) -> Tensor<4> {
         ops::shift_norm_silu_gradient(x, shift, &self.norm(), dy)
     }
-
-    /// The normalisation alone, as attention wants it.
-    pub fn normalise(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::group_norm(x, &self.norm())
-    }
 }

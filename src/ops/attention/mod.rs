@@ -2,8 +2,9 @@
 
 mod host;
 
-use burn::tensor::{Tensor, activation::softmax};
+use burn::tensor::{DType, Tensor, activation::softmax};
 
+use super::conv::{Filter, Pass, Then};
 use super::gradient::record;
 use super::launch::wgsl::{self, Kernel, Launch, params, shader};
 
@@ -13,7 +14,7 @@ use super::launch::wgsl::{self, Kernel, Launch, params, shader};
 pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
     let inputs = [qkv.clone().into_dispatch()];
     let plain = qkv.clone().without_autodiff();
-    if let Some(y) = run(&plain) {
+    if let Some(y) = run(&plain, None) {
         return record(inputs, y, move |dy, _| [Some(attention_gradient(&plain, dy).into_dispatch())]);
     }
     match super::uses_flex(&plain.device()) {
@@ -23,6 +24,30 @@ pub fn attention(qkv: Tensor<3>) -> Tensor<3> {
         }
         false => attention_plain(qkv),
     }
+}
+
+/// `scale·(x + projection(attention(qkv)))`, `projection` being a 1x1 convolution that keeps the `c` channels of `x`
+/// `[b, h, w, c]`; `qkv` is `[b, h·w, 3c]`.
+///
+/// One dispatch where the device has a kernel, for up to 256 channels.
+pub fn attention_added(qkv: Tensor<3>, projection: Filter, x: Tensor<4>, scale: f64) -> Tensor<4> {
+    let dims = x.dims();
+    if !qkv.is_autodiff()
+        && !projection.weight.is_autodiff()
+        && let Some(y) = run(&qkv, Some((&projection, &x, scale)))
+    {
+        return y.reshape(dims);
+    }
+    let attended = attention(qkv).reshape(dims).into();
+    let then = Then::Add { x: x.into(), projection: None, scale };
+    Pass { x: attended, upsample: false, filter: projection, then }.run()
+}
+
+/// [`attention_added`] in burn's stock operations: the oracle of the tests.
+pub fn attention_added_plain(qkv: Tensor<3>, projection: Filter, x: Tensor<4>, scale: f64) -> Tensor<4> {
+    let attended = attention_plain(qkv).reshape(x.dims()).into();
+    let then = Then::Add { x: x.into(), projection: None, scale };
+    Pass { x: attended, upsample: false, filter: projection, then }.run_plain()
 }
 
 /// The gradient of [`attention`] for `qkv` in burn's operations; see [`host::backward`].
@@ -56,6 +81,7 @@ params! {
         blocks: u32,
         groups: u32,
         scale: f32,
+        skip_scale: f32,
     }
 }
 
@@ -63,24 +89,31 @@ const THREADS: usize = 32;
 /// Queries of a team of threads, and keys of each of its threads.
 const QUERIES: usize = 4;
 const KEYS: usize = 8;
+/// Channels that are projected where they are attended to: with more, queries and weights would not fit into the workgroup
+/// memory that every device has.
+const MOST_PROJECTED: usize = 256;
 
 /// Threads of a team: each adds up `channel_quads` quads of channels.
 fn lanes(c: usize) -> usize {
     (c / 8).next_power_of_two().clamp(4, 16)
 }
 
-fn kernel(c: usize) -> Kernel {
+fn kernel(c: usize, projects: bool, half: bool) -> Kernel {
     let lanes = lanes(c);
     shader!("attention")
         .value("lanes", lanes)
         .value("keys", KEYS)
+        .value("quads", c / 4)
         .value("channel_quads", (c / 4).div_ceil(lanes))
+        .switch("PROJECT", projects)
+        .switch("HALF", half)
 }
 
-fn run(qkv: &Tensor<3>) -> Option<Tensor<3>> {
+/// Attention, and what follows it: the projection, what it is added to, and the scale.
+fn run(qkv: &Tensor<3>, then: Option<(&Filter, &Tensor<4>, f64)>) -> Option<Tensor<3>> {
     let [b, n, c] = qkv.dims();
     let c = c / 3;
-    if !c.is_multiple_of(4) {
+    if !c.is_multiple_of(4) || (then.is_some() && c > MOST_PROJECTED) {
         return None;
     }
     let blocks = n.div_ceil(QUERIES * THREADS / lanes(c));
@@ -90,8 +123,15 @@ fn run(qkv: &Tensor<3>) -> Option<Tensor<3>> {
         blocks: blocks as u32,
         groups: (b * blocks) as u32,
         scale: (c as f32).sqrt().recip(),
+        skip_scale: then.map_or(1.0, |(_, _, scale)| scale as f32),
     };
-    let launch = Launch::new(&qkv.device(), kernel(c), THREADS)?.input("qkv", qkv.clone());
+    let half = then.is_some_and(|(projection, ..)| projection.weight.dtype() == DType::F16);
+    let kernel = kernel(c, then.is_some(), half);
+    let mut launch = Launch::new(&qkv.device(), kernel, THREADS)?.input("qkv", qkv.clone());
+    if let Some((projection, x, _)) = then {
+        launch = launch.input("x", x.clone()).input("projection", projection.weight.clone());
+        launch = launch.input("bias", projection.bias.clone());
+    }
     Some(launch.run_for("out", [b, n, c], &params, wgsl::rows(b * blocks)))
 }
 
@@ -102,7 +142,12 @@ mod tests {
     #[test]
     fn kernels_are_valid() {
         for c in [4, 12, 64, 256, 1024] {
-            wgsl::check::<Params>(kernel(c), THREADS);
+            wgsl::check::<Params>(kernel(c, false, false), THREADS);
+        }
+        for c in [4, 12, 64, MOST_PROJECTED] {
+            for half in [false, true] {
+                wgsl::check::<Params>(kernel(c, true, half), THREADS);
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize,
         stride,
     };
     let pass = Pass { x: plain.clone().into(), upsample: false, filter: filter.clone(), then: Then::Nothing };
-    let (y, on_flex) = match wgsl::run(&pass) {
+    let (y, on_flex) = match wgsl::run(&pass, None) {
         Some(y) => (y, false),
         None if uses_flex(&plain.device()) => (host::forward(&plain, &filter, !weight.is_autodiff()), true),
         None => return conv_plain(x, weight, bias, kernel, stride),

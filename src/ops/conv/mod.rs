@@ -22,7 +22,7 @@ pub use upsample::upsample;
 use upsample::upsample_plain;
 
 use super::Joined;
-use super::group_norm::{Norm, shift_norm_silu, shift_norm_silu_plain};
+use super::group_norm::{Norm, group_norm, group_norm_plain, shift_norm_silu, shift_norm_silu_plain};
 
 /// Convolves `x` `[b, h, w, c_in]` with `weight` `[k·k·c_in, c_out]`, zero padding `k / 2`.
 ///
@@ -31,6 +31,21 @@ use super::group_norm::{Norm, shift_norm_silu, shift_norm_silu_plain};
 pub fn conv(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize, stride: usize) -> Tensor<4> {
     let filter = Filter { weight, bias, kernel, stride };
     Pass { x: x.into(), upsample: false, filter, then: Then::Nothing }.run()
+}
+
+/// A 1x1 convolution of `norm(x)`, `x` being `[b, h, w, c_in]`.
+///
+/// In one dispatch where the device has a kernel and a workgroup can span an image.
+pub fn conv_normalised(x: Tensor<4>, norm: &Norm, filter: Filter) -> Tensor<4> {
+    let pass = Pass { x: x.into(), upsample: false, filter, then: Then::Nothing };
+    let has_autodiff = pass.x.x.is_autodiff() || pass.filter.weight.is_autodiff();
+    let fused = if has_autodiff { None } else { wgsl::run(&pass, Some(norm)) };
+    fused.unwrap_or_else(|| Pass { x: group_norm(pass.x.cat(), norm).into(), ..pass }.run())
+}
+
+/// [`conv_normalised`] in burn's stock operations: its oracle.
+pub fn conv_normalised_plain(x: Tensor<4>, norm: &Norm, filter: Filter) -> Tensor<4> {
+    conv_plain(group_norm_plain(x, norm), filter.weight, filter.bias, 1, 1)
 }
 
 /// [`conv`] in burn's stock operations: the oracle of the tests, and the path of every device without
@@ -120,7 +135,7 @@ impl Pass {
     /// The result, `[b, h', w', c_out]`.
     pub fn run(self) -> Tensor<4> {
         let has_autodiff = self.x.x.is_autodiff() || self.filter.weight.is_autodiff();
-        let fused = if has_autodiff { None } else { wgsl::run(&self) };
+        let fused = if has_autodiff { None } else { wgsl::run(&self, None) };
         fused.unwrap_or_else(|| self.compose(OWN))
     }
 

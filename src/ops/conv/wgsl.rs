@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor};
 
 use super::{Filter, Pass, Then};
-use crate::ops::group_norm::group_norm_silu;
+use crate::ops::group_norm::{Norm, group_norm_silu};
 use crate::ops::launch::wgsl::{self, Kernel, Launch, params, shader};
 use crate::ops::{Adapter, Joined};
 
@@ -36,6 +36,9 @@ const MANY_THREADS: usize = 256;
 /// Tiles of [`Software`](Adapter::Software) on the largest image whose normalisation is part of the convolution.
 /// Larger ones have work enough to fill a dispatch of their own, and sums over a large workgroup cost more than that.
 const MOST_TILES: usize = 8;
+
+/// Channels of the largest image that is normalised while it is read: their means and slopes take 5 kB of workgroup memory.
+const MOST_NORMALISED: usize = 1024;
 
 /// Pixels (rows, columns) of a thread whose subgroup shares the loads of weights, whichever covers an image best.
 const SHARED: [[usize; 2]; 3] = [[4, 4], [5, 3], [7, 2]];
@@ -88,7 +91,7 @@ impl Plan {
             _ => threads,
         };
         let lanes = adapter.lanes();
-        let most = match (lanes, shape.norm) {
+        let most = match (lanes, shape.whole_images()) {
             (Some(_), _) => 1,
             // For the sums over an image the tiles of a workgroup are those of one image.
             (None, true) => THREADS / per_image,
@@ -96,7 +99,7 @@ impl Plan {
         };
         let divides = |n: &usize| quads.is_multiple_of(n * wide);
         let sharing = (1..=most.clamp(1, quads)).rev().find(divides).unwrap_or(1);
-        let tiles = match (lanes, shape.norm) {
+        let tiles = match (lanes, shape.whole_images()) {
             (Some(lanes), _) => lanes,
             (None, true) => per_image,
             (None, false) => threads / sharing,
@@ -156,6 +159,8 @@ struct Shape {
     project_skip: bool,
     shift: bool,
     norm: bool,
+    /// Normalises what the 1x1 convolution reads: so many quads of channels.
+    norm_input: Option<usize>,
     residual: bool,
     scale: bool,
     odd: bool,
@@ -164,6 +169,11 @@ struct Shape {
 }
 
 impl Shape {
+    /// Whether a workgroup takes a whole image, to add up over its pixels.
+    fn whole_images(&self) -> bool {
+        self.norm || self.norm_input.is_some()
+    }
+
     fn kernel(&self, plan: &Plan) -> Kernel {
         let Self { kernel, stride, upsample, .. } = *self;
         // Input pixels under a tile and its border.
@@ -184,6 +194,8 @@ impl Shape {
             .value("reach_rows", reach(rows))
             .value("reach_columns", reach(columns))
             .value("reach", reach(rows) * reach(columns))
+            .value("in_quads", self.norm_input.unwrap_or(0))
+            .switch("NORM_INPUT", self.norm_input.is_some())
             .switch("SUBGROUP", plan.lanes.is_some())
             .switch("TAPS", self.taps)
             .switch("SKIP", self.skip)
@@ -204,9 +216,9 @@ fn in_quads(x: &Joined) -> bool {
     c.is_multiple_of(4) && c_skip.is_multiple_of(4)
 }
 
-/// [`Pass::run`] in one dispatch, or in two where a normalisation is more than a workgroup can span.
-/// `None` on other devices, and for sizes that the shader was not written for.
-pub fn run(pass: &Pass) -> Option<Tensor<4>> {
+/// [`Pass::run`] in one dispatch, or in two where a normalisation is more than a workgroup can span; of `norm(x)`, if
+/// there is one. `None` on other devices, and for sizes that the shader was not written for.
+pub fn run(pass: &Pass, norm_input: Option<&Norm>) -> Option<Tensor<4>> {
     let Pass { x, upsample, filter, then } = pass;
     let device = filter.weight.device();
     let [_, c_out] = filter.weight.dims();
@@ -242,6 +254,14 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
     }
     if let Then::ShiftNormSilu { norm, .. } = then {
         shape.norm = 4 * norm.groups == c_out && Plan::normalises(adapter, [height, width]);
+    }
+    if let Some(norm) = norm_input {
+        let [c, c_skip] = x.channels();
+        let fits = c <= MOST_NORMALISED && Plan::normalises(adapter, [height, width]);
+        if taps || c_skip > 0 || 4 * norm.groups != c || !fits {
+            return None;
+        }
+        shape.norm_input = Some(c / 4);
     }
     let [c_x, c_skip] = if taps { x.channels() } else { [0, 0] };
     (shape.skip, shape.project) = (c_skip > 0, projects || !taps);
@@ -282,6 +302,9 @@ pub fn run(pass: &Pass) -> Option<Tensor<4>> {
     }
     if let Some((x, filter)) = projected {
         launch = input(launch, ["rx", "rskip", "rweight", "rbias"], x, filter, shape.half);
+    }
+    if let Some(norm) = norm_input {
+        launch = launch.input("rgamma", norm.gamma.clone()).input("rbeta", norm.beta.clone());
     }
     match then {
         Then::Nothing => {}
@@ -350,10 +373,13 @@ mod tests {
                 project,
                 Shape { project_skip: true, ..project },
                 Shape { taps: false, odd: true, ..project },
+                Shape { taps: false, norm_input: Some(6), ..project },
                 Shape { taps: false, residual: true, project_skip: true, ..project },
             ] {
                 for half in [false, true] {
-                    for adapter in ADAPTERS.into_iter().filter(|a| !shape.norm || a.lanes().is_none()) {
+                    for adapter in
+                        ADAPTERS.into_iter().filter(|a| !shape.whole_images() || a.lanes().is_none())
+                    {
                         let shape = Shape { half, ..shape };
                         let plan = Plan::new(adapter, [2, 16, 16], 24, &shape);
                         wgsl::check::<Params>(shape.kernel(&plan), plan.threads());

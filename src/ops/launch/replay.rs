@@ -1,6 +1,6 @@
 //! A network's launches on a GPU, recorded once and replayed from then on.
 //!
-//! For each of the eighty launches of an evaluation the processor finds the kernel, takes memory for the result, and
+//! For each of the sixty launches of an evaluation the processor finds the kernel, takes memory for the result, and
 //! binds both: on a fast GPU that is what small images wait for. From one evaluation to the next nothing of it changes.
 
 use std::sync::{Arc, Mutex};

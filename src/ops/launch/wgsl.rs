@@ -3,7 +3,7 @@
 //! A shader is a [template](super::template). Its bindings are the storage buffers that a launch names, in
 //! that order, and then the uniform `params`; its values `threads` and those of the bindings are set here.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use burn::backend::wgpu::{CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
 use burn::backend::{Cube, CubeDevice, DispatchDevice};
@@ -13,7 +13,7 @@ use burn::cubecl::prelude::{CubeCount, CubeDim, KernelId};
 use burn::cubecl::server::{Handle, KernelArguments, MetadataBindingInfo};
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 
-use super::scratch;
+use super::scratch::{self, Scratch};
 use super::template::expand;
 
 /// Whether ops on tensors of `device` go to our WGSL kernels: on wgpu, unless it compiles to another language. Not with
@@ -58,11 +58,29 @@ pub fn write<const D: usize>(client: &Client, tensor: &Tensor<D>, data: &TensorD
 
 thread_local! {
     static LAUNCHES: Cell<usize> = const { Cell::new(0) };
+    static PROGRAMS: RefCell<Option<Vec<Program>>> = const { RefCell::new(None) };
 }
 
 /// How many kernels of our own this thread has launched; burn's are not counted.
 pub fn launches() -> usize {
     LAUNCHES.get()
+}
+
+/// A kernel as a device compiles it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Program {
+    /// The stem of its file in `shaders/`.
+    pub name: &'static str,
+    /// WGSL.
+    pub source: String,
+}
+
+/// The kernels of our own that `work` would launch on this thread, in their order: none of them runs, or is compiled, so
+/// the values of tensors mean nothing.
+pub fn programs(work: impl FnOnce()) -> Vec<Program> {
+    PROGRAMS.set(Some(Vec::new()));
+    Scratch::default().rehearse(work);
+    PROGRAMS.take().unwrap_or_default()
 }
 
 /// A shader and the numbers and switches that make a kernel of it.
@@ -190,6 +208,10 @@ impl Launch {
             arguments = arguments.with_buffer_io(handle.binding(), use_of_it);
         }
         let [x, y, z] = groups.map(|n| n as u32);
+        PROGRAMS.with_borrow_mut(|programs| {
+            let program = || Program { name: self.kernel.name, source: self.kernel.wgsl() };
+            programs.as_mut().map(|programs| programs.push(program()))
+        });
         let kernel = SourceKernel::new(self.kernel, CubeDim::new_1d(self.threads as u32));
         scratch::launch(&self.client, || {
             self.client.launch(Box::new(kernel), CubeCount::Static(x, y, z), arguments);
