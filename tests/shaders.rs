@@ -15,7 +15,7 @@ use pollster::block_on;
 use rayon::prelude::*;
 use scorefield::ops::{
     Adapter, Program, StepSize, attention, attention_added, combine, conv_normalised, error_norm, group_norm,
-    group_norm_silu, langevin, noise, programs, reads_half, time_mlp,
+    group_norm_silu, langevin, multiply_adds, noise, programs, reads_half, time_mlp,
 };
 use scorefield::rng::Noise;
 use scorefield::training::Batches;
@@ -71,6 +71,7 @@ fn launch_everything() {
     noise::normal(&Noise::new(1), 0, 2, 64, &gpu());
     langevin(x.clone(), x.clone(), x.clone(), StepSize { factor: 0.1, prior: (1.0, 1.0) });
     error_norm([x.clone(), x.clone(), x], 0.1, 0.1);
+    multiply_adds(&gpu());
     let images = discs(40, 1);
     // Its loss is of memory that nobody has set.
     let _ = block_on(trainer(&config(), &images, &gpu()).step(&mut Batches::new(

@@ -50,6 +50,8 @@ mod shaders;
 // How many kernels an evaluation launches, and replayed evaluations against launched ones.
 mod launches;
 mod replay;
+// Whether a device is told from one that computes wrongly.
+mod checkup;
 // What score networks are trained by.
 mod dsm;
 mod objectives;
@@ -98,6 +100,7 @@ fn main() {
         shaders::trials(),
         launches::trials(),
         replay::trials(),
+        checkup::trials(),
         objectives::trials(),
         training::trials(),
         resuming::trials(),

@@ -212,6 +212,20 @@ export class Engine {
   }
 
   /**
+   * Finds out what the device is, whether it computes what the CPU does, and how fast it is: a text to read or to send.
+   * Takes some seconds.
+   * @param {RunOptions} [options]  `step` of `n_steps` parts are done.
+   * @returns {Promise<{text: string, good: boolean}>}
+   */
+  check({ onProgress, signal } = {}) {
+    return this.#exclusively(signal, () => {
+      const { name, reason } = this.device;
+      const request = { name, reason, cards: this.models.map(({ card }) => card) };
+      return this.#channel.call({ type: 'check', request }, { onProgress });
+    });
+  }
+
+  /**
    * Standard normal numbers, the same for a seed on every machine; natively `Noise::new(seed).domain(Domain::Corruption)` has
    * them. Answered also while a request runs.
    * @param {number} seed

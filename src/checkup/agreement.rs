@@ -91,8 +91,8 @@ const NETWORK: Probe = ("a small network", |device| {
     };
     let network = Network::new(&NetworkConfig::from(sizes), 1, 1, &mut Init::new(0, device));
     let network = lively(network, Noise::new(1).domain(Domain::Checkup));
-    // The noise kernel's own numbers: nothing else is drawn on a GPU.
-    let x = noise::normal(&Noise::new(7), 0, 2, 14 * 12, device).reshape([2, 1, 14, 12]);
+    // The noise kernel's own numbers: nothing else is drawn on a GPU. As many as fill a subgroup at either resolution.
+    let x = noise::normal(&Noise::new(7), 0, 8, 16 * 14, device).reshape([8, 1, 16, 14]);
     network.forward(x, &[-0.3], Context::default())
 });
 
@@ -108,19 +108,19 @@ pub async fn agreement(device: &Device) -> Result<Vec<Agreement>> {
     Ok(all)
 }
 
-/// Finds out whether `device` computes what the CPU does, by one evaluation of a small network for two images.
+/// Finds out whether `device` computes what the CPU does, by one evaluation of a small network for eight images.
 ///
 /// Some hundred milliseconds on a graphics card, nearly all of it for compiling; remember the answer.
 ///
 /// # Errors
-/// [`Error::Device`] if it does not: another device has to be used.
-pub async fn verify(device: &Device) -> Result<Agreement> {
+/// [`Error::Device`] with this advice if it does not: another device has to be used.
+pub async fn verify(device: &Device, advice: &str) -> Result<Agreement> {
     let found = compare(NETWORK, device).await?;
     if found.is_good() {
         return Ok(found);
     }
     let problem = format!("computes wrongly: {} comes out {} off the CPU's", found.what, percent(found.off));
-    Err(Error::device("gpu", problem, "use the CPU, and update the graphics driver"))
+    Err(Error::device("gpu", problem, advice))
 }
 
 fn percent(off: f64) -> String {

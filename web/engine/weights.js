@@ -1,6 +1,7 @@
 // The list of models and their weight files. The sha256 is not checked here but in Rust: pages served over
 // plain http have no crypto.subtle.
 
+import { openCache } from './cache.js';
 import { ScorefieldError } from './channel.js';
 
 const CACHE = 'scorefield-weights';
@@ -32,7 +33,7 @@ export async function fetchManifest(base) {
  * @returns {Promise<{bytes: Uint8Array, cached: boolean}>}
  */
 export async function fetchWeights(entry, base, { onProgress, signal, reload = false }) {
-  const kept = reload ? null : await (await openCache())?.match(cacheKey(entry, base));
+  const kept = reload ? null : await (await openCache(CACHE))?.match(cacheKey(entry, base));
   if (kept) return { bytes: new Uint8Array(await kept.arrayBuffer()), cached: true };
 
   const url = new URL(`models/${entry.file}`, base);
@@ -52,7 +53,7 @@ export async function fetchWeights(entry, base, { onProgress, signal, reload = f
 /** Keeps weights that were found good, and forgets older weights of the same model. */
 export async function keepWeights(entry, base, bytes) {
   try {
-    const cache = await openCache();
+    const cache = await openCache(CACHE);
     if (!cache) return;
     const key = cacheKey(entry, base);
     const old = (await cache.keys()).filter(({ url }) => url.startsWith(key.split('?')[0] + '?') && url !== key);
@@ -64,16 +65,7 @@ export async function keepWeights(entry, base, bytes) {
 }
 
 export async function forgetWeights(entry, base) {
-  await (await openCache())?.delete(cacheKey(entry, base));
-}
-
-/** Null where the browser has none (plain http) or denies it (some private modes). */
-async function openCache() {
-  try {
-    return await caches.open(CACHE);
-  } catch {
-    return null;
-  }
+  await (await openCache(CACHE))?.delete(cacheKey(entry, base));
 }
 
 function cacheKey(entry, base) {

@@ -3,6 +3,7 @@
 
 import { ScorefieldError } from './channel.js';
 import { chooseDevice } from './device.js';
+import { verifyOnce } from './trust.js';
 import { fetchWeights, forgetWeights, keepWeights } from './weights.js';
 import { gpuTrouble, watchGpu } from './wgpu-shim.js';
 
@@ -13,6 +14,8 @@ const isHelper = import.meta.url.endsWith('?helper');
 const program = isHelper ? null : fetch(new URL('wasm/page_bg.wasm', base), { cache: 'no-cache' });
 program?.catch(() => {}); // compile reports it
 let session = null;
+let adapter = ''; // its name
+let trusted = null; // a promise, once the adapter is being tried
 let download = null;
 
 // Rust's panics and burn's shader errors arrive at console.error; the page has to see them too.
@@ -50,6 +53,8 @@ const handlers = {
       throw error;
     }
     const actual = session.device();
+    trusted = actual.kind === 'cpu' ? Promise.resolve() : null;
+    adapter = choice.name;
     return {
       device: { kind: actual.kind, name: choice.name, reason: choice.reason },
       samplers: session.samplers(),
@@ -63,6 +68,7 @@ const handlers = {
     const fetched = fetchWeights(entry, base, options);
     fetched.catch(() => {}); // reported below, if `prepare` does not crash before
     session.prepare(entry, count); // the GPU compiles during the download
+    await (trusted ??= verifyOnce(session, adapter));
     const first = await fetched;
     try {
       const card = await session.load(entry.name, first.bytes, entry.sha256);

@@ -93,6 +93,9 @@ const app = {
     }
   },
 
+  /** Another engine, for a while, on a device that need not be the visitor's choice. */
+  engineOn: (device) => open({ device, threads: 1 }),
+
   announce(sentence) {
     find('#live').textContent = sentence;
   },

@@ -1,6 +1,7 @@
 //! One file a request. To add one: a file with the request's argument and a `#[wasm_bindgen] impl Session` that answers
 //! it, its `mod` line here, and a method of the engine in `web/scorefield.js`.
 
+mod check;
 mod condition;
 mod interpolate;
 mod likelihood;

@@ -1,0 +1,73 @@
+use js_sys::Function;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+
+use crate::checkup::{Report, verify};
+use crate::device::{DeviceChoice, Opened};
+use crate::page::Session;
+use crate::page::messages::{self, plain};
+use crate::page::turn::now;
+use crate::weights::ModelCard;
+
+/// `Session.check`'s argument.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckRequest {
+    /// What the browser calls the device.
+    name: String,
+    /// Why this one.
+    reason: String,
+    /// Of the models to measure with.
+    cards: Vec<ModelCard>,
+}
+
+/// `Session.check`'s result.
+#[derive(Debug, Serialize)]
+struct Checked {
+    text: String,
+    good: bool,
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// The version of the program.
+    pub fn revision(&self) -> String {
+        env!("SCOREFIELD_REVISION").into()
+    }
+
+    /// Finds out whether the GPU computes what the CPU does; nothing to be found out about the CPU.
+    ///
+    /// # Errors
+    /// Code `device` if it does not.
+    pub async fn verify(&self) -> Result<(), JsValue> {
+        if self.opened.kind == DeviceChoice::Cpu {
+            return Ok(());
+        }
+        let advice = "“Check my device” in About tells more";
+        verify(&self.opened.device, advice).await.map(drop).map_err(|e| self.failure(&e))
+    }
+
+    /// Describes the device: `{name, reason, cards}` in, `{text, good}` out.
+    ///
+    /// # Errors
+    /// As `sample`.
+    pub async fn check(&self, request: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
+        let started = now();
+        let check = async {
+            let CheckRequest { name, reason, cards } = messages::read(request)?;
+            let opened = Opened { name, reason, ..self.opened.clone() };
+            let report = Report::of(&opened, &cards, seconds, |step, steps| {
+                let progress = messages::progress(step, steps, 0, (now() - started) / 1000.0);
+                // A listener that throws has a bug of its own.
+                let _ = on_event.call1(&JsValue::NULL, &progress);
+            });
+            let report = report.await?;
+            Ok(Checked { text: report.to_string(), good: report.is_good() })
+        };
+        plain(&check.await.map_err(|e| self.failure(&e))?)
+    }
+}
+
+fn seconds() -> f64 {
+    now() / 1000.0
+}
