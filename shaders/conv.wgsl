@@ -41,11 +41,12 @@ struct Params {
     sharing: u32,
     groups: u32, // workgroups
     scale: f32,
+    epsilon: f32,
 }
 
 const stride = {{ stride }}u;
 const upsample = {{ upsample }}u; // 2: x and skip are read as if every pixel were a 2x2 square
-const pad = {{ k }}u / 2u;
+const pad = {{ pad }}u;
 
 //#if TAPS
 @group(0) @binding({{ x }}) var<storage, read_write> x: array<f32>;
@@ -346,7 +347,7 @@ fn main(
     for (var t = thread % sharing; t < {{ threads }}; t += sharing) {
         variance += squares[t] / count;
     }
-    let slope = gamma[quad] * inverseSqrt(variance + 1e-6);
+    let slope = gamma[quad] * inverseSqrt(variance + params.epsilon);
 //#for r rows
 //#for p columns
     v0_{{ r }}_{{ p }} = silu(fma(v0_{{ r }}_{{ p }}, slope, beta[quad]));

@@ -5,10 +5,10 @@ use burn::tensor::Tensor;
 use scorefield::network::layers::Init;
 use scorefield::network::{Context, Network, UNetConfig};
 use scorefield::ops::{
-    AdamStep, Adapter, Dense, Filter, Joined, Norm, Pass, StepSize, Then, adam, adam_plain, attention,
-    attention_plain, combine, combine_plain, error_norm, error_norm_plain, gather, gather_plain, group_norm,
-    group_norm_plain, group_norm_silu, group_norm_silu_plain, langevin, langevin_plain, launches,
-    sum_of_squares, time_mlp, time_mlp_plain,
+    AdamStep, Adapter, Dense, Filter, GROUP_NORM_EPSILON, Joined, Norm, Pass, StepSize, Then, adam,
+    adam_plain, attention, attention_plain, combine, combine_plain, error_norm, error_norm_plain, gather,
+    gather_plain, group_norm, group_norm_plain, group_norm_silu, group_norm_silu_plain, langevin,
+    langevin_plain, launches, sum_of_squares, time_mlp, time_mlp_plain,
 };
 use scorefield::rng::{Domain, Noise};
 
@@ -51,7 +51,7 @@ impl Draw {
 
     fn filter(&mut self, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Filter {
         let weight = self.tensor([kernel * kernel * c_in, c_out]);
-        Filter { weight, bias: self.tensor([c_out]), kernel, stride }
+        Filter { weight, bias: self.tensor([c_out]), kernel, stride, pad: kernel / 2 }
     }
 
     fn joined(&mut self, [b, h, w]: [usize; 3], [c, c_skip]: [usize; 2]) -> Joined {
@@ -60,7 +60,12 @@ impl Draw {
     }
 
     fn norm(&mut self, channels: usize, groups: usize) -> Norm {
-        Norm { gamma: self.tensor([channels]), beta: self.tensor([channels]), groups }
+        Norm {
+            gamma: self.tensor([channels]),
+            beta: self.tensor([channels]),
+            groups,
+            epsilon: GROUP_NORM_EPSILON,
+        }
     }
 }
 

@@ -40,6 +40,7 @@ mod classes;
 // Fused operations against plain ones, forward and backward, on both devices.
 mod normalisation;
 mod parity;
+mod surroundings;
 // The network that is made of them.
 mod network;
 // The WGSL kernels against their twins.
@@ -88,6 +89,7 @@ fn main() {
         classes::trials(),
         parity::trials(),
         normalisation::trials(),
+        surroundings::trials(),
         network::trials(),
         kernels::trials(),
         replay::trials(),

@@ -12,10 +12,14 @@ mod gather;
 mod gradient;
 mod group_norm;
 mod host;
+mod instance_norm;
+mod interpolate;
 mod joined;
 mod langevin;
 mod launch;
 pub mod noise;
+mod pool;
+mod resample;
 mod time;
 mod transfer;
 
@@ -31,10 +35,14 @@ pub use group_norm::{
 };
 pub(crate) use host::for_each;
 pub use host::gemm;
+pub use instance_norm::{InstanceNorm, instance_norm};
+pub use interpolate::interpolate;
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
 pub use launch::wgsl::{launches, reads_half, runs_on as takes_wgsl};
 pub use launch::{Adapter, Cut, Replay};
+pub use pool::Pool;
+pub use resample::{Resample, Taps, smooth};
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use transfer::{each, read, upload};
 
