@@ -5,6 +5,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{Dropout, Init};
+use super::refinenet::RefineNet;
 use super::unet::{UNet, UNetConfig};
 use crate::Result;
 use crate::kind::Tagged;
@@ -225,6 +226,8 @@ networks! {
     usual: "unet",
     /// The U-Net of the DDPM++/NCSN++ family.
     "unet" => Unet(UNet),
+    /// The RefineNet of NCSN and NCSNv2.
+    "refinenet" => RefineNet(RefineNet),
 }
 
 impl Default for NetworkConfig {
