@@ -58,6 +58,8 @@ mod training;
 mod cards;
 mod golden;
 mod weights;
+// Published networks of others: what their code says of the same weights.
+mod published;
 // Evaluations that are interrupted, divided and put together.
 mod evaluation;
 // The figures of docs/GALLERY.md, made small.
@@ -100,6 +102,7 @@ fn main() {
         weights::trials(),
         cards::trials(),
         golden::trials(),
+        published::trials(),
         evaluation::trials(),
         figures::trials(),
         cli::trials(),
