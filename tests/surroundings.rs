@@ -4,7 +4,8 @@
 use burn::tensor::{Device, Tensor};
 use scorefield::network::layers::{Conv, Init};
 use scorefield::ops::{
-    Filter, InstanceNorm, Pass, Pool, Resample, Taps, Then, instance_norm, interpolate, smooth,
+    Filter, InstanceNorm, Pass, Pool, Resample, Taps, Then, elu, elu_plain, instance_norm, interpolate,
+    smooth,
 };
 
 use crate::parity::{BOUND, BOUND_GPU, differences, dot, narrow, normal, wide};
@@ -13,13 +14,17 @@ use crate::support::{brief, cpu, figure, gpu, relative_error, tensor, trials, va
 trials! {
     cpu: [
         images_are_resampled_by_their_definitions,
+        resampling_equals_its_plain_twin,
         instance_normalisation_equals_its_definition,
+        elu_equals_its_definition,
         dilated_convolutions_equal_their_definition,
         padded_convolutions_equal_their_twin,
     ],
     gpu: [
         images_are_resampled_by_their_definitions_on_the_gpu,
+        resampling_equals_its_plain_twin_on_the_gpu,
         instance_normalisation_on_the_gpu,
+        elu_on_the_gpu,
         convolutions_of_other_windows_on_the_gpu,
     ],
 }
@@ -27,8 +32,14 @@ trials! {
 /// An image in `f64`: its height, width and channels, and its values.
 type Image = ([usize; 3], Vec<f64>);
 
-/// `[h', w']` and what each of these pixels is made of: a pixel of the input and its weight.
-type Sums = ([usize; 2], Box<dyn Fn(usize, usize) -> Vec<([isize; 2], f64)>>);
+/// A pixel of the input and its weight.
+type Part = ([isize; 2], f64);
+/// What the pixel of this row and column is made of.
+type Sum = Box<dyn Fn(usize, usize) -> Vec<Part>>;
+/// `[h', w']` and what each of these pixels is made of.
+type Sums = ([usize; 2], Sum);
+
+type Operation = fn(Tensor<4>) -> Tensor<4>;
 
 /// The sums of weighted pixels, zero beyond the image.
 fn weighted(([h, w, c], x): &Image, ([out_h, out_w], sums): Sums) -> Vec<f64> {
@@ -46,9 +57,7 @@ fn weighted(([h, w, c], x): &Image, ([out_h, out_w], sums): Sums) -> Vec<f64> {
 }
 
 /// The products of one side's weights and the other's.
-fn both_sides(
-    side: impl Fn(usize) -> Vec<(isize, f64)> + 'static,
-) -> Box<dyn Fn(usize, usize) -> Vec<([isize; 2], f64)>> {
+fn both_sides(side: impl Fn(usize) -> Vec<(isize, f64)> + 'static) -> Sum {
     Box::new(move |y, x| {
         let (rows, columns) = (side(y), side(x));
         let pairs = rows.iter().flat_map(|(y, a)| columns.iter().map(move |(x, b)| ([*y, *x], a * b)));
@@ -59,7 +68,7 @@ fn both_sides(
 const FIR: [f64; 4] = [0.125, 0.375, 0.375, 0.125];
 
 /// What each operation makes of an image of this size.
-fn definitions([h, w]: [usize; 2]) -> Vec<(&'static str, fn(Tensor<4>) -> Tensor<4>, Sums)> {
+fn definitions([h, w]: [usize; 2]) -> Vec<(&'static str, Operation, Sums)> {
     let at = |n: usize| n as isize;
     let halve_box = both_sides(move |i| vec![(at(2 * i), 0.5), (at(2 * i + 1), 0.5)]);
     let double_box = both_sides(move |i| vec![(at(i / 2), 1.0)]);
@@ -83,7 +92,7 @@ fn definitions([h, w]: [usize; 2]) -> Vec<(&'static str, fn(Tensor<4>) -> Tensor
 }
 
 /// Corners stay corners: pixel `i` of `to` lies at `i·(from - 1)/(to - 1)`.
-fn linear([h, w]: [usize; 2]) -> Box<dyn Fn(usize, usize) -> Vec<([isize; 2], f64)>> {
+fn linear([h, w]: [usize; 2]) -> Sum {
     let side = |from: usize, to: usize, i: usize| {
         let place = i as f64 * (from - 1) as f64 / (to - 1) as f64;
         let (before, part) = (place.floor(), place - place.floor());
@@ -96,7 +105,7 @@ fn linear([h, w]: [usize; 2]) -> Box<dyn Fn(usize, usize) -> Vec<([isize; 2], f6
 }
 
 /// The value of `f` and the gradient of its product with a random tensor.
-fn run(x: &[f32], dims: [usize; 4], device: &Device, f: fn(Tensor<4>) -> Tensor<4>) -> [Vec<f32>; 2] {
+fn run(x: &[f32], dims: [usize; 4], device: &Device, f: Operation) -> [Vec<f32>; 2] {
     let x = tensor(x, dims, &device.clone().autodiff()).require_grad();
     let y = f(x.clone());
     let probe = tensor(&normal(9, y.dims().iter().product()), y.dims(), &y.device());
@@ -149,10 +158,37 @@ fn images_are_resampled_by_their_definitions() {
 
 fn images_are_resampled_by_their_definitions_on_the_gpu() {
     check_resampling("GPU", &gpu(), BOUND_GPU);
-    let pool: fn(Tensor<4>) -> Tensor<4> = |x| Pool::Max.apply(x);
+    let pool: Operation = |x| Pool::Max.apply(x);
     let [on_cpu, on_gpu] =
         [cpu(), gpu()].map(|device| run(&normal(3, 2 * 7 * 6 * 5), [2, 7, 6, 5], &device, pool));
     assert_eq!(on_cpu, on_gpu);
+}
+
+/// More channels and pixels than a workgroup has threads.
+fn check_resampling_twins(device: &Device, bound: f64) {
+    let twins: [[Operation; 2]; 3] = [
+        [|x| Resample::Halve(Taps::Box).apply(x), |x| Resample::Halve(Taps::Box).apply_plain(x)],
+        [|x| Resample::Halve(Taps::Fir).apply(x), |x| Resample::Halve(Taps::Fir).apply_plain(x)],
+        [|x| Resample::Double(Taps::Fir).apply(x), |x| Resample::Double(Taps::Fir).apply_plain(x)],
+    ];
+    for dims in [[1, 2, 2, 1], [3, 14, 10, 12], [2, 34, 6, 7]] {
+        for (which, [own, plain]) in twins.into_iter().enumerate() {
+            let x = normal(11, dims.iter().product());
+            let (own, plain) = (run(&x, dims, device, own), run(&x, dims, &cpu(), plain));
+            for (part, (own, plain)) in ["value", "gradient"].iter().zip(own.iter().zip(&plain)) {
+                let error = relative_error(own, plain);
+                assert!(error < bound, "{dims:?}, change {which}: {part} is off by {error:e}");
+            }
+        }
+    }
+}
+
+fn resampling_equals_its_plain_twin() {
+    check_resampling_twins(&cpu(), BOUND);
+}
+
+fn resampling_equals_its_plain_twin_on_the_gpu() {
+    check_resampling_twins(&gpu(), BOUND_GPU);
 }
 
 /// InstanceNorm++ of one image, written out.
@@ -174,11 +210,13 @@ fn normalised(([h, w, c], x): &Image, rows: [&[f64]; 3]) -> Vec<f64> {
 }
 
 fn check_instance_norm(name: &str, device: &Device, bound: f64) {
-    for (dims @ [b, h, w, c], rows) in [([2, 4, 3, 5], 2), ([3, 2, 6, 4], 1), ([1, 16, 16, 8], 1)] {
+    for (dims @ [b, h, w, c], rows) in
+        [([2, 4, 3, 5], 2), ([3, 2, 6, 4], 1), ([2, 3, 5, 12], 2), ([1, 16, 16, 8], 1)]
+    {
         let x: Vec<f32> =
             normal(1, b * h * w * c).iter().enumerate().map(|(i, z)| z + (i % c) as f32).collect();
         let inputs = [x, normal(2, rows * c), normal(3, rows * c), normal(4, rows * c)];
-        let device = device.clone().autodiff();
+        let (plain_device, device) = (device, device.clone().autodiff());
         let leaves = inputs.each_ref().map(|v| tensor(v, [v.len()], &device).require_grad());
         let [x, gamma, alpha, beta] = leaves.clone();
         let [gamma, alpha, beta] = [gamma, alpha, beta].map(|row| row.reshape([rows, c]));
@@ -194,8 +232,13 @@ fn check_instance_norm(name: &str, device: &Device, bound: f64) {
             images.flat_map(image).collect()
         };
         let at = inputs.each_ref().map(|v| wide(v));
+        let [gamma, alpha, beta] = [1, 2, 3].map(|i| tensor(&inputs[i], [rows, c], plain_device));
+        let x = tensor(&inputs[0], dims, plain_device);
+        let fused = values(instance_norm(x, InstanceNorm { gamma, alpha, beta }));
         let all = at.each_ref().map(|v| v.as_slice());
-        let mut errors = vec![relative_error(&values(y.inner()), &narrow(&defined(all)))];
+        let expected = narrow(&defined(all));
+        let mut errors =
+            vec![relative_error(&values(y.inner()), &expected), relative_error(&fused, &expected)];
         for (i, leaf) in leaves.iter().enumerate() {
             let slopes = differences(&at[i], |moved| {
                 let mut all = all;
@@ -215,6 +258,31 @@ fn instance_normalisation_equals_its_definition() {
 
 fn instance_normalisation_on_the_gpu() {
     check_instance_norm("GPU", &gpu(), BOUND_GPU);
+}
+
+fn check_elu(device: &Device, bound: f64) {
+    for dims in [[1, 1, 1, 1], [2, 3, 5, 7], [1, 33, 21, 32]] {
+        let x = normal(12, dims.iter().product());
+        let defined = |x: &f32| if *x > 0.0 { f64::from(*x) } else { f64::from(*x).exp_m1() };
+        let expected: Vec<f32> = x.iter().map(|x| defined(x) as f32).collect();
+        let probe = normal(9, x.len());
+        let slope =
+            |(x, p): (&f32, &f32)| if *x > 0.0 { *p } else { (f64::from(*x).exp() * f64::from(*p)) as f32 };
+        let slopes: Vec<f32> = x.iter().zip(&probe).map(slope).collect();
+        for f in [elu, elu_plain] {
+            let [found, gradient] = run(&x, dims, device, f);
+            let errors = [relative_error(&found, &expected), relative_error(&gradient, &slopes)];
+            assert!(errors.iter().all(|error| *error < bound), "{dims:?}: {errors:?}");
+        }
+    }
+}
+
+fn elu_equals_its_definition() {
+    check_elu(&cpu(), BOUND);
+}
+
+fn elu_on_the_gpu() {
+    check_elu(&gpu(), BOUND_GPU);
 }
 
 /// A convolution on `device` and the weights it was drawn with.

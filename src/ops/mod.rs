@@ -7,6 +7,7 @@ mod adam;
 mod attention;
 mod combine;
 mod conv;
+mod elu;
 mod error_norm;
 mod gather;
 mod gradient;
@@ -27,6 +28,7 @@ pub use adam::{AdamStep, adam, adam_plain, sum_of_squares};
 pub use attention::{attention, attention_plain};
 pub use combine::{combine, combine_plain, dot, per_sample, scale, sum};
 pub use conv::{Filter, Pass, Then, conv, conv_input_gradient, conv_plain, upsample};
+pub use elu::{elu, elu_plain};
 pub use error_norm::{error_norm, error_norm_plain};
 pub use gather::{gather, gather_plain};
 pub use group_norm::{
@@ -35,7 +37,7 @@ pub use group_norm::{
 };
 pub(crate) use host::for_each;
 pub use host::gemm;
-pub use instance_norm::{InstanceNorm, instance_norm};
+pub use instance_norm::{InstanceNorm, instance_norm, instance_norm_plain};
 pub use interpolate::interpolate;
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};

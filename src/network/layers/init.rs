@@ -46,7 +46,7 @@ impl Init {
 
     fn next(&mut self) -> (Noise, u32) {
         self.draw += 1;
-        (self.noise.clone(), self.draw - 1)
+        (self.noise, self.draw - 1)
     }
 
     /// A weight with these values once it is asked for.

@@ -2,12 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use crate::network::layers::{Conv, Init};
-use crate::ops::{self, InstanceNorm, Pool, Resample, Taps, interpolate};
-
-/// `x` where it is positive, `e^x - 1` elsewhere (Clevert et al. 2016).
-pub fn elu(x: Tensor<4>) -> Tensor<4> {
-    x.clone().clamp_min(0.0) + (x.clamp_max(0.0).exp() - 1.0)
-}
+use crate::ops::{self, InstanceNorm, Pool, Resample, Taps, elu, interpolate};
 
 /// The channels that are normalised, block after block.
 #[derive(Debug, Default)]

@@ -11,7 +11,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::family::ScoreNetwork;
 use super::layers::{Conv, Dropout, Init};
-use blocks::{LevelNorms, Maker, NormPlaces, RefineBlock, Unit, UnitStyle, elu};
+use crate::ops::elu;
+use blocks::{LevelNorms, Maker, NormPlaces, RefineBlock, Unit, UnitStyle};
 
 /// The units of a stage.
 #[derive(Module, Debug)]
