@@ -320,39 +320,55 @@ fn network_of(case: &mut Case, device: &Device) -> Network {
     case.published.take().expect("a network that is not yet taken").network(device).unwrap()
 }
 
-/// Along its gradient a weight changes the sum by the gradient's length: one weight in nine of every network. One of two
-/// steps has to show it: the larger one is large to the sum's rounding, the smaller one small to the kinks of maxima.
+fn length(numbers: impl Iterator<Item = f64>) -> f64 {
+    numbers.map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// Whether a network pools by the maximum: NCSNv2's. Its slope jumps wherever two pixels change places.
+fn has_kinks(case: &Case) -> bool {
+    case.fixture.name.starts_with("ncsnv2")
+}
+
+/// Along its gradient a weight changes the sum by the gradient's length: one weight in nine of every network without kinks.
+/// (With them no step is both large to the sum's rounding and small to the distance of the kinks. The maximum has its test
+/// in `surroundings`, the other layers of NCSNv2 are NCSN's.) One of three steps has to show it.
 fn gradients_of_published_networks_are_differences() {
     let device = cpu().autodiff();
-    for mut case in cases() {
+    for mut case in cases().into_iter().filter(|case| !has_kinks(case)) {
         let name = case.fixture.name;
         let network = network_of(&mut case, &device);
         let gradients = slopes(&case, &network, &device);
         let network = network.valid();
-        let mut worst = 0.0_f64;
+        let products = |network: &Network| -> Vec<f64> {
+            let (y, probe) = output(&case, network, case.image(&cpu()));
+            values(y).iter().zip(&probe).map(|(y, p)| f64::from(*y) * f64::from(*p)).collect()
+        };
+        let size = length(products(&network).into_iter());
+        let (mut worst, mut tried) = (0.0_f64, 0);
         for (which, gradient) in gradients[1..].iter().enumerate().step_by(9) {
-            let length = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-            if length == 0.0 {
+            let length = length(gradient.iter().map(|g| f64::from(*g)));
+            // A bias before a normalisation has none, up to rounding.
+            if length < 1e-3 * size {
                 continue;
             }
+            tried += 1;
             let direction: Vec<f32> = gradient.iter().map(|g| (f64::from(*g) / length) as f32).collect();
-            let sum = |step: f64| {
-                let network = moved(&network, which, &direction, step);
-                let (y, probe) = output(&case, &network, case.image(&cpu()));
-                values(y).iter().zip(&probe).map(|(y, p)| f64::from(*y) * f64::from(*p)).sum::<f64>()
-            };
-            let errors = [0.05, 0.01].map(|change| {
-                let h = (change / length).min(1e-2);
+            let sum = |step: f64| products(&moved(&network, which, &direction, step)).iter().sum::<f64>();
+            let errors = [1e-3, 3e-4, 1e-4].map(|change| {
+                let h = (change * size / length).min(0.1);
                 ((sum(h) - sum(-h)) / (2.0 * h) / length - 1.0).abs()
             });
-            let error = errors[0].min(errors[1]);
+            let error = errors.into_iter().fold(f64::MAX, f64::min);
             worst = worst.max(error);
             assert!(error < 2e-2, "{name}, weight {which}: {errors:?} of {length}");
         }
-        figure(format_args!("{name}: gradients against differences: {worst:.1e}"));
+        figure(format_args!("{name}: gradients against differences: {worst:.1e}, {tried} weights"));
+        assert!(tried > 4, "{name}: only {tried} weights have a gradient");
     }
 }
 
+/// By the length of all gradients together. Where two pixels are the largest of a window but for rounding, another device
+/// may send the gradient to the other one: up to 2.3e-3 of NCSNv2's, and nothing of the others'.
 fn gradients_of_published_networks_on_the_gpu() {
     let devices = [cpu().autodiff(), gpu().autodiff()];
     for (mut on_cpu, mut on_gpu) in cases().into_iter().zip(cases()) {
@@ -360,11 +376,12 @@ fn gradients_of_published_networks_on_the_gpu() {
         let networks = [network_of(&mut on_cpu, &devices[0]), network_of(&mut on_gpu, &devices[1])];
         let expected = slopes(&on_cpu, &networks[0], &devices[0]);
         let found = slopes(&on_gpu, &networks[1], &devices[1]);
-        let largest = expected.iter().flatten().fold(0.0_f32, |size, g| size.max(g.abs()));
-        let difference = found.iter().flatten().zip(expected.iter().flatten());
-        let worst = difference.fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs())) / largest;
+        let wide = |gradients: Vec<Vec<f32>>| gradients.into_iter().flatten().map(f64::from);
+        let size = length(wide(expected.clone()));
+        let worst = length(wide(found).zip(wide(expected)).map(|(a, b)| a - b)) / size;
         figure(format_args!("{name}: gradients on the GPU against the CPU: {worst:.1e}"));
-        assert!(worst < 1e-3, "{name}: off by {worst:e}");
+        let bound = if has_kinks(&on_cpu) { 1e-2 } else { 1e-4 };
+        assert!(worst < bound, "{name}: off by {worst:e}");
     }
 }
 
@@ -382,12 +399,16 @@ fn evaluations_of_published_networks_are_replayed() {
     }
 }
 
+/// Shapes and values by name.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+type Change = fn(&mut Tensors);
+
 /// What an import says of a state dict after some change to it.
-fn refusal(change: impl Fn(&mut BTreeMap<String, (Vec<usize>, Vec<f32>)>)) -> String {
+fn refusal(change: impl Fn(&mut Tensors)) -> String {
     let fixture = Fixture::open("ddpm_vp", "ddpm_vp.safetensors");
     let file = SafeTensors::deserialize(&fixture.bytes).unwrap();
     let names = file.names().into_iter().filter_map(|name| name.strip_prefix("weights.all"));
-    let mut tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)> =
+    let mut tensors: Tensors =
         names.map(|name| (format!("all{name}"), fixture.tensor(&format!("weights.all{name}")))).collect();
     change(&mut tensors);
     let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
@@ -407,7 +428,7 @@ fn refusal(change: impl Fn(&mut BTreeMap<String, (Vec<usize>, Vec<f32>)>)) -> St
 fn what_does_not_fit_is_named() {
     const CONV: &str = "all_modules.3.Conv_1.weight";
     assert_eq!(refusal(|_| {}), "");
-    let cases: [(&str, fn(&mut BTreeMap<String, (Vec<usize>, Vec<f32>)>)); 5] = [
+    let cases: [(&str, Change); 5] = [
         ("lacks the tensor all_modules.3.Conv_1.weight", |tensors| drop(tensors.remove(CONV))),
         ("has an unknown tensor all_modules.99.weight", |tensors| {
             tensors.insert("all_modules.99.weight".into(), (vec![1], vec![0.0]));
