@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::network::family::Architecture;
 use crate::{Error, Result};
 
-/// Sizes of a [`RefineNet`](super::RefineNet).
+/// Sizes of the RefineNet of NCSN and NCSNv2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RefineNetConfig {
