@@ -42,11 +42,12 @@ struct Params {
     sharing: u32,
     groups: u32, // workgroups
     scale: f32,
+    epsilon: f32,
 }
 
 const stride = {{ stride }}u;
 const upsample = {{ upsample }}u; // 2: x and skip are read as if every pixel were a 2x2 square
-const pad = {{ k }}u / 2u;
+const pad = {{ pad }}u;
 
 //#if TAPS
 @group(0) @binding({{ x }}) var<storage, read_write> x: array<f32>;
@@ -239,7 +240,7 @@ fn measure(c: u32, image: u32) {
         sum += (rx[at] - mean) * (rx[at] - mean);
     }
     means[c] = mean;
-    slopes[c] = rgamma[c] * inverseSqrt(dot(sum, vec4f(1.0)) / count + 1e-6);
+    slopes[c] = rgamma[c] * inverseSqrt(dot(sum, vec4f(1.0)) / count + params.epsilon);
 }
 //#end
 
@@ -390,7 +391,7 @@ fn main(
     for (var t = thread % sharing; t < {{ threads }}; t += sharing) {
         variance += squares[t] / count;
     }
-    let slope = gamma[quad] * inverseSqrt(variance + 1e-6);
+    let slope = gamma[quad] * inverseSqrt(variance + params.epsilon);
 //#for r rows
 //#for p columns
     v0_{{ r }}_{{ p }} = silu(fma(v0_{{ r }}_{{ p }}, slope, beta[quad]));

@@ -21,7 +21,7 @@ struct Params {
 
 const k = {{ k }}u;
 const stride = {{ stride }}u;
-const pad = k / 2u;
+const pad = {{ pad }}u;
 
 //#if SCALAR
 alias Value = f32;

@@ -1,5 +1,5 @@
 // Group normalisation of x, or of x and skip concatenated, after Wu and He (2018):
-// out = gamma (x - mean) / sqrt(variance + 1e-6) + beta, biased variance, with SILU then silu(out).
+// out = gamma (x - mean) / sqrt(variance + epsilon) + beta, biased variance, with SILU then silu(out).
 //
 // One workgroup takes one group of one image and holds it in registers: thread t the pixels
 // t, t + threads, ... So memory is read once, and yet the mean is known before the squares are
@@ -12,6 +12,7 @@ struct Params {
     c_x: u32,    // channels, counted in values: quads, or single channels with SCALAR
     c_skip: u32,
     groups: u32,
+    epsilon: f32,
 }
 
 //#if SCALAR
@@ -95,7 +96,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     sum += select(Value(), d{{ n }}_{{ c }} * d{{ n }}_{{ c }}, inside{{ n }});
 //#end
 //#end
-    let inverse_std = inverseSqrt(total(add_up(sum) / size, 1, thread) + 1e-6);
+    let inverse_std = inverseSqrt(total(add_up(sum) / size, 1, thread) + params.epsilon);
 
 //#for c width
     let slope{{ c }} = gamma[first_channel + {{ c }}] * inverse_std;

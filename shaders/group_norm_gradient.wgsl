@@ -1,9 +1,9 @@
-// The gradients of y = silu(h), h = gamma n + beta, n = (x + shift - mean) / sqrt(variance + 1e-6), where mean
+// The gradients of y = silu(h), h = gamma n + beta, n = (x + shift - mean) / sqrt(variance + epsilon), where mean
 // and variance are those of a group of channels of one image; without SILU, y = h:
 //
 //   dh     = dy silu'(h)
 //   dbeta  = sum of dh over pixels, dgamma = sum of dh n
-//   dx     = (gamma dh - mean(gamma dh) - n mean(gamma dh n)) / sqrt(variance + 1e-6)
+//   dx     = (gamma dh - mean(gamma dh) - n mean(gamma dh n)) / sqrt(variance + epsilon)
 //   dshift = sum of dx
 //
 // One workgroup takes one group of one image; thread t the pixels t, t + threads, ... Nothing is kept between the
@@ -14,6 +14,7 @@ struct Params {
     channels: u32, // counted in values: quads, or single channels with SCALAR
     groups: u32,
     shift_stride: u32, // values from one image's shift to the next one's; 0 where all share one
+    epsilon: f32,
 }
 
 //#if SCALAR
@@ -95,7 +96,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     for (var t = 0u; t < threads; t++) {
         variance += of_squares[t] / count;
     }
-    let inverse_std = inverseSqrt(variance + 1e-6);
+    let inverse_std = inverseSqrt(variance + params.epsilon);
 
 //#for c width
     var dgamma{{ c }} = Value();

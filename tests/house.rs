@@ -30,12 +30,13 @@ type House = BTreeMap<String, String>;
 const LONGEST: usize = 450;
 
 /// The only files that know on which platform they are compiled, and why.
-const PLATFORMS: [(&str, &str); 12] = [
+const PLATFORMS: [(&str, &str); 13] = [
     ("src/lib.rs", "rooms that need a file system, or a page"),
     ("src/data/mod.rs", "readers of files"),
     ("src/picture/mod.rs", "pictures in files"),
     ("src/weights/mod.rs", "the shipped models, and writing"),
     ("src/weights/params.rs", "reading weights back, which blocks"),
+    ("src/checkup/mod.rs", "what a file remembers of devices"),
     ("src/device.rs", "WebGPU is the page's only graphics interface"),
     ("src/flow/likelihood.rs", "the page has no reverse mode"),
     ("src/ops/gradient.rs", "the page has no tape"),

@@ -5,11 +5,11 @@ use burn::tensor::Tensor;
 use scorefield::network::layers::Init;
 use scorefield::network::{Context, Network, UNetConfig};
 use scorefield::ops::{
-    AdamStep, Adapter, Dense, Filter, Joined, Norm, Pass, StepSize, Then, adam, adam_plain, attention,
-    attention_added, attention_added_plain, attention_plain, combine, combine_plain, conv_normalised,
-    conv_normalised_plain, error_norm, error_norm_plain, gather, gather_plain, group_norm, group_norm_plain,
-    group_norm_silu, group_norm_silu_plain, langevin, langevin_plain, launches, sum_of_squares, time_mlp,
-    time_mlp_plain,
+    AdamStep, Adapter, Dense, Filter, GROUP_NORM_EPSILON, Joined, Norm, Pass, StepSize, Then, adam,
+    adam_plain, attention, attention_added, attention_added_plain, attention_plain, combine, combine_plain,
+    conv_normalised, conv_normalised_plain, error_norm, error_norm_plain, gather, gather_plain, group_norm,
+    group_norm_plain, group_norm_silu, group_norm_silu_plain, langevin, langevin_plain, launches,
+    sum_of_squares, time_mlp, time_mlp_plain,
 };
 use scorefield::rng::{Domain, Noise};
 
@@ -53,7 +53,7 @@ impl Draw {
 
     pub fn filter(&mut self, c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Filter {
         let weight = self.tensor([kernel * kernel * c_in, c_out]);
-        Filter { weight, bias: self.tensor([c_out]), kernel, stride }
+        Filter { weight, bias: self.tensor([c_out]), kernel, stride, pad: kernel / 2 }
     }
 
     pub fn joined(&mut self, [b, h, w]: [usize; 3], [c, c_skip]: [usize; 2]) -> Joined {
@@ -62,7 +62,12 @@ impl Draw {
     }
 
     pub fn norm(&mut self, channels: usize, groups: usize) -> Norm {
-        Norm { gamma: self.tensor([channels]), beta: self.tensor([channels]), groups }
+        Norm {
+            gamma: self.tensor([channels]),
+            beta: self.tensor([channels]),
+            groups,
+            epsilon: GROUP_NORM_EPSILON,
+        }
     }
 }
 

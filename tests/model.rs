@@ -123,7 +123,7 @@ fn preconditioning_has_its_limits() {
 }
 
 /// `D = c_skip·x + c_out·F(c_in·x; c_noise)`: Karras et al. 2022, table 1; the noise predicted from the state itself, with
-/// DDPM's and NCSN++'s labels; and Song et al. 2023, appendix C.
+/// DDPM's and NCSN++'s labels; the score of the state, as NCSN has it; and Song et al. 2023, appendix C.
 fn networks_are_scaled_as_their_papers_say() {
     let (data, sigmas) = (0.4_f64, [0.3_f64, 2.5]);
     let root = |sigma: f64| (sigma * sigma + data * data).sqrt();
@@ -132,6 +132,7 @@ fn networks_are_scaled_as_their_papers_say() {
         for preconditioning in [
             Preconditioning::Edm { sigma_data: data },
             Preconditioning::Eps,
+            Preconditioning::Score,
             Preconditioning::Consistency { sigma_data: data },
         ] {
             let model = Preconditioned::new(lively_unet(&small_unet(), 1, 5, &cpu()), preconditioning, sde);
@@ -147,6 +148,9 @@ fn networks_are_scaled_as_their_papers_say() {
                         sigma.ln() / 4.0,
                     ],
                     Preconditioning::Eps => [1.0, -sigma, formulas.mean(t), formulas.label(t)],
+                    Preconditioning::Score => {
+                        [1.0, sigma * sigma * formulas.mean(t), formulas.mean(t), formulas.label(t)]
+                    }
                     Preconditioning::Consistency { .. } => [
                         (data / root(sigma - least)).powi(2),
                         (sigma - least) * data / root(sigma),
@@ -162,7 +166,7 @@ fn networks_are_scaled_as_their_papers_say() {
             }
             let is_score = !matches!(preconditioning, Preconditioning::Consistency { .. });
             assert_eq!(preconditioning.learned() == Learned::Score, is_score);
-            let has_constant = !matches!(preconditioning, Preconditioning::Eps);
+            let has_constant = !matches!(preconditioning, Preconditioning::Eps | Preconditioning::Score);
             assert_eq!(preconditioning.sigma_data(), has_constant.then_some(data));
         }
     }

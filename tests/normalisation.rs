@@ -18,19 +18,19 @@ trials! {
 }
 
 pub fn group_norm_silu(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
-    ops::group_norm_silu(x.into(), &Norm { gamma, beta, groups })
+    ops::group_norm_silu(x.into(), &Norm { gamma, beta, groups, epsilon: GROUP_NORM_EPSILON })
 }
 
 fn plain_norm_silu(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
-    ops::group_norm_silu_plain(x.into(), &Norm { gamma, beta, groups })
+    ops::group_norm_silu_plain(x.into(), &Norm { gamma, beta, groups, epsilon: GROUP_NORM_EPSILON })
 }
 
 fn group_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
-    ops::group_norm(x, &Norm { gamma, beta, groups })
+    ops::group_norm(x, &Norm { gamma, beta, groups, epsilon: GROUP_NORM_EPSILON })
 }
 
 fn plain_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, groups: usize) -> Tensor<4> {
-    ops::group_norm_plain(x, &Norm { gamma, beta, groups })
+    ops::group_norm_plain(x, &Norm { gamma, beta, groups, epsilon: GROUP_NORM_EPSILON })
 }
 
 type Normalisation = fn(Tensor<4>, Tensor<1>, Tensor<1>, usize) -> Tensor<4>;

@@ -2,7 +2,9 @@
 //! devices.
 
 use burn::tensor::{Device, Tensor};
-use scorefield::ops::{Filter, Joined, Norm, Pass, Then, attention, attention_plain, conv, conv_plain};
+use scorefield::ops::{
+    Filter, GROUP_NORM_EPSILON, Joined, Norm, Pass, Then, attention, attention_plain, conv, conv_plain,
+};
 use scorefield::rng::{Domain, Noise};
 
 use crate::normalisation::{group_norm_silu, norm_error, run_norm};
@@ -231,9 +233,14 @@ fn check_passes(name: &str, device: &Device, bound: f64) {
             bias: bias.clone(),
             kernel: 3,
             stride: 1,
+            pad: 1,
         };
         let shift = shift.reshape([shifts, 2 * c]);
-        let then = Then::ShiftNormSilu { shift, first: 4, norm: Norm { gamma, beta, groups: 3 } };
+        let then = Then::ShiftNormSilu {
+            shift,
+            first: 4,
+            norm: Norm { gamma, beta, groups: 3, epsilon: GROUP_NORM_EPSILON },
+        };
         let y = pass(Pass { x: x.clone().into(), upsample: false, filter: filter(), then });
         // The sum has the size of the doubled image, so its other half is doubled as well.
         let larger = pass(Pass { x: x.into(), upsample: true, filter: filter(), then: Then::Nothing });

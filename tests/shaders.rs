@@ -14,8 +14,9 @@ use naga::valid::ModuleInfo;
 use pollster::block_on;
 use rayon::prelude::*;
 use scorefield::ops::{
-    Adapter, Program, StepSize, attention, attention_added, combine, conv_normalised, error_norm, group_norm,
-    group_norm_silu, langevin, multiply_adds, noise, programs, reads_half, time_mlp,
+    Adapter, InstanceNorm, Program, Resample, StepSize, Taps, attention, attention_added, combine,
+    conv_normalised, elu, error_norm, group_norm, group_norm_silu, instance_norm, langevin, multiply_adds,
+    noise, programs, reads_half, smooth, time_mlp,
 };
 use scorefield::rng::Noise;
 use scorefield::training::Batches;
@@ -72,6 +73,17 @@ fn launch_everything() {
     langevin(x.clone(), x.clone(), x.clone(), StepSize { factor: 0.1, prior: (1.0, 1.0) });
     error_norm([x.clone(), x.clone(), x], 0.1, 0.1);
     multiply_adds(&gpu());
+    for c in [3, 8] {
+        let images: Tensor<4> = draw.tensor([2, 8, 6, c]);
+        elu(images.clone());
+        let [gamma, alpha, beta] = [(); 3].map(|()| draw.tensor([1, c]));
+        instance_norm(images.clone(), InstanceNorm { gamma, alpha, beta });
+        for taps in [Taps::Box, Taps::Fir] {
+            Resample::Halve(taps).apply(images.clone());
+            Resample::Double(taps).apply(images.clone());
+        }
+        smooth(images);
+    }
     let images = discs(40, 1);
     // Its loss is of memory that nobody has set.
     let _ = block_on(trainer(&config(), &images, &gpu()).step(&mut Batches::new(

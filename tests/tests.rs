@@ -40,6 +40,7 @@ mod classes;
 // Fused operations against plain ones, forward and backward, on both devices.
 mod normalisation;
 mod parity;
+mod surroundings;
 // The network that is made of them.
 mod network;
 // The WGSL kernels against their twins.
@@ -63,6 +64,8 @@ mod training;
 mod cards;
 mod golden;
 mod weights;
+// Published networks of others: what their code says of the same weights.
+mod published;
 // Evaluations that are interrupted, divided and put together.
 mod evaluation;
 // The figures of docs/GALLERY.md, made small.
@@ -94,6 +97,7 @@ fn main() {
         classes::trials(),
         parity::trials(),
         normalisation::trials(),
+        surroundings::trials(),
         network::trials(),
         kernels::trials(),
         lint::trials(),
@@ -108,6 +112,7 @@ fn main() {
         weights::trials(),
         cards::trials(),
         golden::trials(),
+        published::trials(),
         evaluation::trials(),
         figures::trials(),
         cli::trials(),

@@ -7,8 +7,8 @@ use super::lively;
 use crate::network::layers::Init;
 use crate::network::{Context, Network, NetworkConfig, UNetConfig};
 use crate::ops::{
-    Joined, Norm, StepSize, attention, combine, conv, error_norm, group_norm_silu, langevin, noise, read,
-    upload, upsample,
+    GROUP_NORM_EPSILON, InstanceNorm, Joined, Norm, Resample, StepSize, Taps, attention, combine, conv, elu,
+    error_norm, group_norm_silu, instance_norm, langevin, noise, read, upload, upsample,
 };
 use crate::rng::{Domain, Noise};
 use crate::{Error, Result};
@@ -51,10 +51,15 @@ fn convolved(kernel: usize, stride: usize, device: &Device) -> Tensor<4> {
 }
 
 fn norm(channels: usize, device: &Device) -> Norm {
-    Norm { gamma: numbers(1, [channels], device), beta: numbers(2, [channels], device), groups: 4 }
+    Norm {
+        gamma: numbers(1, [channels], device),
+        beta: numbers(2, [channels], device),
+        groups: 4,
+        epsilon: GROUP_NORM_EPSILON,
+    }
 }
 
-const PROBES: [Probe; 11] = [
+const PROBES: [Probe; 15] = [
     ("noise", |device| noise::normal(&Noise::new(7), 0, 3, 4 * 37, device).reshape([3, 4, 37, 1])),
     ("convolution 1x1", |device| convolved(1, 1, device)),
     ("convolution 3x3", |device| convolved(3, 1, device)),
@@ -65,6 +70,13 @@ const PROBES: [Probe; 11] = [
         let images = Joined::new(numbers(0, IMAGES, device), numbers(3, IMAGES, device));
         group_norm_silu(images, &norm(32, device))
     }),
+    ("instance normalisation", |device| {
+        let [gamma, alpha, beta] = [1, 2, 3].map(|draw| numbers(draw, [1, 16], device));
+        instance_norm(numbers(0, IMAGES, device), InstanceNorm { gamma, alpha, beta })
+    }),
+    ("exponential linear unit", |device| elu(numbers(0, IMAGES, device))),
+    ("halving by FIR", |device| Resample::Halve(Taps::Fir).apply(numbers(0, [2, 12, 10, 16], device))),
+    ("doubling by FIR", |device| Resample::Double(Taps::Fir).apply(numbers(0, IMAGES, device))),
     ("attention", |device| attention(numbers(0, [2, 49, 3 * 16], device)).unsqueeze()),
     ("sum of images", |device| {
         let [x, y] = [0, 1].map(|draw| numbers(draw, IMAGES, device));

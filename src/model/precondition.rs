@@ -19,6 +19,8 @@ pub enum Preconditioning {
     /// The network predicts the noise from the unscaled state: `x_t` and `999·t` for VP and sub-VP (DDPM),
     /// `x_t` and `ln(sigma)` for VE and EDM's diffusion (NCSN++'s `scale_by_sigma`).
     Eps,
+    /// The network gives the score itself of the unscaled state, and reads what it reads for [`Self::Eps`] (NCSN).
+    Score,
     /// A consistency function: EDM's scaling, shifted so that an image at the smallest noise level is its own result
     /// whatever the network says (Song et al. 2023, appendix C).
     Consistency {
@@ -35,6 +37,8 @@ pub enum PreconditioningChoice {
     Edm,
     /// DDPM and NCSN++.
     Eps,
+    /// NCSN.
+    Score,
     /// Song et al. 2023.
     Consistency,
 }
@@ -45,6 +49,7 @@ impl PreconditioningChoice {
         match self {
             Self::Edm => Preconditioning::Edm { sigma_data },
             Self::Eps => Preconditioning::Eps,
+            Self::Score => Preconditioning::Score,
             Self::Consistency => Preconditioning::Consistency { sigma_data },
         }
     }
@@ -62,7 +67,7 @@ impl Preconditioning {
     /// What a network with this scaling has learned.
     pub fn learned(&self) -> Learned {
         match self {
-            Self::Edm { .. } | Self::Eps => Learned::Score,
+            Self::Edm { .. } | Self::Eps | Self::Score => Learned::Score,
             Self::Consistency { .. } => Learned::Consistency,
         }
     }
@@ -71,11 +76,12 @@ impl Preconditioning {
     pub fn sigma_data(&self) -> Option<f64> {
         match self {
             Self::Edm { sigma_data } | Self::Consistency { sigma_data } => Some(*sigma_data),
-            Self::Eps => None,
+            Self::Eps | Self::Score => None,
         }
     }
 
     fn scaling(&self, sde: &AnySde, sigma: &[f64]) -> Scaling {
+        let mean = |s: f64| sde.marginal_prob(sde.time_of_sigma(s)).0;
         match *self {
             Self::Edm { sigma_data } => {
                 let variance = |s: f64| s * s + sigma_data * sigma_data;
@@ -89,7 +95,13 @@ impl Preconditioning {
             Self::Eps => Scaling {
                 c_skip: vec![1.0],
                 c_out: each(sigma, |s| -s),
-                c_in: each(sigma, |s| sde.marginal_prob(sde.time_of_sigma(s)).0),
+                c_in: each(sigma, mean),
+                c_noise: each(sigma, |s| sde.c_noise(s)),
+            },
+            Self::Score => Scaling {
+                c_skip: vec![1.0],
+                c_out: each(sigma, |s| s * s * mean(s)),
+                c_in: each(sigma, mean),
                 c_noise: each(sigma, |s| sde.c_noise(s)),
             },
             Self::Consistency { sigma_data } => {

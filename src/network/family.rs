@@ -5,6 +5,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{Dropout, Init};
+use super::refinenet::RefineNet;
 use super::unet::{UNet, UNetConfig};
 use crate::Result;
 use crate::kind::Tagged;
@@ -73,6 +74,7 @@ macro_rules! networks {
     (usual: $usual:literal, $($(#[$doc:meta])* $name:literal => $variant:ident($network:ty)),+ $(,)?) => {
         /// A score network of any kind.
         #[derive(Debug, Clone)]
+        #[expect(clippy::large_enum_variant, reason = "a model has one network, and it is not moved about")]
         pub enum Network { $($(#[$doc])* $variant($network)),+ }
 
         /// The sizes of a [`Network`]: in a file a table whose `kind` names the network, `unet` if it names none.
@@ -225,6 +227,8 @@ networks! {
     usual: "unet",
     /// The U-Net of the DDPM++/NCSN++ family.
     "unet" => Unet(UNet),
+    /// The RefineNet of NCSN and NCSNv2.
+    "refinenet" => RefineNet(RefineNet),
 }
 
 impl Default for NetworkConfig {

@@ -8,11 +8,13 @@
 mod classifier;
 mod family;
 pub mod layers;
+mod refinenet;
 mod unet;
 
 pub use classifier::{Classifier, ClassifierConfig, Verdict};
 pub use family::{Architecture, Context, Network, NetworkConfig, ScoreNetwork, Sizes};
-pub use unet::UNetConfig;
+pub use refinenet::{Levels, RefineNetConfig};
+pub use unet::{InputPyramid, Resampling, Style, UNetConfig};
 
 // What CONTRIBUTING.md gives to copy stays a network that works.
 #[cfg(test)]

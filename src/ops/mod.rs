@@ -7,16 +7,21 @@ mod adam;
 mod attention;
 mod combine;
 mod conv;
+mod elu;
 mod error_norm;
 mod gather;
 mod gradient;
 mod group_norm;
 mod host;
+mod instance_norm;
+mod interpolate;
 mod joined;
 mod langevin;
 mod launch;
 mod multiply_adds;
 pub mod noise;
+mod pool;
+mod resample;
 mod time;
 mod transfer;
 
@@ -27,6 +32,7 @@ pub use conv::{
     Filter, Pass, Then, conv, conv_input_gradient, conv_normalised, conv_normalised_plain, conv_plain,
     upsample,
 };
+pub use elu::{elu, elu_plain};
 pub use error_norm::{error_norm, error_norm_plain};
 pub use gather::{gather, gather_plain};
 pub use group_norm::{
@@ -35,11 +41,15 @@ pub use group_norm::{
 };
 pub(crate) use host::for_each;
 pub use host::gemm;
+pub use instance_norm::{InstanceNorm, instance_norm, instance_norm_plain};
+pub use interpolate::interpolate;
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
 pub use launch::wgsl::{Program, launches, programs, reads_half, runs_on as takes_wgsl};
 pub use launch::{Adapter, Cut, Replay};
 pub use multiply_adds::multiply_adds;
+pub use pool::Pool;
+pub use resample::{Resample, Taps, smooth};
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use transfer::{each, read, upload};
 

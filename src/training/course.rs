@@ -12,6 +12,7 @@ use crate::kind::Tagged;
 /// Saved beside its results as `config.toml`; the same file given to `--config` repeats the run bit for bit on the same
 /// device. In it `lesson = "classifier"` marks a classifier; a score network needs no mark.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a run has one course")]
 pub enum Course {
     /// A score network.
     Score(TrainConfig),

@@ -6,6 +6,7 @@
 
 mod architecture;
 mod card;
+pub mod import;
 mod loaded;
 mod params;
 #[cfg(not(target_family = "wasm"))]
@@ -136,25 +137,12 @@ impl ModelFile {
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
         let (mut weights, mut precision) = (HashMap::new(), Precision::F16);
         for (tensor, view) in tensors.iter() {
-            let data = match view.dtype() {
-                Dtype::F32 => {
-                    precision = Precision::F32;
-                    view.data()
-                        .chunks_exact(4)
-                        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                        .collect()
-                }
-                Dtype::F16 => view
-                    .data()
-                    .chunks_exact(2)
-                    .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
-                    .collect::<Vec<f32>>(),
+            match view.dtype() {
+                Dtype::F16 => {}
+                Dtype::F32 => precision = Precision::F32,
                 other => return Err(damaged(format!("{tensor} has type {other:?}, not F16 or F32"))),
-            };
-            if data.iter().any(|v| !v.is_finite()) {
-                return Err(damaged(format!("{tensor} holds a NaN or an infinity")));
             }
-            weights.insert(tensor.to_string(), params::Values { shape: view.shape().to_vec(), data });
+            weights.insert(tensor.to_string(), params::Values::read(name, tensor, &view)?);
         }
         Ok(Self { card, weights, precision })
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use safetensors::tensor::{Dtype, TensorView};
 
 use crate::ops::reads_half;
 use crate::{Error, Result};
@@ -13,6 +14,30 @@ use crate::{Error, Result};
 pub struct Values {
     pub shape: Vec<usize>,
     pub data: Vec<f32>,
+}
+
+impl Values {
+    /// The values of a file's tensor, rounded to `f32`; `name` is what errors call the file.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for an element type that is no float, and for a value that is not finite.
+    pub fn read(name: &str, tensor: &str, view: &TensorView<'_>) -> Result<Self> {
+        fn all<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+            bytes.chunks_exact(N).map(|bytes| value(bytes.try_into().expect("chunks of N"))).collect()
+        }
+        let damaged = |problem: String| Error::weights(name, problem, "download or export the file again");
+        let data = match view.dtype() {
+            Dtype::F16 => all(view.data(), |bytes| half::f16::from_le_bytes(bytes).to_f32()),
+            Dtype::BF16 => all(view.data(), |bytes| half::bf16::from_le_bytes(bytes).to_f32()),
+            Dtype::F32 => all(view.data(), f32::from_le_bytes),
+            Dtype::F64 => all(view.data(), |bytes| f64::from_le_bytes(bytes) as f32),
+            other => return Err(damaged(format!("{tensor} has type {other:?}, which is no float"))),
+        };
+        match data.iter().all(|value| value.is_finite()) {
+            true => Ok(Self { shape: view.shape().to_vec(), data }),
+            false => Err(damaged(format!("{tensor} holds a NaN or an infinity"))),
+        }
+    }
 }
 
 /// Refuses a file that lacks the large weights of the network it describes, before that network is
@@ -81,18 +106,16 @@ pub fn fill<M: Module>(name: &str, module: M, weights: HashMap<String, Values>) 
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let path = self.path.join(".");
-            let dims = param.val().dims();
+            let dims = param.lazy_shape().dims::<D>();
             match self.weights.remove(&path) {
                 None => self.problem = Some(format!("lacks the weight {path}")),
                 Some(values) if values.shape != dims => {
                     self.problem = Some(format!("{path} has shape {:?}, expected {dims:?}", values.shape));
                 }
                 Some(values) => {
-                    return param.map(|old| {
-                        let (data, trained) =
-                            (TensorData::new(values.data, values.shape), old.is_require_grad());
-                        Tensor::from_data(data, &old.device()).set_require_grad(trained)
-                    });
+                    let data = TensorData::new(values.data, values.shape);
+                    let (weight, id) = (Tensor::from_data(data, &param.lazy_device()), param.id);
+                    return param.transform_for_load(weight, id);
                 }
             }
             param

@@ -2,31 +2,71 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::block::SKIP_SCALE;
-use super::{Conv, Init, NormSilu};
-use crate::ops::{attention_added, conv_normalised};
+use super::{Conv, Groups, Init, NormSilu};
+use crate::ops::{Then, attention, attention_added, conv_normalised};
 
-/// Single-head self-attention over all pixels, `x + out(softmax(q·k/sqrt c)·v)`, scaled by
-/// `1/sqrt 2`; the last projection starts at zero (DDPM's attention block, NCSN++'s skip scale).
+/// What attention of different papers does differently. The default is NCSN++'s.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionStyle {
+    /// Groups of the normalisation.
+    pub groups: Groups,
+    /// Multiplies the sum of input and result.
+    pub scale: f64,
+    /// Heads, each of which attends with its own part of the channels; a divisor of their number.
+    pub heads: usize,
+}
+
+impl Default for AttentionStyle {
+    fn default() -> Self {
+        Self { groups: Groups::default(), scale: SKIP_SCALE, heads: 1 }
+    }
+}
+
+/// Self-attention over all pixels, `scale·(x + out(softmax(q·k/sqrt d)·v))` with the `d` channels of a head; the last
+/// projection starts at zero (DDPM's attention block, NCSN++'s skip scale).
 #[derive(Module, Debug)]
 pub struct Attention {
     norm: NormSilu,
     /// Query, key and value.
     qkv: Conv,
     out: Conv,
+    scale: f64,
+    heads: usize,
 }
 
 impl Attention {
-    /// Attention over `channels` channels.
+    /// Attention over `channels` channels, by one head.
     pub fn new(channels: usize, init: &mut Init) -> Self {
-        let norm = NormSilu::new(channels, init);
+        Self::with(channels, AttentionStyle::default(), init)
+    }
+
+    /// [`Self::new`] in another style.
+    pub fn with(channels: usize, style: AttentionStyle, init: &mut Init) -> Self {
+        let norm = NormSilu::with(channels, style.groups, init);
         let qkv = Conv::new(channels, 3 * channels, 1, 1, 0.1, init);
-        Self { norm, qkv, out: Conv::new(channels, channels, 1, 1, 0.0, init) }
+        let out = Conv::new(channels, channels, 1, 1, 0.0, init);
+        Self { norm, qkv, out, scale: style.scale, heads: style.heads }
     }
 
     /// Shape `[b, h, w, c]` kept; time grows with `(h·w)²`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [b, h, w, c] = x.dims();
         let qkv = conv_normalised(x.clone(), &self.norm.norm(), self.qkv.filter());
-        attention_added(qkv.reshape([b, h * w, 3 * c]), self.out.filter(), x, SKIP_SCALE)
+        let qkv = qkv.reshape([b, h * w, 3 * c]);
+        match self.heads {
+            1 => attention_added(qkv, self.out.filter(), x, self.scale),
+            heads => {
+                let attended = by_heads(qkv, heads).reshape([b, h, w, c]);
+                self.out.then(attended.into(), Then::Add { x: x.into(), projection: None, scale: self.scale })
+            }
+        }
     }
+}
+
+/// [`attention`] of each head alone: `[b, n, 3c]` to `[b, n, c]`.
+fn by_heads(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
+    let [b, n, channels] = qkv.dims();
+    let d = channels / 3 / heads;
+    let qkv = qkv.reshape([b, n, 3, heads, d]).permute([0, 3, 1, 2, 4]).reshape([b * heads, n, 3 * d]);
+    attention(qkv).reshape([b, heads, n, d]).permute([0, 2, 1, 3]).reshape([b, n, heads * d])
 }

@@ -1,4 +1,5 @@
-use burn::module::Module;
+use burn::module::{Module, Param};
+use burn::tensor::activation::silu;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use crate::ops;
 use crate::rng::{Domain, Noise};
 
 /// How a noise level `c_noise` becomes a vector that a network can read.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Embedding {
     /// `(sin, cos)(2π·f·c_noise)` with frequencies `f ~ N(0, scale²)` that are part of the seed
@@ -18,6 +19,11 @@ pub enum Embedding {
     },
     /// `(sin, cos)(c_noise·10000^(-i/(half - 1)))` (DDPM, on `999·t`).
     Positional,
+    /// `(sin, cos)(f·c_noise)` with these frequencies: those that a published network was trained with.
+    Frequencies {
+        /// Half as many as there are features.
+        values: Vec<f64>,
+    },
 }
 
 impl Embedding {
@@ -35,6 +41,7 @@ impl Embedding {
                 let last = (half - 1).max(1) as f64;
                 (0..half).map(|i| (-(1e4_f64.ln()) * i as f64 / last).exp()).collect()
             }
+            Self::Frequencies { values } => values.clone(),
         };
         let mut features = Vec::with_capacity(levels.len() * dim);
         for level in levels {
@@ -62,6 +69,20 @@ pub fn class_features(classes: usize) -> usize {
     classes.next_multiple_of(4)
 }
 
+/// The sizes of a [`TimeMlp`].
+#[derive(Debug, Clone, Copy)]
+pub struct TimeSizes {
+    /// Features of the noise level, an even number.
+    pub features: usize,
+    /// Units of the two hidden layers.
+    pub hidden: usize,
+    /// Classes; 0 for a network that knows of none.
+    pub classes: usize,
+    /// Each class has a vector that is added to the second layer (Dhariwal and Nichol 2021); otherwise it is one more
+    /// feature of the first.
+    pub class_table: bool,
+}
+
 /// Embeds noise levels and classes: features on the host, two dense layers with SiLU, and a third that holds
 /// the projections of all blocks side by side, so that a device computes them in one go.
 ///
@@ -72,6 +93,7 @@ pub struct TimeMlp {
     first: Linear,
     second: Linear,
     blocks: Linear,
+    table: Option<Param<Tensor<2>>>,
     dim: usize,
     classes: usize,
     #[module(skip)]
@@ -88,10 +110,20 @@ impl TimeMlp {
         blocks: &TimeWidths,
         init: &mut Init,
     ) -> Self {
+        let sizes = TimeSizes { features: dim, hidden: 4 * dim, classes, class_table: false };
+        Self::with(sizes, embedding, blocks, init)
+    }
+
+    /// [`Self::new`] of other sizes.
+    pub fn with(sizes: TimeSizes, embedding: Embedding, blocks: &TimeWidths, init: &mut Init) -> Self {
+        let TimeSizes { features: dim, hidden, classes, class_table } = sizes;
+        let class_table = class_table && classes > 0;
+        let told = if class_table { 0 } else { class_features(classes) };
         Self {
-            first: Linear::new(dim + class_features(classes), 4 * dim, init),
-            second: Linear::new(4 * dim, 4 * dim, init),
-            blocks: Linear::new(4 * dim, blocks.0, init),
+            first: Linear::new(dim + told, hidden, init),
+            second: Linear::new(hidden, hidden, init),
+            blocks: Linear::new(hidden, blocks.0, init),
+            table: class_table.then(|| init.normal([classes, hidden], 0.0, 1.0)),
             dim,
             classes,
             embedding,
@@ -112,7 +144,7 @@ impl TimeMlp {
             row[..self.dim].copy_from_slice(&levels[level..level + self.dim]);
             if let Some(class) = labels.get(i.min(labels.len().saturating_sub(1))).copied().flatten() {
                 assert!(class < self.classes, "class {class} of a network of {} classes", self.classes);
-                row[self.dim + class] = (self.classes as f32).sqrt();
+                row[self.dim + class] = if self.table.is_some() { 1.0 } else { (self.classes as f32).sqrt() };
             }
         }
         TensorData::new(features, [rows, width])
@@ -120,6 +152,19 @@ impl TimeMlp {
 
     /// `[rows, all blocks' channels]` for [`Self::features`].
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
-        ops::time_mlp(features, [&self.first, &self.second, &self.blocks].map(Linear::dense))
+        match &self.table {
+            None => ops::time_mlp(features, [&self.first, &self.second, &self.blocks].map(Linear::dense)),
+            Some(table) => self.forward_with_classes(features, table.val()),
+        }
+    }
+
+    /// The vector of the class joins the second layer.
+    fn forward_with_classes(&self, features: Tensor<2>, table: Tensor<2>) -> Tensor<2> {
+        let [_, hidden] = table.dims();
+        let level = features.clone().narrow(1, 0, self.dim);
+        let class = features.narrow(1, self.dim, self.classes);
+        let level = self.second.forward(silu(self.first.forward(level)));
+        let no_bias = Tensor::zeros([hidden], &table.device());
+        self.blocks.forward(silu(level + ops::linear(class, (table, no_bias))))
     }
 }

@@ -8,13 +8,13 @@ mod init;
 mod linear;
 mod norm;
 
-pub use attention::Attention;
-pub use block::ResBlock;
+pub use attention::{Attention, AttentionStyle};
+pub use block::{BlockStyle, ResBlock, SKIP_SCALE};
 pub use conv::Conv;
-pub use embedding::{Embedding, TimeMlp, TimeWidths, class_features};
+pub use embedding::{Embedding, TimeMlp, TimeSizes, TimeWidths, class_features};
 pub use init::Init;
 pub use linear::Linear;
-pub use norm::NormSilu;
+pub use norm::{Groups, NormSilu};
 
 use burn::tensor::Tensor;
 

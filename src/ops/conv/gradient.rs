@@ -8,25 +8,25 @@ use burn::tensor::Tensor;
 
 use super::mirror::mirrored;
 use super::wgsl_gradient::weight_gradients;
-use super::{Filter, Pass, Then, conv_plain, host, wgsl};
+use super::{Filter, Pass, Then, convolve_plain, host, wgsl};
 use crate::ops::gradient::record;
 use crate::ops::uses_flex;
 
 /// [`super::conv`], by our own code where the device has it, with or without autodiff.
-pub fn convolve(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize, stride: usize) -> Tensor<4> {
+pub fn convolve(x: Tensor<4>, recorded: Filter) -> Tensor<4> {
+    let Filter { weight, bias, stride, .. } = recorded.clone();
     let inputs = [x.clone().into_dispatch(), weight.clone().into_dispatch(), bias.clone().into_dispatch()];
     let plain = x.clone().without_autodiff();
     let filter = Filter {
         weight: weight.clone().without_autodiff(),
-        bias: bias.clone().without_autodiff(),
-        kernel,
-        stride,
+        bias: bias.without_autodiff(),
+        ..recorded.clone()
     };
     let pass = Pass { x: plain.clone().into(), upsample: false, filter: filter.clone(), then: Then::Nothing };
     let (y, on_flex) = match wgsl::run(&pass, None) {
         Some(y) => (y, false),
         None if uses_flex(&plain.device()) => (host::forward(&plain, &filter, !weight.is_autodiff()), true),
-        None => return conv_plain(x, weight, bias, kernel, stride),
+        None => return convolve_plain(x, recorded),
     };
     record(inputs, y, move |dy, [wants_x, wants_weight, wants_bias]| {
         let dx = |dy| conv_input_gradient(&plain, &filter, dy).into_dispatch();

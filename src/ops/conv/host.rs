@@ -11,15 +11,10 @@ use crate::ops::host;
 use windows::Windows;
 use winograd::Tiles;
 
-/// Tiles of the images of a 3x3 convolution of stride 1 with so many channels.
-fn tiles(
-    [batch, height, width, c_in]: [usize; 4],
-    c_out: usize,
-    kernel: usize,
-    stride: usize,
-) -> Option<Tiles> {
-    match (kernel, stride) {
-        (3, 1) => Tiles::new([batch, height, width], [c_in, c_out]),
+/// Tiles of the images of a 3x3 convolution of stride 1 with so many channels; `geometry` is kernel, stride and padding.
+fn tiles([batch, height, width, c_in]: [usize; 4], c_out: usize, geometry: [usize; 3]) -> Option<Tiles> {
+    match geometry {
+        [3, 1, 1] => Tiles::new([batch, height, width], [c_in, c_out]),
         _ => None,
     }
 }
@@ -27,16 +22,17 @@ fn tiles(
 /// The convolution of a tensor in main memory. Where the weights stay as they are, much of the work with them is done
 /// once.
 pub fn forward(x: &Tensor<4>, filter: &Filter, weights_stay: bool) -> Tensor<4> {
-    let (dims, [_, c_out], kernel, stride) = (x.dims(), filter.weight.dims(), filter.kernel, filter.stride);
+    let (dims, [_, c_out], stride) = (x.dims(), filter.weight.dims(), filter.stride);
+    let geometry = [filter.kernel, stride, filter.pad];
     let (x, weight, bias) = (host::values(x), host::values(&filter.weight), host::values(&filter.bias));
     let (x, bias) = (x.storage::<f32>(), bias.storage::<f32>());
-    let y = match tiles(dims, c_out, kernel, stride) {
+    let y = match tiles(dims, c_out, geometry) {
         Some(tiles) if weights_stay => tiles.convolve(x, &winograd::kept(&tiles, &weight), bias),
         Some(tiles) => host::with_scratch(tiles.filter_len(), |u| {
             tiles.transform_filter(weight.storage(), u);
             tiles.convolve(x, u, bias)
         }),
-        None => Windows::new(dims, kernel, stride).convolve(x, weight.storage(), bias),
+        None => Windows::new(dims, geometry).convolve(x, weight.storage(), bias),
     };
     let [batch, height, width, _] = dims;
     host::tensor(y, [batch, height.div_ceil(stride), width.div_ceil(stride), c_out])
@@ -54,9 +50,10 @@ pub fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>) -> [DispatchTens
     let (x, dy) = (x.storage::<f32>(), dy.storage::<f32>());
     let mirrored = mirror(weight.storage::<f32>(), kernel * kernel, c_in, c_out);
     let dims = [batch, height, width, c_out];
-    let [dx, dw, db] = match tiles(dims, c_in, kernel, 1) {
+    let geometry = [kernel, 1, kernel - 1 - filter.pad];
+    let [dx, dw, db] = match tiles(dims, c_in, geometry) {
         Some(tiles) => tiles.gradients(x, dy, &mirrored),
-        None => Windows::new(dims, kernel, 1).gradients(x, dy, &mirrored, c_in),
+        None => Windows::new(dims, geometry).gradients(x, dy, &mirrored, c_in),
     };
     [
         host::tensor::<4>(dx, [batch, height, width, c_in]).into_dispatch(),

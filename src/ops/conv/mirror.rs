@@ -38,7 +38,7 @@ pub fn mirrored(filter: &Filter) -> Filter {
             (weight, Tensor::zeros([c_in], &device))
         }
     };
-    Filter { weight, bias, kernel: filter.kernel, stride: 1 }
+    Filter { weight, bias, kernel: filter.kernel, stride: 1, pad: filter.kernel - 1 - filter.pad }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use super::group_norm::{Norm, group_norm, group_norm_plain, shift_norm_silu, shi
 /// Returns `[b, ceil(h / stride), ceil(w / stride), c_out]` for odd `kernel`. Rows of `weight` are
 /// ordered (ky, kx, c_in); differentiable in all three arguments.
 pub fn conv(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>, kernel: usize, stride: usize) -> Tensor<4> {
-    let filter = Filter { weight, bias, kernel, stride };
+    let filter = Filter { weight, bias, kernel, stride, pad: kernel / 2 };
     Pass { x: x.into(), upsample: false, filter, then: Then::Nothing }.run()
 }
 
@@ -57,12 +57,18 @@ pub fn conv_plain(
     kernel: usize,
     stride: usize,
 ) -> Tensor<4> {
+    convolve_plain(x, Filter { weight, bias, kernel, stride, pad: kernel / 2 })
+}
+
+fn convolve_plain(x: Tensor<4>, Filter { weight, bias, kernel, stride, pad }: Filter) -> Tensor<4> {
     let [_, _, _, c_in] = x.dims();
     let [_, c_out] = weight.dims();
     let weight = weight.reshape([kernel, kernel, c_in, c_out]).permute([3, 2, 0, 1]);
-    let pad = kernel / 2;
+    let x = x.permute([0, 3, 1, 2]);
+    let after = kernel - 1 - pad;
+    let (x, pad) = if pad == after { (x, pad) } else { (x.pad((pad, after, pad, after), 0.0), 0) };
     let options = ConvOptions::new([stride, stride], [pad, pad], [1, 1], 1);
-    conv2d(x.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
+    conv2d(x, weight, Some(bias), options).permute([0, 2, 3, 1])
 }
 
 /// The weights of a convolution and their geometry; see [`conv`].
@@ -76,6 +82,9 @@ pub struct Filter {
     pub kernel: usize,
     /// 1, or 2 to halve the image.
     pub stride: usize,
+    /// Zeros before the first pixel of each side, `kernel / 2` where the window is centred, less than `kernel`. As many
+    /// follow as the last window needs: the result always has `ceil(size / stride)` pixels.
+    pub pad: usize,
 }
 
 /// What follows a convolution.
@@ -121,15 +130,19 @@ pub struct Pass {
 /// What a pass is made of where no kernel does all of it.
 struct Parts {
     upsample: fn(Tensor<4>) -> Tensor<4>,
-    conv: fn(Tensor<4>, Tensor<2>, Tensor<1>, usize, usize) -> Tensor<4>,
+    conv: fn(Tensor<4>, Filter) -> Tensor<4>,
     norm_silu: fn(Tensor<4>, Tensor<2>, &Norm) -> Tensor<4>,
     add: fn(Tensor<4>, Tensor<4>, f64) -> Tensor<4>,
 }
 
 /// Our own code, with its gradients.
 const OWN: Parts = Parts { upsample, conv: convolve, norm_silu: shift_norm_silu, add };
-const PLAIN: Parts =
-    Parts { upsample: upsample_plain, conv: conv_plain, norm_silu: shift_norm_silu_plain, add: add_plain };
+const PLAIN: Parts = Parts {
+    upsample: upsample_plain,
+    conv: convolve_plain,
+    norm_silu: shift_norm_silu_plain,
+    add: add_plain,
+};
 
 impl Pass {
     /// The result, `[b, h', w', c_out]`.
@@ -145,9 +158,8 @@ impl Pass {
     }
 
     fn compose(self, Parts { upsample, conv, norm_silu, add }: Parts) -> Tensor<4> {
-        let apply = |filter: Filter, x| conv(x, filter.weight, filter.bias, filter.kernel, filter.stride);
         let x = self.x.cat();
-        let y = apply(self.filter, if self.upsample { upsample(x) } else { x });
+        let y = conv(if self.upsample { upsample(x) } else { x }, self.filter);
         match self.then {
             Then::Nothing => y,
             Then::ShiftNormSilu { shift, first, norm } => {
@@ -157,7 +169,7 @@ impl Pass {
             Then::Add { x, projection, scale } => {
                 let x = x.cat();
                 let x = match projection {
-                    Some(projection) => apply(projection, x),
+                    Some(projection) => conv(x, projection),
                     None => x,
                 };
                 add(x, y, scale)

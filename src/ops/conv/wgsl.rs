@@ -25,6 +25,7 @@ params! {
         sharing: u32,
         groups: u32,
         scale: f32,
+        epsilon: f32,
     }
 }
 
@@ -151,6 +152,7 @@ fn fitted(tile: [usize; 2], size: [usize; 2], upsample: usize) -> [usize; 2] {
 struct Shape {
     kernel: usize,
     stride: usize,
+    pad: usize,
     upsample: usize,
     /// Convolves `x` tap by tap; without it there is only the 1x1 convolution `project`.
     taps: bool,
@@ -175,7 +177,7 @@ impl Shape {
     }
 
     fn kernel(&self, plan: &Plan) -> Kernel {
-        let Self { kernel, stride, upsample, .. } = *self;
+        let Self { kernel, stride, pad, upsample, .. } = *self;
         // Input pixels under a tile and its border.
         let reach = |n: usize| (stride * (n - 1) + kernel + upsample - 2) / upsample + 1;
         let [rows, columns] = plan.tile;
@@ -187,6 +189,7 @@ impl Shape {
             .value("tap_loads", (kernel * kernel).div_ceil(lanes))
             .value("wide", plan.wide)
             .value("stride", stride)
+            .value("pad", pad)
             .value("upsample", upsample)
             .value("rows", rows)
             .value("columns", columns)
@@ -226,7 +229,8 @@ pub fn run(pass: &Pass, norm_input: Option<&Norm>) -> Option<Tensor<4>> {
     let factor = if *upsample { 2 } else { 1 };
     let [height, width] = [in_height, in_width].map(|side| (factor * side).div_ceil(filter.stride));
     let odd = !c_out.is_multiple_of(4);
-    let known = matches!((filter.kernel, filter.stride), (1 | 3, 1 | 2));
+    let known = matches!((filter.kernel, filter.stride), (1 | 3, 1 | 2))
+        && (!upsample || filter.pad == filter.kernel / 2);
     if !wgsl::runs_on(&device) || !known || batch * height * width == 0 {
         return None;
     }
@@ -237,6 +241,7 @@ pub fn run(pass: &Pass, norm_input: Option<&Norm>) -> Option<Tensor<4>> {
     let mut shape = Shape {
         kernel: filter.kernel,
         stride: filter.stride,
+        pad: filter.pad,
         upsample: factor,
         taps,
         odd,
@@ -295,6 +300,7 @@ pub fn run(pass: &Pass, norm_input: Option<&Norm>) -> Option<Tensor<4>> {
         sharing: plan.sharing as u32,
         groups: plan.groups as u32,
         scale: 1.0,
+        epsilon: 0.0,
     };
     let mut launch = Launch::new(&device, shape.kernel(&plan), plan.threads())?;
     if taps {
@@ -304,6 +310,7 @@ pub fn run(pass: &Pass, norm_input: Option<&Norm>) -> Option<Tensor<4>> {
         launch = input(launch, ["rx", "rskip", "rweight", "rbias"], x, filter, shape.half);
     }
     if let Some(norm) = norm_input {
+        params.epsilon = norm.epsilon;
         launch = launch.input("rgamma", norm.gamma.clone()).input("rbeta", norm.beta.clone());
     }
     match then {
@@ -314,6 +321,7 @@ pub fn run(pass: &Pass, norm_input: Option<&Norm>) -> Option<Tensor<4>> {
             params.shift_stride = if rows > 1 { (columns / 4) as u32 } else { 0 };
             launch = launch.input("shift", shift.clone());
             if shape.norm {
+                params.epsilon = norm.epsilon;
                 launch = launch.input("gamma", norm.gamma.clone()).input("beta", norm.beta.clone());
             }
         }
@@ -362,7 +370,8 @@ mod tests {
     #[test]
     fn kernels_are_valid() {
         for (kernel, stride, upsample) in [(1, 1, 1), (3, 1, 1), (3, 1, 2), (3, 2, 1), (1, 2, 1)] {
-            let taps = Shape { kernel, stride, upsample, taps: true, ..Shape::default() };
+            let pad = kernel / 2;
+            let taps = Shape { kernel, stride, pad, upsample, taps: true, ..Shape::default() };
             let project = Shape { project: true, scale: true, ..taps };
             for shape in [
                 Shape { odd: true, ..taps },

@@ -24,18 +24,19 @@ const THREADS: usize = 64;
 /// Threads that keep a software adapter busy; more would only leave more sums to be added up.
 const FEW: usize = 1 << 13;
 
-fn kernel(kernel: usize, stride: usize, lanes: usize) -> Kernel {
+fn kernel(kernel: usize, stride: usize, pad: usize, lanes: usize) -> Kernel {
     shader!("conv_gradient")
         .value("k", kernel)
         .value("area", kernel * kernel)
         .value("stride", stride)
+        .value("pad", pad)
         .value("lanes", lanes)
         .switch("SCALAR", lanes == 1)
 }
 
 /// Gradients `[k·k·c_in, c_out]` and `[c_out]` of weight and bias, on a device that kernels run on.
 pub fn weight_gradients(x: &Tensor<4>, filter: &Filter, dy: &Tensor<4>) -> (Tensor<2>, Tensor<1>) {
-    let Filter { kernel: k, stride, .. } = *filter;
+    let Filter { kernel: k, stride, pad, .. } = *filter;
     let [_, in_height, in_width, c_in] = x.dims();
     let [batch, height, width, c_out] = dy.dims();
     let lanes = if c_in.is_multiple_of(4) { 4 } else { 1 };
@@ -61,7 +62,8 @@ pub fn weight_gradients(x: &Tensor<4>, filter: &Filter, dy: &Tensor<4>) -> (Tens
         slabs: slabs as u32,
         threads: (pairs * slabs) as u32,
     };
-    let launch = Launch::new(&x.device(), kernel(k, stride, lanes), THREADS).expect("a device for kernels");
+    let launch =
+        Launch::new(&x.device(), kernel(k, stride, pad, lanes), THREADS).expect("a device for kernels");
     let (rows, groups) = (k * k * c_in, wgsl::rows((pairs * slabs).div_ceil(THREADS)));
     let sums = launch.input("x", x.clone()).input("dy", dy).run_for(
         "sums",
@@ -81,7 +83,7 @@ mod tests {
     fn kernels_are_valid() {
         for (k, stride) in [(1, 1), (3, 1), (1, 2), (3, 2)] {
             for lanes in [1, 4] {
-                wgsl::check::<Params>(kernel(k, stride, lanes), THREADS);
+                wgsl::check::<Params>(kernel(k, stride, k / 2, lanes), THREADS);
             }
         }
     }

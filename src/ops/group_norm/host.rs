@@ -7,14 +7,20 @@ pub use backward::backward;
 
 use burn::tensor::Tensor;
 
-use super::{EPSILON, Norm};
+use super::Norm;
 use crate::ops::host;
 
 /// What to subtract from every channel of an image, and the inverse standard deviation of its group.
 ///
 /// All values of a channel get its `shift` first. Subtracting `mean - shift` does both in one.
 #[inline(always)]
-fn statistics(image: &[f32], shift: &[f32], groups: usize, mean: &mut [f32], inverse_std: &mut [f32]) {
+fn statistics(
+    image: &[f32],
+    shift: &[f32],
+    (groups, epsilon): (usize, f32),
+    mean: &mut [f32],
+    inverse_std: &mut [f32],
+) {
     let channels = shift.len();
     let per_group = channels / groups;
     let count = (image.len() / groups) as f32;
@@ -32,7 +38,7 @@ fn statistics(image: &[f32], shift: &[f32], groups: usize, mean: &mut [f32], inv
             *s += (v - m) * (v - m);
         }
     }
-    share_in_group(inverse_std, per_group, |sum| (sum / count + EPSILON).sqrt().recip());
+    share_in_group(inverse_std, per_group, |sum| (sum / count + epsilon).sqrt().recip());
 }
 
 /// Replaces each channel's sum by `f(sum over its group)`.
@@ -76,7 +82,7 @@ fn apply(
     activation: impl Fn(f32) -> f32 + Send + Sync,
 ) -> Tensor<4> {
     let shape = x.shape();
-    let ([_, h, w, c], groups) = (x.dims(), norm.groups);
+    let ([_, h, w, c], groups) = (x.dims(), (norm.groups, norm.epsilon));
     let (x, shift) = (host::values(x), host::values(shift));
     let (gamma, beta) = (host::values(&norm.gamma), host::values(&norm.beta));
     let [x, shift, gamma, beta] = [&x, &shift, &gamma, &beta].map(|tensor| tensor.storage::<f32>());

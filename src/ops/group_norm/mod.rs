@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, activation::silu};
 use super::Joined;
 use super::gradient::record;
 
-/// Added to the variance before the square root (Score-SDE's choice; PyTorch's default is 1e-5).
+/// What most networks add to the variance before the square root (Score-SDE's choice; PyTorch's default is 1e-5).
 pub const EPSILON: f32 = 1e-6;
 
 /// The weights of a group normalisation (Wu and He 2018), statistics per image and group, biased variance.
@@ -21,16 +21,18 @@ pub struct Norm {
     pub beta: Tensor<1>,
     /// Number of groups, a divisor of `c`.
     pub groups: usize,
+    /// Added to the variance before the square root.
+    pub epsilon: f32,
 }
 
 impl Norm {
     fn without_autodiff(&self) -> Self {
         let [gamma, beta] = [&self.gamma, &self.beta].map(|weight| weight.clone().without_autodiff());
-        Self { gamma, beta, groups: self.groups }
+        Self { gamma, beta, groups: self.groups, epsilon: self.epsilon }
     }
 }
 
-/// Returns `silu(gamma·(x - mean)/sqrt(var + 1e-6) + beta)`, `[b, h, w, c]`.
+/// Returns `silu(gamma·(x - mean)/sqrt(var + epsilon) + beta)`, `[b, h, w, c]`.
 ///
 /// Differentiable in `x`, `gamma` and `beta`.
 pub fn group_norm_silu(x: Joined, norm: &Norm) -> Tensor<4> {
@@ -126,7 +128,7 @@ pub fn group_norm_plain(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
     let mean = x.clone().mean_dim(3).mean_dim(1);
     let x = x - mean;
     let variance = (x.clone() * x.clone()).mean_dim(3).mean_dim(1);
-    let x = x / (variance + EPSILON).sqrt();
+    let x = x / (variance + norm.epsilon).sqrt();
     let row = |v: &Tensor<1>| v.clone().reshape([1, 1, 1, c]);
     x.reshape([b, h, w, c]) * row(&norm.gamma) + row(&norm.beta)
 }

@@ -13,6 +13,7 @@ params! {
         c_x: u32,
         c_skip: u32,
         groups: u32,
+        epsilon: f32,
     }
 }
 
@@ -77,6 +78,7 @@ pub fn run(x: &Joined, norm: &Norm, silu: bool) -> Option<Tensor<4>> {
         c_x: (c_x / plan.lanes) as u32,
         c_skip: (c_skip / plan.lanes) as u32,
         groups: norm.groups as u32,
+        epsilon: norm.epsilon,
     };
     let shape = [batch, height, width, c_x + c_skip];
     launch = launch.input("gamma", norm.gamma.clone()).input("beta", norm.beta.clone());
@@ -89,6 +91,7 @@ params! {
         channels: u32,
         groups: u32,
         shift_stride: u32,
+        epsilon: f32,
     }
 }
 
@@ -126,6 +129,7 @@ pub fn backward(
         channels: (c / lanes) as u32,
         groups: norm.groups as u32,
         shift_stride: if shift_rows > 1 { (c / lanes) as u32 } else { 0 },
+        epsilon: norm.epsilon,
     };
     let width = per_group / lanes;
     let launch =

@@ -15,15 +15,15 @@ pub struct Windows {
     c_in: usize,
     kernel: usize,
     stride: usize,
+    pad: usize,
     out_height: usize,
     out_width: usize,
 }
 
 impl Windows {
-    pub fn new([batch, height, width, c_in]: [usize; 4], kernel: usize, stride: usize) -> Self {
-        let out = |size: usize| (size + 2 * (kernel / 2) - kernel) / stride + 1;
-        let (out_height, out_width) = (out(height), out(width));
-        Self { batch, height, width, c_in, kernel, stride, out_height, out_width }
+    pub fn new([batch, height, width, c_in]: [usize; 4], [kernel, stride, pad]: [usize; 3]) -> Self {
+        let (out_height, out_width) = (height.div_ceil(stride), width.div_ceil(stride));
+        Self { batch, height, width, c_in, kernel, stride, pad, out_height, out_width }
     }
 
     /// Values of an input image.
@@ -41,7 +41,7 @@ impl Windows {
 
     /// Copies each window of `image` into a row of `columns` `[rows, k·k·c_in]`.
     fn im2col(&self, image: &[f32], columns: &mut [f32]) {
-        let (k, c, pad) = (self.kernel, self.c_in, self.kernel / 2);
+        let (k, c, pad) = (self.kernel, self.c_in, self.pad);
         let mut lines = columns.chunks_exact_mut(k * c);
         for oy in 0..self.out_height {
             for ox in 0..self.out_width {

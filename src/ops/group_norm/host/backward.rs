@@ -51,7 +51,7 @@ fn apply(
     slope: impl Fn(f32) -> f32 + Send + Sync,
     dy: &Tensor<4>,
 ) -> [DispatchTensor; 4] {
-    let (shape, shift_shape, groups) = (x.shape(), shift.dims(), norm.groups);
+    let (shape, shift_shape, groups, epsilon) = (x.shape(), shift.dims(), norm.groups, norm.epsilon);
     let [b, h, w, c] = x.dims();
     let size = h * w * c;
     let (x, shift, dy) = (host::values(x), host::values(shift), host::values(dy));
@@ -68,7 +68,7 @@ fn apply(
         host::vectorised(
             #[inline(always)]
             || {
-                statistics(image, shift_of(shift, i, c), groups, &mut mean, &mut inverse_std);
+                statistics(image, shift_of(shift, i, c), (groups, epsilon), &mut mean, &mut inverse_std);
                 // dx holds dh between the two loops.
                 for ((dx, dy), x) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)).zip(image.chunks_exact(c))
                 {

@@ -1,0 +1,146 @@
+use serde::{Deserialize, Serialize};
+
+use crate::network::family::Architecture;
+use crate::{Error, Result};
+
+/// Sizes of the RefineNet of NCSN and NCSNv2.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RefineNetConfig {
+    /// Channels of the first stage.
+    pub channels: usize,
+    /// Channels of each stage as multiples of `channels`.
+    pub multipliers: Vec<usize>,
+    /// The dilation of each stage's convolutions. A stage after the first halves the image if its dilation is 1, and keeps
+    /// its size otherwise.
+    pub dilations: Vec<usize>,
+    /// The noise levels that the network tells apart; `None` for one that is the same at all of them (NCSNv2).
+    pub levels: Option<Levels>,
+    /// Images of `[0, 1]` are taken to `[-1, 1]` first.
+    pub centres: bool,
+}
+
+/// A geometric ladder of noise levels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Levels {
+    /// The largest.
+    pub sigma_max: f64,
+    /// The smallest.
+    pub sigma_min: f64,
+    /// How many.
+    pub number: usize,
+}
+
+impl Levels {
+    /// The place of the level that is nearest to `ln_sigma`, 0 for the largest.
+    pub fn nearest(&self, ln_sigma: f64) -> usize {
+        let step = (self.sigma_max / self.sigma_min).ln() / (self.number - 1) as f64;
+        let place = (self.sigma_max.ln() - ln_sigma) / step;
+        (place.round().max(0.0) as usize).min(self.number - 1)
+    }
+}
+
+impl Default for RefineNetConfig {
+    fn default() -> Self {
+        Self {
+            channels: 32,
+            multipliers: vec![1, 2, 2, 2],
+            dilations: vec![1, 1, 2, 4],
+            levels: None,
+            centres: false,
+        }
+    }
+}
+
+impl RefineNetConfig {
+    /// NCSN (Song and Ermon 2019) at 32 pixels, ten levels from 1 to 0.01: 30,117,635 weights.
+    pub fn ncsn() -> Self {
+        let levels = Some(Levels { sigma_max: 1.0, sigma_min: 0.01, number: 10 });
+        Self { channels: 128, levels, centres: true, ..Self::default() }
+    }
+
+    /// NCSN at 28 pixels (MNIST) with a single channel: 7,638,657 weights.
+    pub fn ncsn_mnist() -> Self {
+        Self { channels: 64, ..Self::ncsn() }
+    }
+
+    /// NCSNv2 (Song and Ermon 2020) at 32 and 64 pixels: 29,694,083 weights.
+    pub fn ncsnv2() -> Self {
+        Self { channels: 128, centres: true, ..Self::default() }
+    }
+
+    /// NCSNv2 at 96 and 128 pixels ("Deeper"): 83,445,379 weights.
+    pub fn ncsnv2_deeper() -> Self {
+        Self { multipliers: vec![1, 2, 2, 4, 4], dilations: vec![1, 1, 1, 2, 4], ..Self::ncsnv2() }
+    }
+
+    /// NCSNv2 at 256 pixels ("Deepest"): 94,132,611 weights.
+    pub fn ncsnv2_deepest() -> Self {
+        Self { multipliers: vec![1, 2, 2, 2, 4, 4], dilations: vec![1, 1, 1, 1, 2, 4], ..Self::ncsnv2() }
+    }
+
+    /// Channels of each stage.
+    pub fn widths(&self) -> Vec<usize> {
+        self.multipliers.iter().map(|multiplier| multiplier * self.channels).collect()
+    }
+
+    /// Whether a stage halves the image.
+    pub(super) fn halves(&self, stage: usize) -> bool {
+        stage > 0 && self.dilations[stage] == 1
+    }
+}
+
+impl Architecture for RefineNetConfig {
+    fn validate(&self) -> Result<()> {
+        let invalid =
+            |what: String, fix: &str| Err(Error::config(format!("network.{what}"), "is out of range", fix));
+        if !(4..=1024).contains(&self.channels) {
+            return invalid(format!("channels = {}", self.channels), "choose 4 to 1024");
+        }
+        let stages = self.multipliers.len();
+        if !(2..=8).contains(&stages) || self.dilations.len() != stages {
+            let what = format!("multipliers, dilations (their numbers) = {stages}, {}", self.dilations.len());
+            return invalid(what, "give 2 to 8 stages a multiplier and a dilation each");
+        }
+        if let Some(multiplier) = self.multipliers.iter().find(|m| !(1..=64).contains(*m)) {
+            return invalid(format!("multipliers = {multiplier}"), "choose 1 to 64");
+        }
+        if let Some(dilation) = self.dilations.iter().find(|d| !(1..=16).contains(*d)) {
+            return invalid(format!("dilations = {dilation}"), "choose 1 to 16");
+        }
+        if let Some(Levels { sigma_max, sigma_min, number }) = self.levels {
+            let fine = sigma_min > 0.0 && sigma_max > sigma_min && sigma_max.is_finite();
+            if !fine || !(2..=4096).contains(&number) {
+                let what = format!("levels = {number} from {sigma_max} to {sigma_min}");
+                return invalid(what, "choose 2 to 4096 levels from a larger to a smaller positive number");
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_for(&self, _: usize, _: usize) -> Result<()> {
+        self.validate()
+    }
+
+    /// One of every unit of the stages.
+    fn main_weights(&self) -> Vec<(String, [usize; 2])> {
+        let widths = self.widths();
+        let stages = widths.iter().enumerate().flat_map(|(stage, &width)| {
+            let before = widths[stage.saturating_sub(1)];
+            [before, width].into_iter().enumerate().map(move |(unit, c_in)| {
+                (format!("stages.{stage}.units.{unit}.conv2.weight"), [9 * c_in, width])
+            })
+        });
+        stages.collect()
+    }
+
+    fn classes(&self) -> usize {
+        0
+    }
+
+    /// This network takes no classes.
+    fn learn_classes(&mut self, _: usize) -> &'static str {
+        "stem.weight"
+    }
+}

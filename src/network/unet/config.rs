@@ -1,0 +1,136 @@
+use serde::{Deserialize, Serialize};
+
+use super::style::Style;
+use crate::network::family::Architecture;
+use crate::network::layers::Embedding;
+use crate::{Error, Result};
+
+/// Sizes of the U-Net of the DDPM++/NCSN++ family.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UNetConfig {
+    /// Channels of the highest resolution; a multiple of 4.
+    pub channels: usize,
+    /// Channels of each level as multiples of `channels`; each further level halves the image.
+    pub multipliers: Vec<usize>,
+    /// Residual blocks per level on the way down; the way up has one more.
+    pub blocks: usize,
+    /// Levels (0 is the highest resolution) that attend over all their pixels.
+    pub attention_levels: Vec<usize>,
+    /// Side of the patches that the stem turns into channels: 2 makes the network four times cheaper.
+    pub patch: usize,
+    /// Classes that the images may be asked for; 0 for a network that knows of none.
+    pub classes: usize,
+    /// How the network reads the noise level.
+    pub embedding: Embedding,
+    /// What else differs from paper to paper.
+    #[serde(skip_serializing_if = "Style::is_own")]
+    pub style: Style,
+}
+
+impl Default for UNetConfig {
+    fn default() -> Self {
+        Self {
+            channels: 32,
+            multipliers: vec![1, 2],
+            blocks: 1,
+            attention_levels: vec![],
+            patch: 2,
+            classes: 0,
+            embedding: Embedding::Fourier { scale: 1.0 },
+            style: Style::default(),
+        }
+    }
+}
+
+impl UNetConfig {
+    /// Channels of each level.
+    pub fn widths(&self) -> Vec<usize> {
+        self.multipliers.iter().map(|multiplier| multiplier * self.channels).collect()
+    }
+
+    /// Features of the noise level.
+    pub fn features(&self) -> usize {
+        self.style.features.unwrap_or(self.channels)
+    }
+}
+
+impl Architecture for UNetConfig {
+    fn validate(&self) -> Result<()> {
+        let range = |what: &str, value: usize, low: usize, high: usize| {
+            if (low..=high).contains(&value) {
+                return Ok(());
+            }
+            Err(Error::config(
+                format!("network.{what} = {value}"),
+                "is out of range",
+                format!("choose {low} to {high}"),
+            ))
+        };
+        range("channels", self.channels, 4, 1024)?;
+        range("blocks", self.blocks, 1, 16)?;
+        range("patch", self.patch, 1, 16)?;
+        range("classes", self.classes, 0, 1000)?;
+        range("multipliers (their number)", self.multipliers.len(), 1, 8)?;
+        for &multiplier in &self.multipliers {
+            range("multipliers", multiplier, 1, 64)?;
+        }
+        for &level in &self.attention_levels {
+            range("attention_levels", level, 0, self.multipliers.len() - 1)?;
+        }
+        if !self.channels.is_multiple_of(4) {
+            return Err(Error::config(
+                "network.channels",
+                "is not a multiple of 4",
+                "choose a multiple of 4",
+            ));
+        }
+        if let Embedding::Frequencies { values } = &self.embedding
+            && (2 * values.len() != self.features() || values.iter().any(|value| !value.is_finite()))
+        {
+            let problem = format!("are not {} finite numbers", self.features() / 2);
+            return Err(Error::config("network.embedding.values", problem, "give half as many as features"));
+        }
+        self.style.validate(&self.widths())
+    }
+
+    /// No level may attend over more pixels than fit into memory: it needs the square of their number for every image
+    /// of a batch.
+    fn validate_for(&self, height: usize, width: usize) -> Result<()> {
+        const MOST_PIXELS: usize = 64 * 64;
+        self.validate()?;
+        let multiple = self.patch << (self.multipliers.len() - 1);
+        let middle = self.style.attends_in_the_middle.then_some(self.multipliers.len() - 1);
+        for level in self.attention_levels.iter().copied().chain(middle) {
+            let side = |size: usize| size.next_multiple_of(multiple) / (self.patch << level);
+            let pixels = side(height) * side(width);
+            if pixels > MOST_PIXELS {
+                let problem = format!("has level {level}, which attends over {pixels} pixels");
+                let fix = format!("leave it to levels of at most {MOST_PIXELS}");
+                return Err(Error::config("network.attention_levels", problem, fix));
+            }
+        }
+        Ok(())
+    }
+
+    /// One of every block on the way down.
+    fn main_weights(&self) -> Vec<(String, [usize; 2])> {
+        let blocks = (0..self.multipliers.len()).flat_map(|level| (0..self.blocks).map(move |b| (level, b)));
+        blocks
+            .map(|(level, block)| {
+                let width = self.multipliers[level] * self.channels;
+                (format!("down.{level}.stages.{block}.block.conv2.weight"), [9 * width, width])
+            })
+            .collect()
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn learn_classes(&mut self, classes: usize) -> &'static str {
+        self.classes = classes;
+        self.style.class_table = false;
+        "time.first.weight"
+    }
+}

@@ -1,0 +1,71 @@
+//! The exponential linear unit.
+
+use burn::tensor::Tensor;
+
+use super::gradient::record;
+use super::host;
+use super::launch::wgsl::{self, Kernel, Launch, params, shader};
+
+/// `x` where it is positive, `e^x - 1` elsewhere (Clevert et al. 2016); differentiable.
+pub fn elu(x: Tensor<4>) -> Tensor<4> {
+    let plain = x.clone().without_autodiff();
+    let on_host = || super::uses_flex(&plain.device()).then(|| elu_on_host(&plain));
+    match run(&plain).or_else(on_host) {
+        None => elu_plain(x),
+        // The slope is 1 where the result is positive, and e^x, one more than the result, elsewhere.
+        Some(y) => record([x.into_dispatch()], y.clone(), move |dy, _| {
+            [Some((dy * (y.clone().clamp_max(0.0) + 1.0)).into_dispatch())]
+        }),
+    }
+}
+
+/// [`elu`] in burn's stock operations: the oracle of the tests.
+pub fn elu_plain(x: Tensor<4>) -> Tensor<4> {
+    x.clone().clamp_min(0.0) + (x.clamp_max(0.0).exp() - 1.0)
+}
+
+/// Values that a thread takes at once.
+const CHUNK: usize = 1 << 14;
+
+fn elu_on_host(x: &Tensor<4>) -> Tensor<4> {
+    let shape = x.shape();
+    let x = host::values(x);
+    let mut y = x.storage::<f32>().to_vec();
+    host::for_each_chunk(&mut y, CHUNK, |_, y| {
+        host::vectorised(
+            #[inline(always)]
+            || y.iter_mut().for_each(|y| *y = y.max(0.0) + (host::exp(y.min(0.0)) - 1.0)),
+        );
+    });
+    host::tensor(y, shape)
+}
+
+params! {
+    struct Params {
+        len: u32,
+    }
+}
+
+const THREADS: usize = 64;
+
+fn kernel() -> Kernel {
+    shader!("elu")
+}
+
+fn run(x: &Tensor<4>) -> Option<Tensor<4>> {
+    let dims = x.dims();
+    let len: usize = dims.iter().product();
+    let launch = Launch::new(&x.device(), kernel(), THREADS)?.input("x", x.clone());
+    (len > 0)
+        .then(|| launch.run_for("y", dims, &Params { len: len as u32 }, wgsl::rows(len.div_ceil(THREADS))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_valid() {
+        wgsl::check::<Params>(kernel(), THREADS);
+    }
+}

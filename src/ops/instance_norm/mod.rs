@@ -1,0 +1,57 @@
+//! Instance normalisation that keeps what it takes away: InstanceNorm++.
+
+mod host;
+mod wgsl;
+
+use burn::tensor::Tensor;
+
+use super::group_norm::{Norm, group_norm};
+
+/// PyTorch's epsilon, which the networks were trained with.
+const EPSILON: f32 = 1e-5;
+
+/// What InstanceNorm++ multiplies and adds, `[b or 1, c]` each.
+#[derive(Debug, Clone)]
+pub struct InstanceNorm {
+    /// Factor of every channel.
+    pub gamma: Tensor<2>,
+    /// Factor of the channel's mean.
+    pub alpha: Tensor<2>,
+    /// Summand of every channel.
+    pub beta: Tensor<2>,
+}
+
+/// Returns `gamma·((x - mean)/sqrt(var + 1e-5) + alpha·m) + beta`, `[b, h, w, c]`, with the mean and variance of each channel
+/// of an image, and `m = (mean - mean(mean))/sqrt(var(mean) + 1e-5)` over the channels, of unbiased variance (Song and Ermon
+/// 2019, appendix A; 2020, appendix A).
+///
+/// Without `m` a network could not tell two images that differ by a constant apart. Differentiable in all of it.
+pub fn instance_norm(x: Tensor<4>, norm: InstanceNorm) -> Tensor<4> {
+    if x.is_autodiff() || norm.gamma.is_autodiff() {
+        return instance_norm_plain(x, norm);
+    }
+    let on_host = || super::uses_flex(&x.device()).then(|| host::run(&x, &norm));
+    wgsl::run(&x, &norm).or_else(on_host).unwrap_or_else(|| instance_norm_plain(x, norm))
+}
+
+/// [`instance_norm`] in other operations: the oracle of the tests, and the path of training, since each of these has a
+/// gradient.
+pub fn instance_norm_plain(x: Tensor<4>, InstanceNorm { gamma, alpha, beta }: InstanceNorm) -> Tensor<4> {
+    let [b, h, w, c] = x.dims();
+    let [rows, _] = gamma.dims();
+    let pixel = |row: Tensor<2>, rows: usize| row.reshape([rows, 1, 1, c]);
+    let means = x.clone().reshape([b, h * w, c]).mean_dim(1).reshape([b, c]);
+    let centred = means.clone() - means.mean_dim(1);
+    let variance = (centred.clone() * centred.clone()).sum_dim(1) / others(c) as f64;
+    let means = centred / (variance + EPSILON).sqrt();
+    let device = x.device().without_autodiff();
+    let (ones, zeros) = (Tensor::ones([c], &device), Tensor::zeros([c], &device));
+    let norm = Norm { gamma: ones, beta: zeros, groups: c, epsilon: EPSILON };
+    let shift = gamma.clone() * alpha * means + beta;
+    group_norm(x, &norm) * pixel(gamma, rows) + pixel(shift, b)
+}
+
+/// What an unbiased variance over `c` channels divides by.
+fn others(c: usize) -> usize {
+    c.saturating_sub(1).max(1)
+}

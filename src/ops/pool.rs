@@ -1,0 +1,36 @@
+//! Pooling over the surroundings of every pixel.
+
+use burn::tensor::Tensor;
+
+/// What is made of the pixels of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Their mean; pixels beyond the image are zero and count.
+    Mean,
+    /// Their maximum; pixels beyond the image do not count.
+    Max,
+}
+
+/// Side of the window, and how far it reaches from its pixel.
+const SIDE: usize = 5;
+const REACH: usize = SIDE / 2;
+
+impl Pool {
+    /// The 5x5 windows around every pixel: `[b, h, w, c]` kept (RefineNet's chained residual pooling, Lin et al. 2017).
+    pub fn apply(self, x: Tensor<4>) -> Tensor<4> {
+        let [b, h, w, c] = x.dims();
+        let rows = self.along(x.reshape([b, h, w * c]));
+        self.along(rows.reshape([b * h, w, c])).reshape([b, h, w, c])
+    }
+
+    /// One side of the window: along the second dimension.
+    fn along(self, x: Tensor<3>) -> Tensor<3> {
+        let [_, length, _] = x.dims();
+        let beyond = if self == Self::Mean { 0.0 } else { f32::MIN };
+        let x = x.pad([(REACH, REACH), (0, 0)], beyond);
+        let shifted = (0..SIDE).map(|first| x.clone().narrow(1, first, length));
+        let pooled = shifted.reduce(|a, b| if self == Self::Mean { a + b } else { a.max_pair(b) });
+        let pooled = pooled.expect("a window has pixels");
+        if self == Self::Mean { pooled / SIDE as f64 } else { pooled }
+    }
+}
