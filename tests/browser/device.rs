@@ -5,7 +5,7 @@ use super::{
     models::{PLAIN, altered_site_with, site_with},
     visit::{GENERATE, PATIENCE, Visit},
 };
-use crate::support::trials;
+use crate::support::{figure, trials};
 
 trials! {
     cpu: [
@@ -18,6 +18,9 @@ trials! {
         a_shader_that_fails_is_told_and_the_cpu_finishes,
         a_crash_on_the_gpu_is_told_and_the_cpu_finishes,
         a_gpu_may_lack_what_only_some_have,
+        a_gpu_that_computes_wrongly_draws_nothing,
+        a_gpu_is_tried_once,
+        about_describes_the_device,
     ],
 }
 
@@ -155,6 +158,64 @@ fn a_crash_on_the_gpu_is_told_and_the_cpu_finishes() {
         note.contains("The computation on the GPU crashed (no pipeline), so the CPU has taken over."),
         "{note}"
     );
+    visit.assert_clean();
+}
+
+/// A driver that miscompiles raises no error: here every normalisation is a hundredth too large.
+fn a_gpu_that_computes_wrongly_draws_nothing() {
+    let mut visit = broken(
+        "const make = GPUDevice.prototype.createShaderModule;
+        GPUDevice.prototype.createShaderModule = function (module) {
+            return make.call(this, { ...module, code: module.code.replaceAll('inverseSqrt(', '1.01 * inverseSqrt(') });
+        };",
+    );
+    visit.open(&format!("#task=generate&device=gpu&{RUN}"));
+    visit.finish(GENERATE);
+    let note = visit.device();
+    assert!(note.starts_with("Computing on the CPU") && note.contains("computes wrongly"), "{note}");
+    assert!(note.contains("“Check my device” in About tells more"), "{note}");
+    let picture = visit.grid();
+    visit.run(GENERATE, &format!("#task=generate&device=cpu&{RUN}"));
+    assert_eq!(visit.grid(), picture);
+    visit.assert_clean();
+}
+
+fn a_gpu_is_tried_once() {
+    const KNOWN: &str =
+        "Array.from(await (await caches.open('scorefield-devices')).keys(), ({ url }) => url)";
+    let mut visit = visit(Gpu::Software);
+    let mut known = || {
+        visit.open(&format!("#task=generate&device=gpu&{RUN}"));
+        visit.finish(GENERATE);
+        assert!(visit.device().contains("WebGPU"), "{}", visit.device());
+        visit.browser.eval(KNOWN)
+    };
+    let first = known();
+    assert_eq!(first.as_array().map(Vec::len), Some(1), "{first}");
+    assert!(first[0].as_str().is_some_and(|url| url.contains("swiftshader")), "{first}");
+    assert_eq!(known(), first);
+    visit.assert_clean();
+}
+
+/// The GPU also where the CPU does the work.
+fn about_describes_the_device() {
+    let mut visit = Visit::with(Gpu::Software);
+    visit.open("#task=about&device=auto");
+    assert!(visit.device().starts_with("Computing on the CPU"));
+    visit.click("#about .check");
+    visit.browser.wait_for("!document.querySelector('#about .report').hidden", PATIENCE);
+    assert_eq!(visit.text("#about .check-note"), "Everything computes as it should.");
+    let report = visit.text("#about .report");
+    for words in
+        ["google swiftshader", "convolution 3x3 ", "a small network", "mnist-vp", "on the GPU,", "Chrome"]
+    {
+        assert!(report.contains(words), "{report}");
+    }
+    assert!(!report.contains("WRONG"), "{report}");
+    figure(format_args!("the page's report:\n{report}"));
+    visit.click("#about .copy-report");
+    let copied = "/Copied|selected/.test(document.querySelector('#about .check-note').textContent)";
+    visit.browser.wait_for(copied, PATIENCE);
     visit.assert_clean();
 }
 
