@@ -127,7 +127,8 @@ export { ScorefieldError };
  * Starts the engine: fetches the list of models, starts the worker and opens the device.
  *
  * @param {object} [options]
- * @param {'auto'|'gpu'|'cpu'} [options.device]  `auto` takes WebGPU when there is a hardware adapter.
+ * @param {'auto'|'gpu'|'cpu'} [options.device]  `auto` takes WebGPU when there is a hardware adapter,
+ *   unless the CPU turns out to be faster with the first model that is used: both are timed once.
  * @param {number} [options.threads]  Workers that draw at the same time on the CPU; default: half of the logical
  *   cores, 2 to 8. Each has a memory of its own.
  * @param {string|URL} [options.baseUrl]  Folder that holds engine/, wasm/ and models/; default: this file's.
@@ -304,6 +305,10 @@ export class Engine {
       try {
         return await work();
       } catch (error) {
+        if (error.code === 'slower') {
+          await this.#start('cpu', error.message);
+          continue;
+        }
         if (this.#disposed || !error.isBreakdown) throw error;
         const wasGpu = this.device.kind === 'gpu';
         await this.#start('cpu', wasGpu ? takenOver(error) : this.device.reason);
@@ -325,7 +330,7 @@ export class Engine {
       this.#restart('cpu', this.device?.kind === 'cpu' ? this.device.reason : takenOver(error));
     this.#channel = new Crew(new URL('engine/worker.js', this.#base), this.#threads, whenIdle);
     try {
-      const opened = await this.#channel.call({ type: 'open', device, reason }, this.#hooks);
+      const opened = await this.#channel.call({ type: 'open', device, reason, threads: this.#threads }, this.#hooks);
       this.samplers = opened.samplers;
       this.device = opened.device;
     } catch (error) {

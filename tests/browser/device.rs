@@ -21,6 +21,7 @@ trials! {
         a_gpu_that_computes_wrongly_draws_nothing,
         a_gpu_is_tried_once,
         about_describes_the_device,
+        automatic_takes_the_faster,
     ],
 }
 
@@ -194,6 +195,30 @@ fn a_gpu_is_tried_once() {
     assert_eq!(first.as_array().map(Vec::len), Some(1), "{first}");
     assert!(first[0].as_str().is_some_and(|url| url.contains("swiftshader")), "{first}");
     assert_eq!(known(), first);
+    visit.assert_clean();
+}
+
+/// An adapter that hides that it is software, and is slower than the CPU; then one that was once found to be faster.
+fn automatic_takes_the_faster() {
+    let mut visit = broken(
+        "for (const name of ['vendor', 'architecture', 'device', 'description'])
+            Object.defineProperty(GPUAdapterInfo.prototype, name, { get: () => 'unheard-of' });
+        Object.defineProperty(GPUAdapterInfo.prototype, 'isFallbackAdapter', { get: () => false });",
+    );
+    visit.open(&format!("#task=generate&device=auto&{RUN}"));
+    visit.finish(GENERATE);
+    let note = visit.device();
+    assert!(note.starts_with("Computing on the CPU") && note.contains("It is faster here"), "{note}");
+    assert!(note.contains("ms on the GPU (unheard-of)"), "{note}");
+    visit.browser.eval(
+        "const cache = await caches.open('scorefield-devices');
+        const speeds = (await cache.keys()).filter(({ url }) => url.includes('/speeds?'));
+        if (speeds.length !== 1) throw new Error(`${speeds.length} measurements`);
+        await cache.put(speeds[0], new Response('{\"gpu\": 1, \"cpu\": 1000}'));",
+    );
+    visit.open(&format!("#task=generate&device=auto&{RUN}"));
+    visit.finish(GENERATE);
+    assert!(visit.device().starts_with("Computing on the GPU"), "{}", visit.device());
     visit.assert_clean();
 }
 

@@ -14,7 +14,7 @@ const HOOKS = { download: 'onDownload', progress: 'onProgress', preview: 'onPrev
 /** Every failure of the API; `code` says what kind, `message` is one sentence for the visitor. */
 export class ScorefieldError extends Error {
   /**
-   * @param {'busy'|'cancelled'|'crash'|'device'|'disposed'|'network'|'request'|'weights'} code
+   * @param {'busy'|'cancelled'|'crash'|'device'|'disposed'|'network'|'request'|'slower'|'weights'} code
    * @param {string} message
    */
   constructor(code, message) {

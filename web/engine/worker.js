@@ -3,7 +3,7 @@
 
 import { ScorefieldError } from './channel.js';
 import { chooseDevice } from './device.js';
-import { verifyOnce } from './trust.js';
+import { speeds, verifyOnce } from './trust.js';
 import { fetchWeights, forgetWeights, keepWeights } from './weights.js';
 import { gpuTrouble, watchGpu } from './wgpu-shim.js';
 
@@ -15,6 +15,7 @@ const program = isHelper ? null : fetch(new URL('wasm/page_bg.wasm', base), { ca
 program?.catch(() => {}); // compile reports it
 let session = null;
 let adapter = ''; // its name
+let rivals = 0; // workers that the CPU would have, while the choice between it and the GPU is open
 let trusted = null; // a promise, once the adapter is being tried
 let download = null;
 
@@ -43,7 +44,7 @@ self.addEventListener('unhandledrejection', (event) => {
 
 /** Requests that take more than handing them to the session. */
 const handlers = {
-  async open({ device, reason, module }, tell) {
+  async open({ device, reason, module, threads }, tell) {
     const choice = await chooseDevice(device, reason);
     const { Session, compiled } = await loadWasm(module, tell);
     try {
@@ -55,6 +56,7 @@ const handlers = {
     const actual = session.device();
     trusted = actual.kind === 'cpu' ? Promise.resolve() : null;
     adapter = choice.name;
+    rivals = device === 'auto' && actual.kind === 'gpu' ? threads : 0;
     return {
       device: { kind: actual.kind, name: choice.name, reason: choice.reason },
       samplers: session.samplers(),
@@ -73,6 +75,7 @@ const handlers = {
     try {
       const card = await session.load(entry.name, first.bytes, entry.sha256);
       if (!first.cached) await keepWeights(entry, base, first.bytes);
+      await preferTheFaster(entry, count);
       return card;
     } catch (error) {
       if (error.code !== 'weights') throw error;
@@ -105,6 +108,20 @@ self.onmessage = async ({ data: { id, type, ...rest } }) => {
     postMessage({ id, type: 'error', code, message });
   }
 };
+
+/** Throws with code `slower` where the CPU is faster than the GPU that nobody has asked for. */
+async function preferTheFaster(entry, count) {
+  if (!rivals || entry.card.architecture.kind === 'classifier') return;
+  const { gpu, cpu } = await speeds(session, adapter, entry, count);
+  const shared = cpu / Math.min(rivals, count);
+  rivals = 0; // decided, until the page is opened anew
+  if (shared >= gpu) return;
+  const [onGpu, onCpu] = [gpu, shared].map((ms) => `${ms.toPrecision(2)} ms`);
+  throw new ScorefieldError(
+    'slower',
+    `It is faster here: an evaluation of ${entry.name} takes ${onCpu}, and ${onGpu} on the GPU (${adapter}).`,
+  );
+}
 
 /** The program's exports, with the module that was `compiled`. */
 async function loadWasm(module, tell) {

@@ -1,8 +1,9 @@
+use burn::tensor::Device;
 use js_sys::Function;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-use crate::checkup::{Report, verify};
+use crate::checkup::{Report, evaluation_ms, verify};
 use crate::device::{DeviceChoice, Opened};
 use crate::page::Session;
 use crate::page::messages::{self, plain};
@@ -19,6 +20,13 @@ struct CheckRequest {
     reason: String,
     /// Of the models to measure with.
     cards: Vec<ModelCard>,
+}
+
+/// `Session.race`'s result.
+#[derive(Debug, Serialize)]
+struct Race {
+    gpu: f64,
+    cpu: f64,
 }
 
 /// `Session.check`'s result.
@@ -45,6 +53,25 @@ impl Session {
         }
         let advice = "“Check my device” in About tells more";
         verify(&self.opened.device, advice).await.map(drop).map_err(|e| self.failure(&e))
+    }
+
+    /// Milliseconds of one evaluation for `count` images, by a network like that of `card`: `{gpu, cpu}`, the latter on one
+    /// thread.
+    ///
+    /// # Errors
+    /// Code `request` for the card of a classifier, `device` if the GPU is lost.
+    pub async fn race(&self, card: JsValue, count: usize) -> Result<JsValue, JsValue> {
+        let race = async {
+            let card: ModelCard = messages::read(card)?;
+            card.validate(&card.name)?;
+            messages::check_count("count", count, 1)?;
+            let [gpu, cpu] = [&self.opened.device, &Device::flex()].map(|device| card.untrained(device));
+            Ok(Race {
+                gpu: evaluation_ms(&gpu?, count, seconds).await?,
+                cpu: evaluation_ms(&cpu?, count, seconds).await?,
+            })
+        };
+        plain(&race.await.map_err(|e| self.failure(&e))?)
     }
 
     /// Describes the device: `{name, reason, cards}` in, `{text, good}` out.
