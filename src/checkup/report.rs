@@ -102,23 +102,24 @@ impl fmt::Display for Report {
             writeln!(f, "  {name}: {value}")?;
         }
         if !self.agreement.is_empty() {
-            writeln!(f, "\nDifference from the CPU, relative to the largest value")?;
+            writeln!(f, "\nLargest difference from the CPU, over the largest value")?;
         }
         for one in &self.agreement {
-            let word = if one.is_good() { "" } else { "  WRONG" };
-            writeln!(f, "  {:<36} {:>8.1e}{word}", one.what, one.off)?;
+            let word = if one.is_good() { "" } else { ", WRONG" };
+            writeln!(f, "{:>9.1e}  {}{word}", one.off, one.what)?;
         }
         writeln!(f, "\nBillions of floating-point operations a second")?;
+        let mut share = String::new();
         if let Some(peak) = self.peak {
-            writeln!(f, "  {:<36} {:>8.0}", "multiply-add, the most there is", peak / 1e9)?;
+            writeln!(f, "{:>9.1}  multiply-add in registers", peak / 1e9)?;
+            share = format!(", {:.0} % of that", 100.0 * self.convolution / peak);
         }
-        let share =
-            self.peak.map_or(String::new(), |peak| format!("  {:.0} %", 100.0 * self.convolution / peak));
-        writeln!(f, "  {:<36} {:>8.0}{share}", "convolution, 64 channels at 14x14", self.convolution / 1e9)?;
-        writeln!(f, "\nMilliseconds of one network evaluation, {IMAGES} images")?;
+        writeln!(f, "{:>9.1}  convolution of 64 channels at 14x14{share}", self.convolution / 1e9)?;
+        let devices = if self.agreement.is_empty() { "CPU" } else { "GPU, CPU" };
+        writeln!(f, "\nMilliseconds of one evaluation of {IMAGES} images, {devices}")?;
         for Speed { model, gpu_ms, cpu_ms, .. } in &self.speed {
-            let gpu = gpu_ms.map_or(String::new(), |ms| format!("{ms:>8.1} on the GPU, "));
-            writeln!(f, "  {model:<36} {gpu}{cpu_ms:>8.1} on the CPU")?;
+            let gpu = gpu_ms.map_or(String::new(), |ms| format!("{ms:>9.1}"));
+            writeln!(f, "{gpu}{cpu_ms:>9.1}  {model}")?;
         }
         Ok(())
     }

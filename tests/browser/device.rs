@@ -227,12 +227,12 @@ fn about_describes_the_device() {
     let mut visit = Visit::with(Gpu::Software);
     visit.open("#task=about&device=auto");
     assert!(visit.device().starts_with("Computing on the CPU"));
-    visit.click("#about .check");
+    visit.click("#about .check-device");
     visit.browser.wait_for("!document.querySelector('#about .report').hidden", PATIENCE);
-    assert_eq!(visit.text("#about .check-note"), "Everything computes as it should.");
+    assert_eq!(visit.text("#about .check-note"), "The GPU computes as it should.");
     let report = visit.text("#about .report");
     for words in
-        ["google swiftshader", "convolution 3x3 ", "a small network", "mnist-vp", "on the GPU,", "Chrome"]
+        ["google swiftshader", "convolution 3x3\n", "a small network", "mnist-vp", "GPU, CPU", "Chrome"]
     {
         assert!(report.contains(words), "{report}");
     }

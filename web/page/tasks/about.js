@@ -36,8 +36,8 @@ const MARKUP = `
     <div id="model-cards"></div>
     <h2>Your device</h2>
     <p>Before a GPU draws anything here, it is compared with the CPU. This compares every kind of kernel, measures how fast your device is, and writes a report that you can copy, for a bug report, say. It takes some seconds, and nothing is sent.</p>
-    <div class="buttons"><button type="button" class="check">Check my device</button> <button type="button" class="copy-report" hidden>Copy the report</button> <span class="check-note" role="status"></span></div>
-    <pre class="report scroll" tabindex="0" role="region" aria-label="Report on your device" hidden></pre>
+    <div class="tools"><button type="button" class="check-device">Check my device</button> <button type="button" class="copy-report" hidden>Copy the report</button> <span class="check-note" role="status"></span></div>
+    <pre class="report" tabindex="0" role="region" aria-label="Report on your device" hidden></pre>
     <h2>Credits and licences</h2>
     <p>Scorefield is free software under the MIT or Apache 2.0 licence, at your option. It is built on <a href="https://burn.dev" rel="noreferrer">burn</a> and <a href="https://wgpu.rs" rel="noreferrer">wgpu</a> (both MIT or Apache 2.0).</p>
     <p>The methods are those of Song and Ermon, <a href="https://arxiv.org/abs/1907.05600" rel="noreferrer">Generative Modeling by Estimating Gradients of the Data Distribution</a> (2019) and <a href="https://arxiv.org/abs/2006.09011" rel="noreferrer">Improved Techniques for Training Score-Based Generative Models</a> (2020), and of Song, Sohl-Dickstein, Kingma, Kumar, Ermon and Poole, <a href="https://arxiv.org/abs/2011.13456" rel="noreferrer">Score-Based Generative Modeling through Stochastic Differential Equations</a> (2021); further samplers are those of Ho, Jain and Abbeel, <a href="https://arxiv.org/abs/2006.11239" rel="noreferrer">Denoising Diffusion Probabilistic Models</a> (2020), Song, Meng and Ermon, <a href="https://arxiv.org/abs/2010.02502" rel="noreferrer">Denoising Diffusion Implicit Models</a> (2021), Karras, Aittala, Aila and Laine, <a href="https://arxiv.org/abs/2206.00364" rel="noreferrer">Elucidating the Design Space of Diffusion-Based Generative Models</a> (2022), and Lu et al., <a href="https://arxiv.org/abs/2211.01095" rel="noreferrer">DPM-Solver++</a> (2022). Guidance is that of Ho and Salimans, <a href="https://arxiv.org/abs/2207.12598" rel="noreferrer">Classifier-Free Diffusion Guidance</a> (2021), and redrawing that of Meng et al., <a href="https://arxiv.org/abs/2108.01073" rel="noreferrer">SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations</a> (2022).</p>
@@ -52,7 +52,7 @@ class AboutView {
   constructor(section, app) {
     this.#section = section;
     this.#app = app;
-    find('.check', section).addEventListener('click', () => this.#check());
+    find('.check-device', section).addEventListener('click', () => this.#check());
     find('.copy-report', section).addEventListener('click', () => this.#copy());
   }
 
@@ -65,7 +65,7 @@ class AboutView {
 
   /** In an engine of its own: it tries the GPU also where the CPU does the work. */
   async #check() {
-    const [button, note] = ['.check', '.check-note'].map((part) => find(part, this.#section));
+    const [button, note] = ['.check-device', '.check-note'].map((part) => find(part, this.#section));
     const onProgress = ({ step, n_steps }) => (note.textContent = `Part ${step} of ${n_steps} is done.`);
     button.disabled = true;
     note.textContent = 'Starting …';
@@ -73,7 +73,8 @@ class AboutView {
     try {
       engine = await this.#app.engineOn('gpu');
       const { text, good } = await engine.check({ onProgress });
-      note.textContent = good ? 'Everything computes as it should.' : 'Your GPU computes wrongly, so the CPU is used.';
+      const verdict = good ? 'The GPU computes as it should.' : 'The GPU computes wrongly, so the CPU is used.';
+      note.textContent = engine.device.kind === 'gpu' ? verdict : engine.device.reason;
       this.#show(text);
     } catch (error) {
       note.textContent = error.message;
@@ -85,7 +86,7 @@ class AboutView {
 
   #show(text) {
     const [report, copy] = ['.report', '.copy-report'].map((part) => find(part, this.#section));
-    report.textContent = text + navigator.userAgent;
+    report.textContent = `${text}\n${navigator.userAgent}`;
     report.hidden = copy.hidden = false;
   }
 
