@@ -42,7 +42,9 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
         page.browser.eval_in_worker(COUNT);
         let peak = match kind {
             "cpu" => page.number("wasmPeak", json!([peaks::SECONDS])),
-            _ => page.number("gpuPeak", json!([peaks::WGSL, peaks::GROUPS, peaks::DISPATCH, peaks::SECONDS])),
+            _ => {
+                page.number("gpuPeak", json!([peaks::wgsl(), peaks::GROUPS, peaks::DISPATCH, peaks::SECONDS]))
+            }
         };
         report.engine(engine, name.as_str().unwrap_or("unnamed"), peak);
         for network in networks {

@@ -36,7 +36,7 @@ pub fn gpu(networks: &[Network], report: &mut Report) {
     let Ok(opened) = block_on(device::open(DeviceChoice::Gpu)) else {
         return eprintln!("no native GPU: wgpu finds no adapter");
     };
-    report.engine(Engine::NATIVE_GPU, &opened.name, peaks::gpu());
+    report.engine(Engine::NATIVE_GPU, &opened.name, peaks::gpu(&opened.device));
     for network in networks {
         let found = first_estimate(network, &opened.device);
         report.same(Engine::NATIVE_GPU, network, &found, &first_estimate(network, &support::cpu()));

@@ -1,15 +1,27 @@
 //! The most floating-point operations that a device does in a second, by chains of multiply-add.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
-use burn::tensor::wgpu::wgpu::{self, util::DeviceExt};
+use burn::tensor::Device;
 use pollster::block_on;
 use pulp::{Arch, Simd, WithSimd};
+use scorefield::checkup;
 
-/// Operations of one dispatch of `fma.wgsl`: threads, rounds, chains, lanes, multiplication and addition.
+/// Operations of one dispatch in the page: threads, rounds, chains, lanes, multiplication and addition.
 pub const DISPATCH: f64 = GROUPS as f64 * 64.0 * 512.0 * 8.0 * 4.0 * 2.0;
 pub const GROUPS: u32 = 4096;
-pub const WGSL: &str = include_str!("page/fma.wgsl");
+/// The kernel that [`gpu`] runs, for a page to run by itself.
+pub fn wgsl() -> String {
+    include_str!("../shaders/multiply_adds.wgsl")
+        .replace(
+            "@group(0) @binding({{ params }}) var<uniform> params: Params;",
+            "const params = Params(512);",
+        )
+        .replace("{{ done }}", "0")
+        .replace("{{ threads }}", "64")
+}
+
 /// A measurement lasts at least this long.
 pub const SECONDS: f64 = 0.2;
 
@@ -60,49 +72,13 @@ pub fn cpu() -> f64 {
     best(seconds_of, (threads * ROUND * chains(1).1) as f64)
 }
 
-/// Of the adapter that [`scorefield::device::open`] takes.
-pub fn gpu() -> f64 {
-    let instance = wgpu::Instance::default();
-    let options = wgpu::RequestAdapterOptions {
-        power_preference: wgpu::PowerPreference::HighPerformance,
-        ..Default::default()
-    };
-    let adapter = block_on(instance.request_adapter(&options)).expect("it was opened a moment ago");
-    let (device, queue) = block_on(adapter.request_device(&Default::default())).expect("a device");
-    let source = wgpu::ShaderSource::Wgsl(WGSL.into());
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: None,
-        layout: None,
-        module: &module,
-        entry_point: None,
-        compilation_options: Default::default(),
-        cache: None,
-    });
-    let buffer = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-        label: None,
-        contents: &vec![0; GROUPS as usize * 64 * 16],
-        usage: wgpu::BufferUsages::STORAGE,
-    });
-    let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: None,
-        layout: &pipeline.get_bind_group_layout(0),
-        entries: &[wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() }],
-    });
-    let seconds_of = |rounds| {
-        let begun = Instant::now();
-        let mut encoder = device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&pipeline);
-            pass.set_bind_group(0, &bind_group, &[]);
-            for _ in 0..rounds {
-                pass.dispatch_workgroups(GROUPS, 1, 1);
-            }
-        }
-        queue.submit([encoder.finish()]);
-        device.poll(wgpu::PollType::wait_indefinitely()).expect("an answer");
-        begun.elapsed().as_secs_f64()
-    };
-    best(seconds_of, DISPATCH)
+/// Of a GPU; 0 where it takes no WGSL.
+pub fn gpu(device: &Device) -> f64 {
+    block_on(checkup::peak(device, seconds)).expect("values").unwrap_or(0.0)
+}
+
+/// Since the first call.
+fn seconds() -> f64 {
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    BEGUN.get_or_init(Instant::now).elapsed().as_secs_f64()
 }

@@ -1,4 +1,4 @@
-//! `fma.wgsl` for one thread of WebAssembly: `make bench` compiles it by itself, without the crate.
+//! `shaders/multiply_adds.wgsl` for one thread of WebAssembly: `make bench` compiles it by itself, without the crate.
 
 #![no_std]
 

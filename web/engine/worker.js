@@ -65,26 +65,8 @@ const handlers = {
   },
 
   async load({ entry, count }, tell) {
-    download = new AbortController();
-    const options = { signal: download.signal, onProgress: (progress) => tell({ type: 'download', ...progress }) };
-    const fetched = fetchWeights(entry, base, options);
-    fetched.catch(() => {}); // reported below, if `prepare` does not crash before
-    session.prepare(entry, count); // the GPU compiles during the download
-    await (trusted ??= verifyOnce(session, adapter));
-    const first = await fetched;
-    try {
-      const card = await session.load(entry.name, first.bytes, entry.sha256);
-      if (!first.cached) await keepWeights(entry, base, first.bytes);
-      await preferTheFaster(entry, count);
-      return card;
-    } catch (error) {
-      if (error.code !== 'weights') throw error;
-      await forgetWeights(entry, base);
-    }
-    // A damaged file may be a damaged or outdated copy on the way; ask the server itself once.
-    const second = await fetchWeights(entry, base, { ...options, reload: true });
-    const card = await session.load(entry.name, second.bytes, entry.sha256);
-    await keepWeights(entry, base, second.bytes);
+    const card = await load(entry, count, tell);
+    await preferTheFaster(entry, count);
     return card;
   },
 
@@ -108,6 +90,30 @@ self.onmessage = async ({ data: { id, type, ...rest } }) => {
     postMessage({ id, type: 'error', code, message });
   }
 };
+
+/** Fetches a model's weights, has them checked, and hands them to the device; returns its card. */
+async function load(entry, count, tell) {
+  download = new AbortController();
+  const options = { signal: download.signal, onProgress: (progress) => tell({ type: 'download', ...progress }) };
+  const fetched = fetchWeights(entry, base, options);
+  fetched.catch(() => {}); // reported below, if `prepare` does not crash before
+  session.prepare(entry, count); // the GPU compiles during the download
+  await (trusted ??= verifyOnce(session, adapter));
+  const first = await fetched;
+  try {
+    const card = await session.load(entry.name, first.bytes, entry.sha256);
+    if (!first.cached) await keepWeights(entry, base, first.bytes);
+    return card;
+  } catch (error) {
+    if (error.code !== 'weights') throw error;
+    await forgetWeights(entry, base);
+  }
+  // A damaged file may be a damaged or outdated copy on the way; ask the server itself once.
+  const second = await fetchWeights(entry, base, { ...options, reload: true });
+  const card = await session.load(entry.name, second.bytes, entry.sha256);
+  await keepWeights(entry, base, second.bytes);
+  return card;
+}
 
 /** Throws with code `slower` where the CPU is faster than the GPU that nobody has asked for. */
 async function preferTheFaster(entry, count) {
