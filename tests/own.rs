@@ -137,6 +137,10 @@ fn arrays_of_archives_are_named() {
     let config = good(at, &format!("{train} --array arr_0 --label-array arr_1"));
     assert!(config.contains("array = \"arr_0\"") && config.contains("classes = 2"), "{config}");
     bad(at, &format!("{train} --array arr_0"), 2, &["has no classes"]);
+    let other = "name = \"other\"\n[data]\ndataset = \"npz\"\n[network]\nkind = \"refinenet\"\n";
+    std::fs::write(at.join("other.toml"), other).unwrap();
+    let other = "train --config other.toml --data-dir own.npz --array arr_0 --label-array arr_1 --conditional --dry-run";
+    bad(at, other, 2, &["--conditional", "refinenet", "takes no classes"]);
     bad(at, "train --dataset synthetic --array arr_0 --dry-run", 2, &["array", "`synthetic`", "npz"]);
 }
 

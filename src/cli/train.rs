@@ -130,7 +130,11 @@ impl Args {
                 let fix = "leave out --conditional, or name labelled images";
                 Error::config(format!("the data set {}", images.name), "has no classes", fix)
             };
-            score(&mut course, "--conditional")?.network.learn_classes(images.n_classes().ok_or_else(none)?);
+            let network = &mut score(&mut course, "--conditional")?.network;
+            if network.learn_classes(images.n_classes().ok_or_else(none)?).is_none() {
+                let problem = format!("does not fit the network {}, which takes no classes", network.kind());
+                return Err(Error::config("--conditional", problem, "leave it out, or use the network unet"));
+            }
         }
         if self.dry_run {
             return print_toml(&course);

@@ -64,8 +64,9 @@ pub trait Architecture: std::fmt::Debug + Clone + PartialEq + Default + Serializ
     fn classes(&self) -> usize;
 
     /// Lets the network know `classes` classes. Returns the name of the weight whose last rows read them, so that a
-    /// network that knew of none goes on with its weights: new rows of zeros make no difference.
-    fn learn_classes(&mut self, classes: usize) -> &'static str;
+    /// network that knew of none goes on with its weights: new rows of zeros make no difference. `None` for a network that
+    /// takes no classes.
+    fn learn_classes(&mut self, classes: usize) -> Option<&'static str>;
 }
 
 /// Lists the networks. `Module` is implemented by hand: burn's derive would enter the variant's name into the name of
@@ -122,7 +123,7 @@ macro_rules! networks {
             }
 
             /// [`Architecture::learn_classes`].
-            pub fn learn_classes(&mut self, classes: usize) -> &'static str {
+            pub fn learn_classes(&mut self, classes: usize) -> Option<&'static str> {
                 match self { $(Self::$variant(config) => config.learn_classes(classes)),+ }
             }
         }

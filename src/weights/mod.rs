@@ -179,7 +179,8 @@ impl ModelFile {
         if classes > 0
             && let Architecture::Score { network, .. } = &mut self.card.architecture
             && network.classes() == 0
-            && let Some(reader) = self.weights.get_mut(network.learn_classes(classes))
+            && let Some(reader) = network.learn_classes(classes)
+            && let Some(reader) = self.weights.get_mut(reader)
             && let [features, hidden] = &mut reader.shape[..]
         {
             *features += class_features(classes);

@@ -139,8 +139,7 @@ impl Architecture for RefineNetConfig {
         0
     }
 
-    /// This network takes no classes.
-    fn learn_classes(&mut self, _: usize) -> &'static str {
-        "stem.weight"
+    fn learn_classes(&mut self, _: usize) -> Option<&'static str> {
+        None
     }
 }

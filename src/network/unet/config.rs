@@ -128,9 +128,9 @@ impl Architecture for UNetConfig {
         self.classes
     }
 
-    fn learn_classes(&mut self, classes: usize) -> &'static str {
+    fn learn_classes(&mut self, classes: usize) -> Option<&'static str> {
         self.classes = classes;
         self.style.class_table = false;
-        "time.first.weight"
+        Some("time.first.weight")
     }
 }
