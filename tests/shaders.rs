@@ -139,7 +139,10 @@ fn every_kernel_is_valid_everywhere() {
 
 /// What is wrong with a program, in any language.
 fn faults(name: &str, source: &str) -> Vec<String> {
-    let (module, info) = lint::parse(source);
+    let (module, info) = match lint::parse(source) {
+        Ok(parsed) => parsed,
+        Err(fault) => return vec![format!("{name}: {fault}")],
+    };
     let rules = lint::broken(source, &module, &info).into_iter();
     let translated = [
         to_spirv(&module, &info).and_then(|words| validate(&words)),
@@ -205,7 +208,7 @@ fn what_is_invalid_is_seen() {
             x[thread] = a[thread % 2];
         }";
     assert_eq!(faults("small", source).len(), 1);
-    let (module, info) = lint::parse(source);
+    let (module, info) = lint::parse(source).expect("a valid program");
     let mut words = to_spirv(&module, &info).expect("SPIR-V");
     assert_eq!(validate(&words), Ok(()));
     words.truncate(words.len() - 3);
