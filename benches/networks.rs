@@ -78,6 +78,7 @@ fn reference(width: usize, training_batch: usize) -> Network {
         dataset_licence: "none".into(),
         class_names: vec![],
         training: Training::default(),
+        published: None,
         quality: vec![],
         accuracy: vec![],
     };

@@ -6,7 +6,7 @@ use scorefield::control::{
     Guide, class_guided, colorize, denoise, edit, guided, inpaint, small_shape, upscale,
 };
 use scorefield::images::DataRange;
-use scorefield::model::{Conditioning, Denoiser, ScoreModel};
+use scorefield::model::{Conditioning, Denoiser, Learned, ScoreModel};
 use scorefield::rng::Noise;
 use scorefield::sampler::Sampler;
 use scorefield::toy::GaussianMixture;
@@ -62,7 +62,7 @@ fn few_steps() -> Vec<Sampler> {
         let steps = sampler.info().options.iter().find(|option| option.name == "n_steps");
         if steps.is_some() { named(name, json!({"n_steps": 4})) } else { sampler }
     };
-    Sampler::all().into_iter().map(few).collect()
+    Sampler::fitting(Learned::Score).into_iter().map(few).collect()
 }
 
 fn known_pixels_are_returned_exactly() {

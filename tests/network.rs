@@ -152,7 +152,7 @@ fn the_network_on_the_gpu_equals_the_cpu() {
     for (config, [c, h, w]) in networks() {
         for (sde, preconditioning) in [
             (
-                AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 20.0 }),
+                AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 20.0, ..VeSde::default() }),
                 Preconditioning::Edm { sigma_data: 0.4 },
             ),
             (AnySde::Vp(VpSde::default()), Preconditioning::Eps),

@@ -32,8 +32,10 @@ const FAR: &[Part] = &[(1.0, [MEAN, MEAN], [VARIANCE, 0.0, VARIANCE])];
 
 /// Diffusions whose largest noise level hardly exceeds the mean.
 fn sdes() -> [AnySde; 2] {
-    let (ve, edm) =
-        (VeSde { sigma_min: 0.01, sigma_max: SIGMA_MAX }, EdmSde { sigma_min: 0.002, sigma_max: SIGMA_MAX });
+    let (ve, edm) = (
+        VeSde { sigma_min: 0.01, sigma_max: SIGMA_MAX, ..VeSde::default() },
+        EdmSde { sigma_min: 0.002, sigma_max: SIGMA_MAX },
+    );
     [ve.into(), edm.into()]
 }
 

@@ -34,7 +34,8 @@ trials! {
 /// Relative to the largest value.
 const BOUND: f64 = 1e-4;
 
-fn path(name: &str) -> PathBuf {
+/// A file or folder of the fixtures.
+pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
@@ -47,28 +48,28 @@ fn json(name: &str) -> Value {
 }
 
 /// The tensors of a fixture that are no weights, and what it says about itself.
-struct Fixture {
+pub struct Fixture {
     name: &'static str,
     bytes: Vec<u8>,
     about: Value,
 }
 
 impl Fixture {
-    fn open(name: &'static str, file: &str) -> Self {
+    pub fn open(name: &'static str, file: &str) -> Self {
         let bytes = bytes(file);
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         let about = serde_json::from_str(&header.metadata().as_ref().unwrap()["about"]).unwrap();
         Self { name, bytes, about }
     }
 
-    fn tensor(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
+    pub fn tensor(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
         let file = SafeTensors::deserialize(&self.bytes).unwrap();
         let view = file.tensor(name).unwrap();
         let numbers = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
         (view.shape().to_vec(), numbers.collect())
     }
 
-    fn numbers(&self, name: &str) -> Vec<f64> {
+    pub fn numbers(&self, name: &str) -> Vec<f64> {
         self.tensor(name).1.into_iter().map(f64::from).collect()
     }
 

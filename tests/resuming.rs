@@ -167,7 +167,10 @@ fn what_was_measured_is_not_measured_again() {
     let at = RunFolder(folder.path().into());
     let new = ScoreLesson::new(&config, &images).unwrap();
     let found = *new.problem();
-    let known = Problem { sde: VeSde { sigma_min: 0.01, sigma_max: 7.654_321_987_654_321 }.into(), ..found };
+    let known = Problem {
+        sde: VeSde { sigma_min: 0.01, sigma_max: 7.654_321_987_654_321, ..VeSde::default() }.into(),
+        ..found
+    };
     let lesson =
         |problem| ScoreLesson::knowing(&config, &images, problem, &mut |_| panic!("it measures")).unwrap();
     let begin = |lesson, resume, stop: bool| {

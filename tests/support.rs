@@ -10,7 +10,7 @@ use pollster::block_on;
 use scorefield::checkup::lively;
 use scorefield::device::{self, DeviceChoice};
 use scorefield::images::DataRange;
-use scorefield::model::{Preconditioned, Preconditioning, ScoreModel};
+use scorefield::model::{Learned, Preconditioned, Preconditioning, ScoreModel};
 use scorefield::network::layers::Init;
 use scorefield::network::{Network, UNetConfig};
 use scorefield::ops::takes_wgsl;
@@ -140,7 +140,7 @@ pub fn log_log_slope(points: &[(f64, f64)]) -> f64 {
 /// deviation.
 pub fn sdes() -> [(AnySde, &'static str); 4] {
     [
-        (AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0 }), "VE"),
+        (AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 50.0, ..VeSde::default() }), "VE"),
         (AnySde::Vp(VpSde::default()), "VP"),
         (AnySde::SubVp(SubVpSde::default()), "sub-VP"),
         (AnySde::Edm(EdmSde::default()), "EDM"),
@@ -206,10 +206,10 @@ pub fn named(name: &str, options: serde_json::Value) -> Sampler {
     Sampler::with_options(name, options.as_object().unwrap()).unwrap()
 }
 
-/// Every sampler with the options for a few evaluations, as few as it can do with.
+/// Every sampler of scores with the options for a few evaluations, as few as it can do with.
 pub fn cheap() -> Vec<Sampler> {
     let few = |sampler: &Sampler| (12..=64).find_map(|nfe| sampler.within(nfe)).expect("options for 64 NFE");
-    Sampler::all().iter().map(few).collect()
+    Sampler::fitting(Learned::Score).iter().map(few).collect()
 }
 
 /// The options of a sampler without its name, as requests have them.

@@ -66,6 +66,9 @@ mod golden;
 mod weights;
 // Published networks of others: what their code says of the same weights.
 mod published;
+// Whole models of others: samplers on their discrete levels, and their folders.
+mod imports;
+mod levels;
 // Evaluations that are interrupted, divided and put together.
 mod evaluation;
 // The figures of docs/GALLERY.md, made small.
@@ -113,6 +116,8 @@ fn main() {
         cards::trials(),
         golden::trials(),
         published::trials(),
+        imports::trials(),
+        levels::trials(),
         evaluation::trials(),
         figures::trials(),
         cli::trials(),

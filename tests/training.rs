@@ -82,7 +82,7 @@ pub fn config() -> TrainConfig {
 }
 
 pub fn variants() -> Vec<TrainConfig> {
-    let sde = VeSde { sigma_min: 0.01, sigma_max: 0.0 }.into();
+    let sde = VeSde { sigma_min: 0.01, sigma_max: 0.0, ..VeSde::default() }.into();
     let positional = UNetConfig { embedding: Embedding::Positional, classes: 2, ..small_unet() };
     vec![
         config(),

@@ -46,7 +46,7 @@ pub fn card(config: &UNetConfig) -> ModelCard {
             network: config.clone().into(),
             preconditioning: Preconditioning::Edm { sigma_data: 0.5 },
         },
-        sde: Some(AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 12.5 })),
+        sde: Some(AnySde::Ve(VeSde { sigma_min: 0.01, sigma_max: 12.5, ..VeSde::default() })),
         range: DataRange::UNIT,
         sigma_data: 0.5,
         data_mean: 0.0,
@@ -57,6 +57,7 @@ pub fn card(config: &UNetConfig) -> ModelCard {
         dataset_licence: "CC0-1.0".into(),
         class_names: vec![],
         training: Training::default(),
+        published: None,
         quality: vec![],
         accuracy: vec![],
     }

@@ -6,6 +6,7 @@ mod data;
 mod device;
 mod evaluate;
 mod figures;
+mod import;
 mod interpolate;
 mod likelihood;
 mod models;
@@ -57,6 +58,8 @@ enum Command {
     Figures(figures::Args),
     /// Find out what a device is, whether it computes rightly, and how fast it is.
     Device(device::Args),
+    /// Make a model file of a published model of others (diffusers, Score-SDE, NCSN).
+    Import(import::Args),
     /// List the models that come with the program.
     Models(models::Args),
 }
@@ -98,6 +101,7 @@ pub fn main() -> u8 {
                 Command::Denoise(args) => args.run(&cancel).await,
                 Command::Figures(args) => args.run(&cancel).await,
                 Command::Device(args) => args.run().await,
+                Command::Import(args) => args.run().await,
                 Command::Models(args) => args.run(),
             }
         })

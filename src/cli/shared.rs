@@ -11,7 +11,7 @@ use crate::checkup;
 use crate::device::{DeviceChoice, Opened};
 use crate::files::check_writable;
 use crate::flow::Tolerance;
-use crate::model::ScoreModel;
+use crate::model::{Learned, ScoreModel};
 use crate::ops::read;
 use crate::picture::{Fit, Grid, load_image, save_npy, save_png};
 use crate::rng::Noise;
@@ -51,7 +51,8 @@ impl Drawing {
         let count = self.count.unwrap_or(usual.count);
         check_count("--count", count)?;
         check_count("--batch", self.batch)?;
-        Ok(Job { sampler: self.sampler.build(usual)?, count, output: Output::new(&self.out)?, drawing: self })
+        let sampler = self.sampler.build(usual)?;
+        Ok(Job { sampler, count, output: Output::new(&self.out)?, drawing: self })
     }
 }
 
@@ -68,12 +69,13 @@ impl Job<'_> {
     pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
         let Drawing { seed, first, batch, json, .. } = *self.drawing;
         let count = self.count;
+        let sampler = self.drawing.sampler.fitting(self.sampler, model.learned)?;
         let (mut images, mut nfe) = (Vec::new(), 0);
         let bar = bar();
         for from in (0..count).step_by(batch) {
             let n = batch.min(count - from);
             let noise = Noise::new(seed).at(first.wrapping_add(from as u32));
-            let solution = self.sampler.sample(model, &noise, n, &mut watched(cancel, &bar)).await?;
+            let solution = sampler.sample(model, &noise, n, &mut watched(cancel, &bar)).await?;
             images.extend(read(solution.images).await?);
             nfe = nfe.max(solution.nfe);
         }
@@ -86,7 +88,7 @@ impl Job<'_> {
 /// Which model to use, and where to run it.
 #[derive(Debug, clap::Args)]
 pub struct ModelArgs {
-    /// Name of a shipped model (see `models`) or path of a .safetensors file.
+    /// Name of a shipped model (see `models`), path of a .safetensors file, or folder of a published model (see `import`).
     #[arg(long, default_value = "mnist-vp")]
     pub model: String,
     /// auto takes a hardware GPU if there is one; gpu also takes a software one; cpu.
@@ -160,6 +162,16 @@ pub struct SamplerArgs {
 }
 
 impl SamplerArgs {
+    /// `sampler`, or if the user named none and it does not fit what the model has learned, the usual one that does.
+    fn fitting(&self, sampler: Sampler, learned: Learned) -> Result<Sampler> {
+        match Sampler::usual_for(learned) {
+            Some(usual) if self.sampler.is_none() && sampler.check_fits(learned).is_err() => {
+                self.build(Usual { sampler: usual.info().name, options: &[], count: 0 })
+            }
+            _ => Ok(sampler),
+        }
+    }
+
     /// The sampler with its options, validated; `usual` if the user named none.
     pub fn build(&self, usual: Usual) -> Result<Sampler> {
         let (name, preset) = match &self.sampler {

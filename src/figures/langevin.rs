@@ -25,7 +25,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
         return Err(Error::config("toy distribution", "is no mixture", "report this as a bug"));
     };
     let weights = mixture.weights();
-    let sde = AnySde::from(VeSde { sigma_min: 0.1, sigma_max: 20.0 });
+    let sde = AnySde::from(VeSde { sigma_min: 0.1, sigma_max: 20.0, ..VeSde::default() });
     let range = DataRange { low: -HALF, high: HALF };
     let model = ScoreModel::new(Box::new(mixture), sde, range, [2, 1, 1], &studio.device);
 

@@ -206,7 +206,7 @@ mod tests {
     fn fixed_steps_converge_with_order_five() {
         let (variance, start) = (0.5, 0.7_f64);
         for (sde, name) in [
-            (AnySde::Ve(VeSde { sigma_min: 0.1, sigma_max: 20.0 }), "VE"),
+            (AnySde::Ve(VeSde { sigma_min: 0.1, sigma_max: 20.0, ..VeSde::default() }), "VE"),
             (AnySde::Vp(VpSde { beta_min: 0.1, beta_max: 10.0 }), "VP"),
         ] {
             let device = Device::flex();

@@ -63,6 +63,11 @@ pub trait Architecture: std::fmt::Debug + Clone + PartialEq + Default + Serializ
     /// Classes that the images may be asked for; 0 for a network that knows of none.
     fn classes(&self) -> usize;
 
+    /// Whether it was never trained without being told a class.
+    fn needs_class(&self) -> bool {
+        false
+    }
+
     /// Lets the network know `classes` classes. Returns the name of the weight whose last rows read them, so that a
     /// network that knew of none goes on with its weights: new rows of zeros make no difference. `None` for a network that
     /// takes no classes.
@@ -120,6 +125,11 @@ macro_rules! networks {
             /// [`Architecture::classes`].
             pub fn classes(&self) -> usize {
                 match self { $(Self::$variant(config) => config.classes()),+ }
+            }
+
+            /// [`Architecture::needs_class`].
+            pub fn needs_class(&self) -> bool {
+                match self { $(Self::$variant(config) => config.needs_class()),+ }
             }
 
             /// [`Architecture::learn_classes`].

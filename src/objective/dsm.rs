@@ -140,7 +140,7 @@ mod tests {
         let mut stream = Noise::new(4).stream(0);
         let uniform: Vec<f64> = (0..n).map(|_| stream.uniform()).collect();
         let normal: Vec<f64> = (0..n).map(|_| stream.normal()).collect();
-        let narrow = AnySde::from(VeSde { sigma_min: 0.2, sigma_max: 1.0 });
+        let narrow = AnySde::from(VeSde { sigma_min: 0.2, sigma_max: 1.0, ..VeSde::default() });
         for (sde, mean, std) in [
             (narrow, 0.3, 1.2),
             (narrow, -3.0, 1.0),

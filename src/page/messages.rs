@@ -78,7 +78,7 @@ pub fn plain(value: &impl Serialize) -> Result<JsValue, JsValue> {
 }
 
 /// A JS object of the given entries.
-fn object(entries: &[(&str, JsValue)]) -> JsValue {
+pub fn object(entries: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (key, value) in entries {
         // Setting a property of a fresh plain object cannot fail.

@@ -6,29 +6,73 @@ use crate::model::ScoreModel;
 use crate::ops;
 use crate::rng::Noise;
 use crate::sde::Sde;
+use crate::{Error, Result};
 
 /// A batch of samples on their way from noise to data.
 #[derive(Debug)]
 pub struct Chain<'a> {
     /// The model that guides them.
     pub model: &'a ScoreModel,
-    noise: Noise,
+    source: Source,
     n: usize,
     draw: u32,
+}
+
+/// Where noise comes from.
+#[derive(Debug)]
+enum Source {
+    Seed(Noise),
+    Given(Vec<Tensor<4>>),
 }
 
 impl<'a> Chain<'a> {
     /// `n` samples of the noise's seed. Draw 0 is the prior; steps use the draws after it.
     pub fn new(model: &'a ScoreModel, noise: Noise, n: usize) -> Self {
-        Self { model, noise, n, draw: 0 }
+        Self { model, source: Source::Seed(noise), n, draw: 0 }
     }
 
-    /// Fresh standard normals for every value of every sample.
+    /// The samples of these noises `[n, c, h, w]`: of the prior, and then of the steps.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is none, or one has another shape than the model's and the first's.
+    pub fn given(model: &'a ScoreModel, noises: Vec<Tensor<4>>) -> Result<Self> {
+        let n = noises.first().map_or(0, |noise| noise.dims()[0]);
+        let [c, h, w] = model.shape;
+        match noises.iter().map(Tensor::dims).find(|dims| n == 0 || *dims != [n, c, h, w]) {
+            None if n > 0 => Ok(Self { model, source: Source::Given(noises), n, draw: 0 }),
+            found => {
+                let problem = format!("has the shape {:?}", found.unwrap_or_default());
+                Err(Error::config("the noise", problem, format!("give tensors of shape [n, {c}, {h}, {w}]")))
+            }
+        }
+    }
+
+    /// That no more noise was asked for than there is.
+    pub(super) fn finish(self) -> Result<()> {
+        match self.source {
+            Source::Given(noises) if noises.len() < self.draw as usize => {
+                let problem = format!("is given {} times", noises.len());
+                Err(Error::config("the noise", problem, format!("give it {} times", self.draw)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fresh standard normals for every value of every sample. Where given noise has come to its end they are zeros, and
+    /// the run an error.
     pub fn noise(&mut self) -> Tensor<4> {
         let [c, h, w] = self.model.shape;
-        let z = ops::noise::normal(&self.noise, self.draw, self.n, c * h * w, self.model.device());
+        let (draw, dims) = (self.draw, [self.n, c, h, w]);
         self.draw += 1;
-        z.reshape([self.n, c, h, w])
+        match &self.source {
+            Source::Seed(noise) => {
+                ops::noise::normal(noise, draw, self.n, c * h * w, self.model.device()).reshape(dims)
+            }
+            Source::Given(noises) => match noises.get(draw as usize) {
+                Some(noise) => noise.clone(),
+                None => Tensor::zeros(dims, self.model.device()),
+            },
+        }
     }
 
     /// A draw from the prior, the state at `t = 1`.

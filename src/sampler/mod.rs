@@ -16,6 +16,7 @@ mod euler;
 mod euler_maruyama;
 mod heun;
 mod langevin;
+mod multistep;
 mod ode;
 mod options;
 mod pc;
@@ -136,6 +137,7 @@ samplers! {
     "reverse_diffusion" => reverse_diffusion::ReverseDiffusion,
     "euler_maruyama" => euler_maruyama::EulerMaruyama,
     "langevin" => langevin::Langevin,
+    "multistep" => multistep::Multistep,
 }
 
 impl Sampler {
@@ -208,11 +210,31 @@ impl Sampler {
         n: usize,
         run: &mut Run<'_>,
     ) -> Result<Solution> {
+        self.lead(Chain::new(model, *noise, n), run).await
+    }
+
+    /// Draws images from noise that is given, standard normals `[n, c, h, w]`: first that of the prior, then what the
+    /// steps add, in their order. So another program's images are drawn again.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample), and [`Error::Config`] if more noise is needed, or a tensor has another shape.
+    pub async fn sample_from(
+        &self,
+        model: &ScoreModel,
+        noises: Vec<Tensor<4>>,
+        run: &mut Run<'_>,
+    ) -> Result<Solution> {
+        self.lead(Chain::given(model, noises)?, run).await
+    }
+
+    async fn lead(&self, mut chain: Chain<'_>, run: &mut Run<'_>) -> Result<Solution> {
+        let model = chain.model;
         options::validate(self)?;
         self.check_fits(model.learned)?;
         let before = model.nfe();
         run.first_nfe = before;
-        let x = self.walk(&mut Chain::new(model, *noise, n), run).await?;
+        let x = self.walk(&mut chain, run).await?;
+        chain.finish()?;
         Ok(Solution { images: run::finished(model, x, run.last_step).await?, nfe: model.nfe() - before })
     }
 }
@@ -249,12 +271,22 @@ mod tests {
 
     #[test]
     fn a_model_that_has_learned_something_else_is_refused() {
-        for sampler in Sampler::all() {
-            let message = sampler.check_fits(Learned::Consistency).unwrap_err().to_string();
-            assert!(message.contains("a consistency function"), "{message}");
+        let all = [Learned::Score, Learned::Consistency];
+        for (given, other) in [(all[0], all[1]), (all[1], all[0])] {
+            for sampler in Sampler::fitting(given) {
+                sampler.check_fits(given).unwrap();
+                let message = sampler.check_fits(other).unwrap_err().to_string();
+                assert!(
+                    message.contains(&format!("needs {given}, but the model has learned {other}")),
+                    "{message}"
+                );
+            }
         }
-        assert_eq!(Sampler::fitting(Learned::Score).len(), Sampler::all().len());
+        assert_eq!(
+            all.map(|given| Sampler::fitting(given).len()).iter().sum::<usize>(),
+            Sampler::all().len()
+        );
         assert_eq!(Sampler::usual_for(Learned::Score), Some(Sampler::Heun(Heun::default())));
-        assert_eq!(Sampler::usual_for(Learned::Consistency), None);
+        assert_eq!(Sampler::usual_for(Learned::Consistency), Some(Sampler::Multistep(Multistep::default())));
     }
 }

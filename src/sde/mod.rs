@@ -6,11 +6,14 @@
 //! [`AnySde`]. Everything else asks the diffusion: a model card for its title and its check, a network for how it
 //! reads a noise level, training for the range of the data and what is to be measured of it.
 
+mod ddpm;
 mod diameter;
 mod edm;
 mod sub_vp;
 mod ve;
 mod vp;
+
+pub use ddpm::Betas;
 
 use serde::{Deserialize, Serialize};
 
@@ -201,6 +204,8 @@ any_sde! {
     SubVp(sub_vp::SubVpSde),
     /// Karras et al.'s, `sigma(t) = t`.
     Edm(edm::EdmSde),
+    /// DDPM's discrete levels.
+    Ddpm(ddpm::DdpmSde),
 }
 
 // What CONTRIBUTING.md gives to copy stays a diffusion that works.

@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use super::diameter::diameter;
 use super::{Sde, Watch, require, rises};
-use crate::Result;
 use crate::images::{DataRange, ImageSet};
+use crate::{Error, Result};
 
 /// Variance exploding: `dx = g dw`, the continuous form of NCSN's geometric noise levels.
 ///
@@ -17,12 +17,16 @@ pub struct VeSde {
     /// Largest noise level: the largest distance between two training images (NCSNv2, technique 1); 0 where that is
     /// still to be measured.
     pub sigma_max: f64,
+    /// How many levels there are, for a network that reads their number, 0 for the largest, instead of `ln sigma` (Score-SDE's
+    /// discrete models); between two levels it reads a number in between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub levels: Option<usize>,
 }
 
 /// Score-SDE's for CIFAR-10.
 impl Default for VeSde {
     fn default() -> Self {
-        Self { sigma_min: 0.01, sigma_max: 50.0 }
+        Self { sigma_min: 0.01, sigma_max: 50.0, levels: None }
     }
 }
 
@@ -85,13 +89,22 @@ impl Sde for VeSde {
     }
 
     fn c_noise(&self, sigma: f64) -> f64 {
-        sigma.ln()
+        match self.levels {
+            None => sigma.ln(),
+            Some(levels) => (self.sigma_max / sigma).ln() / self.log_ratio() * (levels - 1) as f64,
+        }
     }
 
     fn check(&self) -> Result<()> {
         let fix = "use 0 < sigma_min < sigma_max, or sigma_max = 0 to measure it";
         let open = self.is_open() && self.sigma_min > 0.0 && self.sigma_min.is_finite();
         let fine = open || rises(self.sigma_min, self.sigma_max);
+        if let Some(levels) = self.levels
+            && (open || !(2..=100_000).contains(&levels))
+        {
+            let problem = format!("= {levels} is not allowed");
+            return Err(Error::config("sde.levels", problem, "use 2 to 100000, and a sigma_max"));
+        }
         require(fine, "sigma_min, sigma_max", [self.sigma_min, self.sigma_max], fix)
     }
 
@@ -133,7 +146,7 @@ mod tests {
     /// NCSN's ten levels, to the digits that its paper and code show: 1 to 0.01, each 0.5995 of the last.
     #[test]
     fn ten_levels_are_those_of_ncsn() {
-        let sigmas = VeSde { sigma_min: 0.01, sigma_max: 1.0 }.sigmas(10);
+        let sigmas = VeSde { sigma_min: 0.01, sigma_max: 1.0, ..VeSde::default() }.sigmas(10);
         let published = [0.01, 0.0167, 0.0278, 0.0464, 0.0774, 0.1292, 0.2154, 0.3594, 0.5995, 1.0];
         for (sigma, published) in sigmas.iter().zip(published) {
             assert!((sigma - published).abs() < 5.1e-5, "{sigma} instead of {published}");
@@ -153,7 +166,7 @@ mod tests {
         for (sigma_max, levels, values) in
             [(50.0, 232, 32 * 32 * 3), (90.0, 500, 64 * 64 * 3), (348.0, 2311, 256 * 256 * 3)]
         {
-            let sigmas = VeSde { sigma_min: 0.01, sigma_max }.sigmas(levels);
+            let sigmas = VeSde { sigma_min: 0.01, sigma_max, ..VeSde::default() }.sigmas(levels);
             let gamma = sigmas[levels - 1] / sigmas[levels - 2];
             let far = (2.0 * f64::from(values)).sqrt() * (gamma - 1.0);
             let overlap = phi(far + 3.0 * gamma) - phi(far - 3.0 * gamma);
@@ -161,9 +174,19 @@ mod tests {
         }
     }
 
+    /// Score-SDE's discrete models read 0 at the largest level and `n - 1` at the smallest.
+    #[test]
+    fn a_network_may_read_the_number_of_a_level() {
+        let sde = VeSde { levels: Some(10), ..VeSde::default() };
+        for (i, sigma) in sde.sigmas(10).iter().rev().enumerate() {
+            assert!((sde.c_noise(*sigma) - i as f64).abs() < 1e-9, "{i}");
+        }
+        assert!(VeSde { levels: Some(1), ..sde }.check().is_err());
+    }
+
     #[test]
     fn the_levels_are_the_continuous_diffusion_at_equal_times() {
-        let sde = VeSde { sigma_min: 0.01, sigma_max: 50.0 };
+        let sde = VeSde { sigma_min: 0.01, sigma_max: 50.0, ..VeSde::default() };
         for (i, sigma) in sde.sigmas(1000).iter().enumerate() {
             assert!((sigma / sde.sigma(i as f64 / 999.0) - 1.0).abs() < 1e-12);
         }

@@ -66,7 +66,7 @@ fn digits_unet(multipliers: Vec<usize>) -> NetworkConfig {
 
 /// VE, its largest noise level measured.
 fn measured_ve() -> AnySde {
-    VeSde { sigma_min: 0.01, sigma_max: 0.0 }.into()
+    VeSde { sigma_min: 0.01, sigma_max: 0.0, ..VeSde::default() }.into()
 }
 
 /// Size and pace of Score-SDE's DDPM++.

@@ -54,6 +54,9 @@ pub struct ModelCard {
     pub class_names: Vec<String>,
     /// How it was trained.
     pub training: Training,
+    /// Where the weights of others are from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Publication>,
     /// Measured quality of a score model, one entry per sampler.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quality: Vec<Quality>,
@@ -82,6 +85,17 @@ pub struct Training {
     pub revision: String,
     /// The command as it was given; those of a run that was resumed are joined by `&&`.
     pub command: String,
+}
+
+/// Where weights of others are from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// The folder or file that was imported.
+    pub source: String,
+    /// The licence that it states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
 }
 
 /// The quality of one sampler's samples.
@@ -158,7 +172,7 @@ impl ModelCard {
     /// # Errors
     /// [`Error::Weights`] if it is the card of a classifier.
     pub fn untrained(&self, device: &Device) -> Result<ScoreModel> {
-        Ok(self.load(|network| Ok(params::in_half(network, device)), device)?.score_model())
+        self.load(|network| Ok(params::in_half(network, device)), device)?.score_model()
     }
 
     /// Names and shapes of the large weights of a score model; see [`NetworkConfig::main_weights`].
@@ -177,9 +191,15 @@ impl ModelCard {
     ) -> Result<LoadedModel> {
         let (config, preconditioning, sde) = self.parts()?;
         let network = fill(Network::new(config, self.channels, self.channels, &mut Init::new(0, device)))?;
-        let denoiser = Preconditioned::new(network, preconditioning, sde);
-        let (range, data_mean, shape, classes) = (self.range, self.data_mean, self.shape(), self.classes());
-        Ok(LoadedModel { denoiser, range, data_mean, shape, classes, device: device.clone() })
+        Ok(LoadedModel {
+            denoiser: Preconditioned::new(network, preconditioning, sde),
+            range: self.range,
+            data_mean: self.data_mean,
+            shape: self.shape(),
+            classes: config.classes(),
+            needs_class: config.needs_class(),
+            device: device.clone(),
+        })
     }
 
     /// What a score model is made of.

@@ -1,10 +1,11 @@
+use burn::module::Module;
 use burn::tensor::Device;
 
 use super::ModelFile;
-use crate::Result;
 use crate::images::DataRange;
 use crate::model::{ClassifierFree, Denoiser, Preconditioned, ScoreModel, check_class};
 use crate::network::Classifier;
+use crate::{Error, Result};
 
 /// A score model whose weights are on a device. The [`ScoreModel`]s made from it share them.
 #[derive(Debug, Clone)]
@@ -14,22 +15,44 @@ pub struct LoadedModel {
     pub(super) data_mean: f64,
     pub(super) shape: [usize; 3],
     pub(super) classes: usize,
+    pub(super) needs_class: bool,
     pub(super) device: Device,
 }
 
 impl LoadedModel {
+    /// How many weights its network has.
+    pub fn weights(&self) -> usize {
+        self.denoiser.network().num_params()
+    }
+
     /// Images of any class.
-    pub fn score_model(&self) -> ScoreModel {
-        self.with(Box::new(self.denoiser.clone()))
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the model draws none but of a class that it is told.
+    pub fn score_model(&self) -> Result<ScoreModel> {
+        match self.needs_class {
+            false => Ok(self.with(Box::new(self.denoiser.clone()))),
+            true => Err(Error::config(
+                "the class",
+                "is missing: the model draws only images of a class",
+                format!("choose one, 0 to {}", self.classes - 1),
+            )),
+        }
     }
 
     /// Images of one class, if the model has learned classes; see [`ClassifierFree`].
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a class that the model does not have, or a guidance that is
-    /// not from 0 to 100.
+    /// [`Error::Config`] for a class that the model does not have, or a guidance that is not from 0 to 100, or not 1 for
+    /// a model that was never trained without a class.
     pub fn class_model(&self, class: usize, guidance: f64) -> Result<ScoreModel> {
         check_class(self.classes, class, guidance)?;
+        if self.needs_class && guidance != 1.0 {
+            let problem = format!(
+                "= {guidance} needs what the model thinks of images of any class, and it knows of none"
+            );
+            return Err(Error::config("the guidance", problem, "use 1"));
+        }
         Ok(self.with(Box::new(ClassifierFree { model: self.denoiser.clone(), class, guidance })))
     }
 
@@ -55,7 +78,7 @@ impl LoadedClassifier {
     /// The classifier of `file` on `device`.
     ///
     /// # Errors
-    /// [`Error::Weights`](crate::Error::Weights) if the file holds something else.
+    /// [`Error::Weights`] if the file holds something else.
     pub fn new(file: ModelFile, device: &Device) -> Result<Self> {
         let (shape, classes) = (file.card.shape(), file.card.classes());
         Ok(Self { classifier: file.classifier(device)?, shape, classes })

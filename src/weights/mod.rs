@@ -13,7 +13,7 @@ mod params;
 pub mod shipped;
 
 pub use architecture::Architecture;
-pub use card::{Accuracy, FORMAT, ModelCard, Quality, Training};
+pub use card::{Accuracy, FORMAT, ModelCard, Publication, Quality, Training};
 pub use loaded::{LoadedClassifier, LoadedModel};
 
 use std::collections::HashMap;
@@ -102,6 +102,19 @@ impl ModelFile {
         safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
     }
 
+    /// The same model under another name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.card.name = name.into();
+        self
+    }
+
+    /// The same model, to be written in this precision.
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
     /// SHA-256, in hex, of all that the model's output depends on: the weights and the card without measured
     /// figures.
     #[cfg(not(target_family = "wasm"))]
@@ -115,6 +128,13 @@ impl ModelFile {
             digest.update(bytemuck::cast_slice::<f32, u8>(data));
         }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether a safetensors file is one of ours. What is no whole safetensors file is left to [`parse`](Self::parse).
+    fn has_card(bytes: &[u8]) -> bool {
+        SafeTensors::read_metadata(bytes).map_or(true, |(_, header)| {
+            header.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(CARD_KEY))
+        })
     }
 
     /// Reads and checks a file's content; `name` is what errors call it.
@@ -152,7 +172,7 @@ impl ModelFile {
     /// # Errors
     /// As [`ModelFile::load`].
     pub fn score_model(self, device: &Device) -> Result<ScoreModel> {
-        Ok(self.load(device)?.score_model())
+        self.load(device)?.score_model()
     }
 
     /// Puts the score model of the file on `device`.

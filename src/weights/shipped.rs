@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::import::{self, Bundle};
 use super::{ModelCard, ModelFile};
 use crate::model::Learned;
 use crate::{Error, Result};
@@ -62,21 +63,32 @@ pub fn bytes(name: &str) -> Option<&'static [u8]> {
     SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(_, bytes)| *bytes)
 }
 
-/// Opens a shipped model by name, or any model file by path.
+/// Opens a shipped model by name, any model file by path, or a published model by its folder or by its file of weights,
+/// beside which its configuration lies (see [`import`]).
 ///
 /// # Errors
-/// [`Error::Weights`] lists the shipped names if `model` is neither, or says what is wrong with the file.
+/// [`Error::Weights`] lists the shipped names if `model` is none of them, or says what is wrong with it.
 pub fn open(model: &str) -> Result<ModelFile> {
     if let Some(bytes) = bytes(model) {
         return ModelFile::parse(model, bytes);
     }
     let path = Path::new(model);
     if !path.exists() {
-        let fix = format!("name a .safetensors file or one of {}", names().collect::<Vec<_>>().join(", "));
+        let shipped = names().collect::<Vec<_>>().join(", ");
+        let fix = format!("name a .safetensors file, the folder of a published model, or one of {shipped}");
         return Err(Error::weights(model, "there is no such model or file", fix));
     }
+    if import::is_pickle(model) {
+        return Err(import::refuse_pickle(model));
+    }
+    if path.is_dir() {
+        return Bundle::open(path)?.model();
+    }
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e, "name a readable .safetensors file"))?;
-    ModelFile::parse(model, &bytes)
+    match ModelFile::has_card(&bytes) {
+        true => ModelFile::parse(model, &bytes),
+        false => Bundle::open(path)?.model(),
+    }
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn a_class_is_drawn_as_natively_and_is_part_of_the_link() {
         visit.finish(GENERATE);
         let model = match class {
             Some(class) => loaded.class_model(class, guidance).expect("a class"),
-            None => loaded.score_model(),
+            None => loaded.score_model().unwrap(),
         };
         let native =
             block_on(sampler.sample(&model, &Noise::new(5), 3, &mut Run::default())).expect("images");
@@ -117,7 +117,7 @@ fn check_guidance(gpu: Gpu, device: &str) {
     let sampler = Sampler::with_options("euler_maruyama", options.as_object().expect("options"));
     let file = ModelFile::parse("c", shipped::bytes("mnist-classifier").expect("it is shipped"));
     let classifier = LoadedClassifier::new(file.expect("a file"), &cpu()).expect("a classifier");
-    let model = models::native("mnist-vp").score_model();
+    let model = models::native("mnist-vp").score_model().unwrap();
     let model = guided_by(classifier, model, 3, 2.0).expect("a class");
     let images = sampler.expect("a sampler");
     let native = block_on(images.sample(&model, &Noise::new(5), 2, &mut Run::default())).expect("images");

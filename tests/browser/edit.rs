@@ -37,7 +37,7 @@ const GIVEN: &str = "#edit .given";
 
 /// A request of the page, answered by the library.
 fn native(request: &Value) -> (usize, Vec<f32>) {
-    let model = models::native(request["model"].as_str().expect("a model")).score_model();
+    let model = models::native(request["model"].as_str().expect("a model")).score_model().unwrap();
     let model = conditioned(model, &request["condition"]);
     let options = request["options"].as_object().expect("options");
     let sampler = Sampler::with_options(request["sampler"].as_str().expect("a sampler"), options);

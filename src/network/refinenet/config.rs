@@ -33,11 +33,13 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// The place of the level that is nearest to `ln_sigma`, 0 for the largest.
-    pub fn nearest(&self, ln_sigma: f64) -> usize {
-        let step = (self.sigma_max / self.sigma_min).ln() / (self.number - 1) as f64;
-        let place = (self.sigma_max.ln() - ln_sigma) / step;
-        (place.round().max(0.0) as usize).min(self.number - 1)
+    /// The shares of the levels in `ln_sigma`, 0 being the largest: the level above it and that below, in proportion to how
+    /// near it is to each; outside the ladder its end alone.
+    pub fn shares(&self, ln_sigma: f64) -> Vec<f32> {
+        let last = (self.number - 1) as f64;
+        let step = (self.sigma_max / self.sigma_min).ln() / last;
+        let place = ((self.sigma_max.ln() - ln_sigma) / step).clamp(0.0, last);
+        (0..self.number).map(|level| (1.0 - (place - level as f64).abs()).max(0.0) as f32).collect()
     }
 }
 

@@ -92,13 +92,11 @@ impl ScoreNetwork for RefineNet {
         }
     }
 
-    /// A one for the level nearest to `exp(c_noise)`, or for the only one.
+    /// The shares of the levels in `exp(c_noise)`, so that between two levels, which training has not seen, a
+    /// normalisation is between theirs; or a one for the only level.
     fn features(&self, c_noise: &[f64], _: &[Option<usize>]) -> TensorData {
         let Some(levels) = self.levels else { return TensorData::new(vec![1.0_f32], [1, 1]) };
-        let mut features = vec![0.0_f32; c_noise.len() * levels.number];
-        for (row, ln_sigma) in features.chunks_exact_mut(levels.number).zip(c_noise) {
-            row[levels.nearest(*ln_sigma)] = 1.0;
-        }
+        let features: Vec<f32> = c_noise.iter().flat_map(|ln_sigma| levels.shares(*ln_sigma)).collect();
         TensorData::new(features, [c_noise.len(), levels.number])
     }
 

@@ -128,6 +128,11 @@ impl Architecture for UNetConfig {
         self.classes
     }
 
+    /// A row of a table stands for each class, and none for their absence.
+    fn needs_class(&self) -> bool {
+        self.style.class_table
+    }
+
     fn learn_classes(&mut self, classes: usize) -> Option<&'static str> {
         self.classes = classes;
         self.style.class_table = false;

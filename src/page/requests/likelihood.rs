@@ -56,7 +56,7 @@ impl Session {
         let started = now();
         let measure = async {
             let LikelihoodRequest { model, images, seed, tolerance } = messages::read(request)?;
-            let model = self.model(&model)?.score_model();
+            let model = self.model(&model)?.score_model()?;
             let ([c, h, w], n) = (model.shape, images.len() / model.dim());
             messages::check_count("the number of images", n, 1)?;
             check_images("images", &images, [n, c, h, w])?;

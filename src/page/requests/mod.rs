@@ -3,6 +3,7 @@
 
 mod check;
 mod condition;
+mod import;
 mod interpolate;
 mod likelihood;
 mod noise;

@@ -62,9 +62,9 @@ impl Session {
                 (Some(class), None) => loaded.class_model(class, request.guidance)?,
                 (Some(class), Some(name)) => {
                     let classifier = named("classifier", &self.classifiers, &name)?;
-                    guided_by(classifier, loaded.score_model(), class, request.guidance)?
+                    guided_by(classifier, loaded.score_model()?, class, request.guidance)?
                 }
-                (None, _) => loaded.score_model(),
+                (None, _) => loaded.score_model()?,
             };
             let model = match request.condition {
                 Some(condition) => condition.apply(model)?,

@@ -211,6 +211,7 @@ impl Lesson for ClassifierLesson<'_> {
             dataset_licence: self.images.licence.clone(),
             class_names: self.images.class_names.clone(),
             training,
+            published: None,
             quality: vec![],
             accuracy: vec![],
         }

@@ -195,6 +195,7 @@ impl Lesson for ScoreLesson {
             dataset_licence: self.licence.clone(),
             class_names: self.class_names.clone(),
             training,
+            published: None,
             quality: vec![],
             accuracy: vec![],
         }

@@ -71,6 +71,25 @@ pub struct UNet2DModel {
     /// `silu`.
     #[serde(default = "silu")]
     pub act_fn: String,
+    /// Side of its images, or rows and columns.
+    #[serde(default)]
+    pub sample_size: Option<SampleSize>,
+    /// Channels of the images that it reads.
+    #[serde(default = "three")]
+    pub in_channels: usize,
+    /// Channels of what it returns.
+    #[serde(default = "three")]
+    pub out_channels: usize,
+}
+
+/// The size of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum SampleSize {
+    /// Of a square.
+    Side(usize),
+    /// Rows and columns.
+    Sides([usize; 2]),
 }
 
 fn yes() -> bool {
@@ -79,6 +98,10 @@ fn yes() -> bool {
 
 fn one() -> usize {
     1
+}
+
+fn three() -> usize {
+    3
 }
 
 fn unit() -> f64 {
@@ -119,6 +142,13 @@ impl UNet2DModel {
         }
         if self.act_fn != "silu" && self.act_fn != "swish" {
             return unknown("act_fn", &self.act_fn, "silu");
+        }
+        if self.in_channels != self.out_channels {
+            return unknown(
+                "in_channels, out_channels",
+                [self.in_channels, self.out_channels],
+                "as many of both",
+            );
         }
         if self.class_embed_type.is_some() {
             return unknown("class_embed_type", &self.class_embed_type, "null");
@@ -167,6 +197,18 @@ impl UNet2DModel {
             embedding: self.embedding(channels)?,
             style,
         })
+    }
+
+    /// Rows and columns of its images.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if nothing is said of them.
+    pub fn sides(&self) -> Result<[usize; 2]> {
+        match self.sample_size {
+            Some(SampleSize::Side(side)) => Ok([side; 2]),
+            Some(SampleSize::Sides(sides)) => Ok(sides),
+            None => unknown("sample_size", None::<usize>, "a sample_size, or write it into config.json"),
+        }
     }
 
     /// How levels lead to each other, and the number of groups that goes with it.

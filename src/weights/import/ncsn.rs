@@ -1,9 +1,93 @@
 //! The networks of `ncsn` (Song and Ermon 2019) and `ncsnv2` (Song and Ermon 2020).
 
+use serde::Deserialize;
+
 use super::state::{Renamed, transposed};
-use super::{Published, StateDict};
-use crate::network::RefineNetConfig;
+use super::{Described, Published, StateDict, Trained};
+use crate::images::DataRange;
+use crate::model::Preconditioning;
+use crate::network::{Levels, RefineNetConfig};
+use crate::sde::VeSde;
 use crate::{Error, Result};
+
+/// A configuration of the sources, as JSON.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Config {
+    /// The network and its ladder of noise levels.
+    pub model: ModelSection,
+    /// The images.
+    pub data: DataSection,
+}
+
+/// What of a configuration's `model` section is needed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ModelSection {
+    /// Channels of the first stage.
+    pub ngf: usize,
+    /// Noise levels.
+    pub num_classes: usize,
+    /// The largest; NCSN's is 1.
+    #[serde(default = "one")]
+    pub sigma_begin: f64,
+    /// The smallest.
+    #[serde(default = "hundredth")]
+    pub sigma_end: f64,
+}
+
+/// What of a configuration's `data` section is needed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct DataSection {
+    /// Side of the images.
+    pub image_size: usize,
+    /// Whether images are taken to logits first.
+    #[serde(default)]
+    pub logit_transform: bool,
+    /// Whether they are in `[-1, 1]`.
+    #[serde(default)]
+    pub rescaled: bool,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn hundredth() -> f64 {
+    0.01
+}
+
+/// The model of a state dict and its configuration. Which of the papers' networks it is, is seen from the parts it has.
+pub(super) fn describe(state: StateDict, config: Config) -> Result<Described> {
+    let Config { model, data } = config;
+    for (what, is) in [("data.logit_transform", data.logit_transform), ("data.rescaled", data.rescaled)] {
+        if is {
+            return Err(Error::config(
+                what,
+                "= true is not known here",
+                "use a network of images from 0 to 1",
+            ));
+        }
+    }
+    let ModelSection { ngf: channels, num_classes: number, sigma_begin: sigma_max, sigma_end: sigma_min } =
+        model;
+    let network = match (state.has_part("normalizer.embed"), state.has_part("res31"), state.has_part("res5"))
+    {
+        (true, ..) => RefineNetConfig {
+            levels: Some(Levels { sigma_max, sigma_min, number }),
+            ..RefineNetConfig::ncsn()
+        },
+        (_, true, _) => RefineNetConfig::ncsnv2_deepest(),
+        (_, _, true) => RefineNetConfig::ncsnv2_deeper(),
+        _ => RefineNetConfig::ncsnv2(),
+    };
+    let preconditioning = match network.levels {
+        Some(_) => Preconditioning::Score,
+        None => Preconditioning::Eps,
+    };
+    let sde = VeSde { sigma_min, sigma_max, levels: None }.into();
+    let trained = Trained { sde, preconditioning, range: DataRange::UNIT };
+    let published = import(state, &RefineNetConfig { channels, ..network })?;
+    Ok(Described { published, trained, side: [data.image_size; 2] })
+}
 
 /// How the sources number their stages, and the blocks that refine, which begin at the last stage.
 fn numbers(stages: usize) -> Result<[&'static [&'static str]; 2]> {

@@ -7,11 +7,83 @@ use serde::Deserialize;
 
 use super::state::Renamed;
 use super::unet::{Attention, Block, Names, Place, rename};
-use super::{Published, StateDict};
+use super::{Described, Published, StateDict, Trained};
+use crate::images::DataRange;
+use crate::model::Preconditioning;
 use crate::network::layers::{Embedding, Groups};
 use crate::network::{InputPyramid, Resampling, Style, UNetConfig};
 use crate::ops::Taps;
+use crate::sde::{Betas, DdpmSde, SubVpSde, VeSde, VpSde};
 use crate::{Error, Result};
+
+/// A configuration of the source, as JSON.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Config {
+    /// The network and the constants of the diffusion.
+    pub model: ModelSection,
+    /// The images.
+    pub data: DataSection,
+    /// Which diffusion.
+    pub training: TrainingSection,
+}
+
+/// What of a configuration's `data` section is needed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct DataSection {
+    /// Side of the images.
+    pub image_size: usize,
+    /// Whether they are in `[-1, 1]`; else in `[0, 1]`.
+    pub centered: bool,
+}
+
+/// What of a configuration's `training` section is needed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct TrainingSection {
+    /// `vesde`, `vpsde` or `subvpsde`.
+    pub sde: String,
+    /// Whether it was trained at all times, and not at the levels of a chain only.
+    pub continuous: bool,
+}
+
+/// The model of a state dict and its configuration.
+pub(super) fn describe(state: StateDict, config: Config) -> Result<Described> {
+    let Config { model, data, training } = config;
+    let ModelSection { beta_min, beta_max, sigma_min, sigma_max, num_scales, .. } = model;
+    let sde = match (training.sde.as_str(), training.continuous) {
+        // Networks that read features of `ln sigma` need no number.
+        ("vesde", continuous) => {
+            let levels = (!continuous && model.embedding_type != "fourier").then_some(num_scales);
+            VeSde { sigma_min, sigma_max, levels }.into()
+        }
+        ("vpsde", true) => VpSde { beta_min, beta_max }.into(),
+        ("vpsde", false) => {
+            let of_level = |beta: f64| beta / num_scales as f64;
+            DdpmSde {
+                schedule: Betas::Linear,
+                beta_start: of_level(beta_min),
+                beta_end: of_level(beta_max),
+                levels: num_scales,
+                ..DdpmSde::default()
+            }
+            .into()
+        }
+        ("subvpsde", true) => SubVpSde { beta_min, beta_max }.into(),
+        (sde, continuous) => {
+            let problem = format!("= {sde}, {continuous} is unknown");
+            let fix = "use vesde, vpsde, or a continuous subvpsde";
+            return Err(Error::config("training.sde, continuous", problem, fix));
+        }
+    };
+    // Of a variance-exploding model the output is the score; where it is divided by sigma, `import` makes it the noise.
+    let preconditioning = match training.sde == "vesde" && !model.scale_by_sigma {
+        true => Preconditioning::Score,
+        false => Preconditioning::Eps,
+    };
+    let range = if data.centered { DataRange::CENTRED } else { DataRange::UNIT };
+    let trained = Trained { sde, preconditioning, range };
+    let published = import(state, &model, (data.image_size, data.centered))?;
+    Ok(Described { published, trained, side: [data.image_size; 2] })
+}
 
 /// What of a configuration's `model` section the network depends on.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -50,6 +122,41 @@ pub struct ModelSection {
     /// `biggan`.
     #[serde(default = "biggan")]
     pub resblock_type: String,
+    /// Rate at the start, of VP and sub-VP.
+    #[serde(default = "tenth")]
+    pub beta_min: f64,
+    /// Rate at the end.
+    #[serde(default = "twenty")]
+    pub beta_max: f64,
+    /// Smallest noise level, of VE.
+    #[serde(default = "hundredth")]
+    pub sigma_min: f64,
+    /// Largest noise level.
+    #[serde(default = "fifty")]
+    pub sigma_max: f64,
+    /// Levels of a discrete chain.
+    #[serde(default = "thousand")]
+    pub num_scales: usize,
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn twenty() -> f64 {
+    20.0
+}
+
+fn hundredth() -> f64 {
+    0.01
+}
+
+fn fifty() -> f64 {
+    50.0
+}
+
+fn thousand() -> usize {
+    1000
 }
 
 fn none() -> String {

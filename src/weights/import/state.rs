@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 
-use safetensors::tensor::SafeTensors;
+use safetensors::tensor::{Dtype, SafeTensors};
 
+use crate::weights::Precision;
 use crate::weights::params::Values;
 use crate::{Error, Result};
 
@@ -10,28 +11,53 @@ use crate::{Error, Result};
 pub struct StateDict {
     name: String,
     tensors: HashMap<String, Values>,
+    half: bool,
 }
 
 const FIX: &str = "check that weights and configuration belong to the same published network";
 
 impl StateDict {
     /// The tensors of a `.safetensors` file whose names begin with `prefix`, without it; `name` is what errors call the
-    /// file.
+    /// file. A `module.` before every name, which PyTorch's way of training on several devices leaves, goes too.
     ///
     /// # Errors
     /// [`Error::Weights`] for a damaged file, an element type that is no float, or a value that is not finite.
     pub fn parse(name: &str, bytes: &[u8], prefix: &str) -> Result<Self> {
+        let mut state = Self::empty(name);
+        state.add(bytes, prefix)?;
+        Ok(state)
+    }
+
+    /// No tensors yet.
+    pub fn empty(name: &str) -> Self {
+        Self { name: name.into(), tensors: HashMap::new(), half: true }
+    }
+
+    /// Adds the tensors of a file, one of several that the weights are divided into; see [`parse`](Self::parse).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add(&mut self, bytes: &[u8], prefix: &str) -> Result<()> {
+        let name = &self.name;
         let file = SafeTensors::deserialize(bytes).map_err(|e| {
             let problem = format!("not a whole safetensors file ({e})");
             Error::weights(name, problem, "download or convert the file again")
         })?;
-        let mut tensors = HashMap::new();
+        let module = format!("{prefix}module.");
+        let prefix =
+            if file.names().iter().all(|tensor| tensor.starts_with(&module)) { &module } else { prefix };
         for (tensor, view) in file.iter() {
             if let Some(tensor) = tensor.strip_prefix(prefix) {
-                tensors.insert(tensor.to_string(), Values::read(name, tensor, &view)?);
+                self.half &= view.dtype() == Dtype::F16;
+                self.tensors.insert(tensor.to_string(), Values::read(name, tensor, &view)?);
             }
         }
-        Ok(Self { name: name.into(), tensors })
+        Ok(())
+    }
+
+    /// Half, if all tensors are.
+    pub fn precision(&self) -> Precision {
+        if self.half { Precision::F16 } else { Precision::F32 }
     }
 
     /// What errors call the file.
@@ -41,6 +67,11 @@ impl StateDict {
 
     pub(super) fn has(&self, tensor: &str) -> bool {
         self.tensors.contains_key(tensor)
+    }
+
+    /// Whether it has tensors of a part whose name is `part`.
+    pub(super) fn has_part(&self, part: &str) -> bool {
+        self.tensors.keys().any(|tensor| tensor.strip_prefix(part).is_some_and(|rest| rest.starts_with('.')))
     }
 
     /// Takes a tensor of `N` dimensions.
