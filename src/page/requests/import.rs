@@ -6,8 +6,8 @@ use wasm_bindgen::prelude::*;
 use crate::model::Learned;
 use crate::page::Session;
 use crate::page::messages::{object, plain};
-use crate::weights::ModelCard;
 use crate::weights::import::Bundle;
+use crate::weights::{ModelCard, Needs};
 use crate::{Error, Result};
 
 /// What the list of models says of one.
@@ -18,6 +18,7 @@ struct Entry<'a> {
     bytes: usize,
     sha256: String,
     gives: Option<Learned>,
+    memory: Needs,
     card: &'a ModelCard,
 }
 
@@ -25,7 +26,7 @@ struct Entry<'a> {
 impl Session {
     /// Makes a model file of the visitor's files: a file of ours, or a published model's weights and configurations. `read`
     /// gives the bytes of one of `paths`, as a `Uint8Array`. Returns `{entry, file}`: what the list of models says of it,
-    /// under `name`, and its bytes.
+    /// under `name`, with the bytes of memory that it needs, and its bytes.
     ///
     /// # Errors
     /// Code `weights` or `request` names the first thing that is missing, unknown, or does not fit.
@@ -39,15 +40,16 @@ impl Session {
         };
         let import = || -> Result<_> {
             let file = Bundle::new(name, paths, content).model()?.named(name);
-            Ok((file.to_bytes()?, file.card))
+            Ok((file.to_bytes()?, file.needs(), file.card))
         };
-        let (bytes, card) = import().map_err(|e| self.failure(&e))?;
+        let (bytes, memory, card) = import().map_err(|e| self.failure(&e))?;
         let entry = plain(&Entry {
             name: &card.name,
             title: &card.title,
             bytes: bytes.len(),
             sha256: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
             gives: card.learned(),
+            memory,
             card: &card,
         })?;
         Ok(object(&[("entry", entry), ("file", Uint8Array::from(&bytes[..]).into())]))
