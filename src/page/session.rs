@@ -106,7 +106,7 @@ impl Session {
     /// # Errors
     /// Code `weights` if the file is damaged or is not a score model, `device` if the GPU cannot hold it.
     pub fn load(&self, name: &str, bytes: usize, sha256: &str, read: &Function) -> Result<JsValue, JsValue> {
-        let piece = |range: Range<usize>| -> Result<Cow<'static, [u8]>> {
+        let piece = |range: Range<usize>| -> Result<Cow<'_, [u8]>> {
             let read = read.call2(&JsValue::NULL, &range.start.into(), &range.end.into());
             let piece = read.map(|piece| Uint8Array::new(&piece).to_vec()).unwrap_or_default();
             match piece.len() == range.len() {

@@ -9,20 +9,18 @@ mod card;
 pub mod import;
 mod loaded;
 mod params;
-mod reading;
+mod pieces;
 #[cfg(not(target_family = "wasm"))]
 pub mod shipped;
 
 pub use architecture::Architecture;
 pub use card::{Accuracy, FORMAT, ModelCard, Publication, Quality, Training};
 pub use loaded::{LoadedClassifier, LoadedModel};
-pub use reading::Needs;
+pub use pieces::Needs;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use burn::tensor::Device;
-use safetensors::tensor::{Dtype, SafeTensors, View};
 #[cfg(not(target_family = "wasm"))]
 use sha2::{Digest, Sha256};
 
@@ -66,66 +64,7 @@ pub fn to_bytes<M: burn::module::Module>(
     ModelFile { card: card.clone(), weights, precision }.to_bytes()
 }
 
-/// A weight as it is written: turned into bytes when its turn comes, so that there is no third copy of all of them.
-struct Written<'a> {
-    values: &'a params::Values,
-    precision: Precision,
-}
-
-impl View for Written<'_> {
-    fn dtype(&self) -> Dtype {
-        match self.precision {
-            Precision::F16 => Dtype::F16,
-            Precision::F32 => Dtype::F32,
-        }
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.values.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let halves = || self.values.data.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect();
-        match self.precision {
-            Precision::F16 => Cow::Owned(halves()),
-            Precision::F32 => Cow::Borrowed(bytemuck::cast_slice(&self.values.data)),
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        self.values.data.len() * self.dtype().bitsize() / 8
-    }
-}
-
 impl ModelFile {
-    /// The file's content, in the precision in which it was read.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] if a weight is not finite or cannot be represented in that precision.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let failed = |problem: String| {
-            Error::weights(&self.card.name, problem, "train again with a lower learning rate")
-        };
-        let mut names: Vec<&String> = self.weights.keys().collect();
-        names.sort();
-        let mut views = Vec::new();
-        for name in names {
-            let values = &self.weights[name];
-            if values.data.iter().any(|v| !v.is_finite()) {
-                return Err(failed(format!("{name} holds a NaN or an infinity")));
-            }
-            if self.precision == Precision::F16
-                && values.data.iter().any(|v| !half::f16::from_f32(*v).is_finite())
-            {
-                return Err(failed(format!("{name} does not fit half precision")));
-            }
-            views.push((name, Written { values, precision: self.precision }));
-        }
-        let card = serde_json::to_string(&self.card).map_err(|e| failed(e.to_string()))?;
-        let metadata = HashMap::from([(CARD_KEY.to_string(), card)]);
-        safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
-    }
-
     /// The same model under another name.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
@@ -152,13 +91,6 @@ impl ModelFile {
             digest.update(bytemuck::cast_slice::<f32, u8>(data));
         }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// Whether a safetensors file is one of ours. What is no whole safetensors file is left to [`parse`](Self::parse).
-    fn has_card(bytes: &[u8]) -> bool {
-        SafeTensors::read_metadata(bytes).map_or(true, |(_, header)| {
-            header.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(CARD_KEY))
-        })
     }
 
     /// The score model of the file, on `device`.
