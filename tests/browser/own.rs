@@ -2,29 +2,33 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use pollster::block_on;
 use scorefield::model::{Learned, ScoreModel};
+use scorefield::network::UNetConfig;
 use scorefield::rng::Noise;
 use scorefield::run::Run;
 use scorefield::sampler::Sampler;
-use scorefield::weights::{LoadedModel, ModelFile, shipped};
+use scorefield::weights::{LoadedModel, ModelFile, Precision, shipped, to_bytes};
 use serde_json::{Value, json};
 
 use super::{
-    harness::Gpu,
+    harness::{Gpu, WASM_BYTES},
     models::{self, DIGITS},
     native::{Api, TOLERANCE},
     site::{Site, dist},
     visit::{GENERATE, PATIENCE, Visit},
 };
 use crate::published::path;
-use crate::support::{cpu, figure, options_of, relative_error, trials, values};
+use crate::support::{cpu, figure, lively_unet, options_of, relative_error, small_unet, trials, values};
+use crate::weights::card;
 
 trials! {
     cpu: [
         published_folders_draw_on_the_cpu_what_they_draw_natively,
         published_folders_draw_on_webgpu_what_they_draw_natively,
         a_file_of_ours_is_a_model_too,
+        weights_are_in_memory_once,
         what_does_not_fit_is_told_in_one_sentence,
         limits_of_the_adapter_are_named_before_anything_is_drawn,
         a_model_can_be_chosen_kept_and_forgotten_by_keyboard,
@@ -80,10 +84,10 @@ fn site() -> Site {
     Site::serve_altered(dist().expect("a built page"), alter)
 }
 
-fn alter(path: &str, bytes: Option<Vec<u8>>) -> Option<Vec<u8>> {
-    match path.strip_prefix("fixtures/") {
+fn alter(asked: &str, bytes: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    match asked.strip_prefix("fixtures/") {
         Some("ours.safetensors") => Some(models::file(DIGITS)),
-        Some(fixture) => std::fs::read(crate::published::path(fixture)).ok(),
+        Some(file) => std::fs::read(path(file)).ok(),
         None => bytes,
     }
 }
@@ -165,6 +169,37 @@ fn a_file_of_ours_is_a_model_too() {
     api.browser.assert_console_clean();
 }
 
+/// A file of ours with 5 MB in its largest weight, and the page that has it below `fixtures/` too.
+fn large() -> (Vec<u8>, impl Fn(&str, Option<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync + 'static) {
+    let config = UNetConfig { channels: 128, multipliers: vec![1, 2], blocks: 2, ..small_unet() };
+    let network = lively_unet(&config, 1, 3, &cpu()).no_grad();
+    let file = to_bytes(&network, &card(&config), Precision::F32).expect("a file");
+    let served = file.clone();
+    let alter = move |asked: &str, bytes: Option<Vec<u8>>| match asked {
+        "fixtures/large.safetensors" => Some(served.clone()),
+        _ => alter(asked, bytes),
+    };
+    (file, alter)
+}
+
+fn add_large() -> String {
+    add(&[["large.safetensors", "large.safetensors"].map(String::from)])
+}
+
+/// Loading a file as a whole would take twice its weights, and wasm never gives memory back.
+fn weights_are_in_memory_once() {
+    let site = Site::serve_altered(dist().expect("a built page"), large().1);
+    let mut api = Api::at(site, "cpu", Gpu::None);
+    let wasm = |api: &mut Api| api.browser.eval_in_worker(WASM_BYTES).as_f64().expect("bytes");
+    let before = wasm(&mut api);
+    let weights =
+        api.browser.eval(&format!("{}; await engine.load(model.name); model.memory.weights", add_large()));
+    let (weights, grown) = (weights.as_f64().expect("bytes"), wasm(&mut api) - before);
+    figure(format_args!("{:.0} MB of weights take {:.0} MB of wasm memory", weights / 1e6, grown / 1e6));
+    assert!(weights > 2e7 && grown < 1.5 * weights, "{weights} bytes of weights take {grown}");
+    api.browser.assert_console_clean();
+}
+
 fn what_does_not_fit_is_told_in_one_sentence() {
     let mut api = Api::at(site(), "cpu", Gpu::None);
     let [config, scheduler, weights] = FOLDER.map(|file| {
@@ -202,35 +237,35 @@ fn what_does_not_fit_is_told_in_one_sentence() {
     api.browser.assert_console_clean();
 }
 
-/// A browser that says its GPU takes no more than 200 kB in one piece. It takes more, as WebGPU promises, so all else works.
+/// A browser that says its GPU takes no more than 4 MB in one piece. It takes more, as WebGPU promises, so all else works.
 fn limits_of_the_adapter_are_named_before_anything_is_drawn() {
     const LIMIT: &str = "for (const prototype of [self.GPUSupportedLimits?.prototype].filter(Boolean))
-        Object.defineProperty(prototype, 'maxStorageBufferBindingSize', { get: () => 200000 });\n";
-    let site = Site::serve_altered(dist().expect("a built page"), |path, bytes| match path {
+        Object.defineProperty(prototype, 'maxStorageBufferBindingSize', { get: () => 4e6 });\n";
+    let (file, serve) = large();
+    let site = Site::serve_altered(dist().expect("a built page"), move |asked, bytes| match asked {
         "engine/wgpu-shim.js" => Some([LIMIT.as_bytes(), &bytes?].concat()),
-        _ => alter(path, bytes),
+        _ => serve(asked, bytes),
     });
     let mut api = Api::at(site, "gpu", Gpu::Software);
-    // A layer of one image takes 32 kB.
-    let small = Drawing::of(fixture("diffusers_ddpm")).request("diffusers_ddpm");
+    // A layer of one image takes 33 kB.
+    let request = json!({"model": "diffusers_ddpm", "sampler": "heun", "count": 200});
     let many = format!(
-        "{}; await engine.sample({{ ...{small}, class: undefined, count: 7 }}).catch((e) => `${{e.code}}: ${{e.message}}`)",
+        "{}; await engine.sample({request}).then(() => 'drawn', (e) => `${{e.code}}: ${{e.message}}`)",
         add(&folder("diffusers_ddpm"))
     );
-    let refusal = api.browser.eval(&many);
     assert_eq!(
-        refusal,
-        "request: 7 images need 0.2 MB in one piece, more than the GPU's maxStorageBufferBindingSize of 0.2 MB; \
-         ask for at most 6, or use the CPU"
+        api.browser.eval(&many),
+        "request: 200 images need 6.6 MB in one piece, more than the GPU's maxStorageBufferBindingSize of 4.0 MB; \
+         ask for at most 122, or use the CPU"
     );
     assert_eq!(api.browser.eval("engine.device.kind"), "gpu");
-    // A weight of the other takes 295 kB, so the CPU draws it.
-    let large = Drawing::of(fixture("diffusers_ncsnpp"));
-    draws_the_native_picture(&mut api, "diffusers_ncsnpp", &add(&folder("diffusers_ncsnpp")), &large);
+    // What the GPU cannot hold the CPU draws.
+    let drawing = Drawing::of(ModelFile::parse("large", &file).expect("a model"));
+    draws_the_native_picture(&mut api, "large", &add_large(), &drawing);
     let reason = api.browser.eval("engine.device.reason");
     let reason = reason.as_str().expect("a sentence");
-    assert!(reason.contains("a weight of diffusers_ncsnpp takes 0.3 MB"), "{reason}");
-    assert!(reason.contains("more than its maxStorageBufferBindingSize of 0.2 MB"), "{reason}");
+    assert!(reason.contains("a weight of large takes 4.7 MB"), "{reason}");
+    assert!(reason.contains("more than its maxStorageBufferBindingSize of 4.0 MB"), "{reason}");
     assert!(reason.ends_with("so the CPU has taken over."), "{reason}");
     api.browser.assert_console_clean();
 }
@@ -321,6 +356,7 @@ fn a_model_can_be_chosen_kept_and_forgotten_by_keyboard() {
     visit.browser.wait_for("document.querySelector('#generate-model').value == 'own-model'", PATIENCE);
     visit.browser.reopen();
     visit.ready();
+    visit.start(GENERATE);
     visit.finish(GENERATE);
     assert_eq!(visit.grid(), picture);
     assert_eq!(visit.alert(), "");

@@ -48,7 +48,7 @@ export function freeName(name, models) {
 function inTheirFolder(files) {
   const paths = files.map(({ path }) => path.split('/').filter(Boolean));
   const [folder] = paths[0] ?? [];
-  const isShared = paths.every((parts) => parts.length > 1 && parts[0] === folder);
+  const isShared = paths.length > 0 && paths.every((parts) => parts.length > 1 && parts[0] === folder);
   const seen = files.map(({ blob }, i) => ({ blob, parts: isShared ? paths[i].slice(1) : paths[i] }));
   const ours = seen.filter(({ parts }) => parts.length <= 2 && !parts.some((part) => part.startsWith('.')));
   const stems = ours

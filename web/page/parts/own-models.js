@@ -71,8 +71,9 @@ export class OwnModels {
   #busy(isBusy) {
     find('.reading', this.#dialog).hidden = !isBusy;
     for (const button of findAll('.drop button', this.#dialog)) button.disabled = isBusy;
-    if (isBusy) find('.reading .cancel', this.#dialog).focus();
-    else if (document.activeElement === document.body) find('.choose-files', this.#dialog).focus();
+    const cancel = find('.reading .cancel', this.#dialog);
+    if (isBusy) cancel.focus();
+    else if ([cancel, document.body].includes(document.activeElement)) find('.choose-files', this.#dialog).focus();
   }
 
   /** The program's words as a sentence. */
