@@ -242,6 +242,16 @@ networks! {
     "refinenet" => RefineNet(RefineNet),
 }
 
+impl NetworkConfig {
+    /// The sizes of a U-Net, if it is one.
+    pub fn as_unet(&self) -> Option<&UNetConfig> {
+        match self {
+            Self::Unet(config) => Some(config),
+            Self::RefineNet(_) => None,
+        }
+    }
+}
+
 impl Default for NetworkConfig {
     fn default() -> Self {
         UNetConfig::default().into()
