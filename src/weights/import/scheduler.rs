@@ -30,7 +30,7 @@ pub struct Scheduler {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_betas: Option<serde_json::Value>,
     /// Whether the last level was made pure noise.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rescale_betas_zero_snr: bool,
     /// `epsilon`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
