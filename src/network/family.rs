@@ -56,6 +56,10 @@ pub trait Architecture: std::fmt::Debug + Clone + PartialEq + Default + Serializ
     /// [`Error::Config`](crate::Error::Config) names the field and what it may be.
     fn validate_for(&self, height: usize, width: usize) -> Result<()>;
 
+    /// About how many operations its largest kernel takes for an image of this size, two for a multiplication with its
+    /// addition: where there are many images, their evaluation is divided by it.
+    fn heaviest(&self, height: usize, width: usize) -> f64;
+
     /// Names and shapes of large weights of all its parts: by them a file shows that it holds this network, without the
     /// network being built.
     fn main_weights(&self) -> Vec<(String, [usize; 2])>;
@@ -115,6 +119,11 @@ macro_rules! networks {
             /// As there.
             pub fn validate_for(&self, height: usize, width: usize) -> Result<()> {
                 match self { $(Self::$variant(config) => config.validate_for(height, width)),+ }
+            }
+
+            /// [`Architecture::heaviest`].
+            pub fn heaviest(&self, height: usize, width: usize) -> f64 {
+                match self { $(Self::$variant(config) => config.heaviest(height, width)),+ }
             }
 
             /// [`Architecture::main_weights`].

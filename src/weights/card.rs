@@ -198,6 +198,7 @@ impl ModelCard {
             shape: self.shape(),
             classes: config.classes(),
             needs_class: config.needs_class(),
+            heaviest: config.heaviest(self.height, self.width),
             device: device.clone(),
         })
     }
