@@ -14,6 +14,7 @@ mod native;
 mod networks;
 mod peaks;
 mod peers;
+mod published;
 mod report;
 #[expect(dead_code, reason = "the browser tests use more of it")]
 #[path = "../tests/browser/site.rs"]
@@ -59,6 +60,9 @@ fn main() {
         if let Some(peers) = peers.as_ref().filter(|_| wanted(part)) {
             peers::run(peers, device, &stage, &networks, &mut report);
         }
+    }
+    if let Some(peers) = peers.as_ref().filter(|_| wanted("published")) {
+        rayon::scope(|_| published::run(peers, &stage, &mut report));
     }
     if let Some(dist) = site::dist().filter(|_| wanted("browser")) {
         browser::run(&dist, &stage, &networks, &mut report);

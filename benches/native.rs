@@ -141,8 +141,17 @@ fn training_memory(report: &mut Report) {
 
 /// Memory of this process that is in RAM; `None` where the system does not say.
 fn resident_bytes() -> Option<f64> {
+    memory_of("VmRSS:")
+}
+
+/// The most that ever was.
+pub fn resident_peak() -> Option<f64> {
+    memory_of("VmHWM:")
+}
+
+fn memory_of(line: &str) -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|text| text.strip_prefix(line))?;
     Some(1024.0 * line.trim().strip_suffix(" kB")?.parse::<f64>().ok()?)
 }
 
@@ -189,12 +198,17 @@ fn train(network: &Network, device: &Device, engine: Engine, report: &mut Report
 
 /// A step of a network's training, in about so many seconds.
 pub fn training_step(network: &Network, device: &Device, seconds: f64) -> Timing {
-    let images = noise_images(network.shape, 2 * network.training_batch);
     let batch = network.training_batch;
     let config = TrainConfig { batch, network: network.config.clone().into(), ..TrainConfig::default() };
-    let lesson = ScoreLesson::new(&config, &images).expect("a lesson");
+    step_of(&config, network.shape, device, seconds)
+}
+
+/// A step of such a training, of images of this shape.
+pub fn step_of(config: &TrainConfig, shape: [usize; 3], device: &Device, seconds: f64) -> Timing {
+    let images = noise_images(shape, 2 * config.batch);
+    let lesson = ScoreLesson::new(config, &images).expect("a lesson");
     let mut trainer = Trainer::new(lesson, device);
-    let mut batches = Batches::new(&images, 0, batch, false);
+    let mut batches = Batches::new(&images, 0, config.batch, false);
     time_within(seconds, |steps| {
         let begun = Instant::now();
         for _ in 0..steps {

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::networks::{BATCHES, Network, agree};
+use crate::published::Published;
 use crate::timing::Timing;
 
 /// How often more than once the convolutions of a network are run to tell their time from the rest.
@@ -138,6 +139,8 @@ pub struct Report {
     /// Software adapters: batches left out, because smaller ones took too long.
     skipped: Vec<(Engine, String, usize)>,
     training: Vec<Row>,
+    /// Networks of others at their full size.
+    published: Vec<Published>,
     /// By network: what one evaluation sends to WebGPU, and what the first one makes once for all.
     counts: Vec<(String, Counts, Counts)>,
     convolutions: Vec<Convolution>,
@@ -176,6 +179,7 @@ impl Report {
             forward: vec![],
             skipped: vec![],
             training: vec![],
+            published: vec![],
             counts: vec![],
             convolutions: vec![],
             tuned: vec![],
@@ -231,6 +235,15 @@ impl Report {
         // The backward pass costs two forward passes.
         let row = self.row(engine, network, network.training_batch, timing, 3.0);
         self.training.push(row);
+        self.save();
+    }
+
+    /// A published network beside the code it is from.
+    pub fn published(&mut self, row: Published) {
+        let Published { network, what, ours, theirs } = &row;
+        let theirs = theirs.map_or("none".into(), |theirs| format!("{:.0}", theirs.median_ms));
+        eprintln!("{network}, {what}: {:.0} ms, diffusers {theirs}", ours.median_ms);
+        self.published.push(row);
         self.save();
     }
 

@@ -25,6 +25,7 @@ trials! {
         configurations_of_the_papers_are_models,
         the_program_imports_and_draws,
         what_does_not_fit_is_told_in_one_sentence,
+        what_is_exported_is_what_was_imported,
     ],
 }
 
@@ -259,4 +260,49 @@ fn what_does_not_fit_is_told_in_one_sentence() {
     let refused = shipped::open(pickle.to_str().unwrap()).unwrap_err().to_string();
     fs::remove_file(&pickle).unwrap();
     assert!(refused.contains("is a pickle") && refused.contains("save_file"), "{refused}");
+}
+
+/// Every tensor bit for bit, and a configuration that means the same. Networks of our own style have no form there.
+fn what_is_exported_is_what_was_imported() {
+    for name in ["diffusers_ddpm", "diffusers_ncsnpp", "diffusers_cm"] {
+        let original = files(name);
+        let file = model(&original).unwrap();
+        let exported: Files =
+            file.to_diffusers().unwrap().into_iter().map(|(path, bytes)| (path.to_owned(), bytes)).collect();
+        let theirs = SafeTensors::deserialize(&exported["unet/diffusion_pytorch_model.safetensors"]).unwrap();
+        let tensors = SafeTensors::deserialize(&original["diffusion_pytorch_model.safetensors"]).unwrap();
+        let names = |file: &SafeTensors<'_>| -> std::collections::BTreeSet<String> {
+            file.names().into_iter().map(String::from).collect()
+        };
+        assert_eq!(names(&theirs), names(&tensors), "{name}");
+        for (tensor, view) in tensors.iter() {
+            let found = theirs.tensor(tensor).unwrap();
+            let mut data = found.data().to_vec();
+            // Cosines before sines or after them, which the configuration says.
+            if tensor == "time_embedding.linear_1.weight" && name == "diffusers_cm" {
+                let row = 4 * found.shape()[1];
+                data.chunks_exact_mut(row).for_each(|row| row.rotate_left(row.len() / 2));
+            }
+            assert_eq!((found.shape(), &data[..]), (view.shape(), view.data()), "{name}: {tensor}");
+        }
+        let again = model(&exported).unwrap();
+        assert_eq!(again.card.sde, file.card.sde);
+        assert_eq!(draws(again), draws(file), "{name}");
+    }
+
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    good(folder, &format!("export {} --out there", path("diffusers_ddpm").display()));
+    assert!(folder.join("there/unet/config.json").exists() && folder.join("there/model_index.json").exists());
+    good(folder, "sample --model there --device cpu --count 1 --steps 2 --out a.png");
+    bad(
+        folder,
+        &format!("export {} --out there", path("diffusers_ddpm").display()),
+        2,
+        &["name a new folder"],
+    );
+    for (model, word) in [("mnist-vp", "preconditioning"), ("mnist-classifier", "it is a classifier")] {
+        bad(folder, &format!("export {model} --out other"), 1, &["has no form in diffusers", word]);
+        assert!(!folder.join("other").exists());
+    }
 }

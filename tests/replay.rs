@@ -5,11 +5,12 @@ use std::thread;
 use burn::tensor::{Tensor, TensorData};
 use scorefield::model::{Preconditioned, Preconditioning};
 use scorefield::network::{Context, UNetConfig};
-use scorefield::ops::{Replay, launches};
+use scorefield::ops::{Replay, at_pace, launches};
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VpSde};
+use scorefield::weights::{Architecture, shipped};
 
-use crate::support::{figure, gpu, lively_unet, small_unet, tensor, trials, values};
+use crate::support::{figure, gpu, lively_unet, relative_error, small_unet, tensor, trials, values};
 
 trials! {
     cpu: [],
@@ -21,6 +22,7 @@ trials! {
         each_thread_launches_for_itself,
         memory_of_others_stays_as_it_is,
         what_cannot_be_recorded_is_launched,
+        an_evaluation_in_parts_is_the_whole,
     ],
 }
 
@@ -139,4 +141,28 @@ fn what_cannot_be_recorded_is_launched() {
         );
         assert_eq!(values(found), expected, "evaluation {k}");
     }
+}
+
+/// At a pace at which the largest kernel of `mnist-vp` takes .02 s for an image, two are evaluated at once; and such parts of
+/// equal size are replayed.
+fn an_evaluation_in_parts_is_the_whole() {
+    let file = shipped::open("mnist-vp").unwrap();
+    let Architecture::Score { network, .. } = &file.card.architecture else { panic!("a score model") };
+    let pace = network.heaviest(28, 28) / 0.02;
+    let model = file.score_model(&gpu()).unwrap();
+    let evaluate = |n: usize, draw: u32| {
+        let x = tensor(&Noise::new(3).normal(draw, n, 784), [n, 1, 28, 28], &gpu());
+        counted(|| values(model.denoised(x, &[0.5])))
+    };
+    let (whole, launched) = evaluate(6, 1);
+    let (parts, launched_in_parts) = at_pace(pace, || evaluate(6, 1));
+    let error = relative_error(&parts, &whole);
+    figure(format_args!(
+        "{launched} launches as a whole, {launched_in_parts} in parts, which are {error:.1e} off"
+    ));
+    assert!(error < 1e-5, "{error}");
+    // The first two of three parts are launched and recorded. Without a pace that is over.
+    assert!(launched_in_parts > launched, "{launched_in_parts} of {launched}");
+    let (_, replayed) = at_pace(pace, || evaluate(6, 2));
+    assert_eq!(replayed, 3 * REPLAYED);
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::networks::{BATCHES, Network};
+use crate::published::Published;
 
 use super::{Agreement, Convolution, Engine, Memory, PATIENCE_MS, REPEATS, Report, Row, cards};
 
@@ -37,6 +38,7 @@ impl Report {
         self.calls(out)?;
         self.times(out, networks)?;
         self.steps(out)?;
+        self.others(out)?;
         self.memories(out)?;
         self.visits(out)?;
         cards::sections(out, Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/cards")))?;
@@ -90,6 +92,28 @@ impl Report {
         writeln!(out, "\n| engine | device | network | relative error |\n|---|---|---|---:|")?;
         for Agreement { engine, network, relative_error } in &self.agreements {
             writeln!(out, "| {} | {} | `{network}` | {relative_error:.1e} |", engine.name, engine.device)?;
+        }
+        Ok(())
+    }
+
+    fn others(&self, out: &mut String) -> std::fmt::Result {
+        if self.published.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "\n## Published networks at their full size, native CPU\n\nRandom weights; the same folder is read by both.\n\n\
+             | network | | ms | diffusers, ms | ratio |\n|---|---|---:|---:|---:|"
+        )?;
+        for Published { network, what, ours, theirs } in &self.published {
+            write!(out, "| `{network}` | {what} | {:.0} |", ours.median_ms)?;
+            match theirs {
+                Some(theirs) => {
+                    let ratio = ours.median_ms / theirs.median_ms;
+                    writeln!(out, " {:.0} | {ratio:.2} |", theirs.median_ms)?;
+                }
+                None => writeln!(out, " - | - |")?,
+            }
         }
         Ok(())
     }

@@ -39,6 +39,10 @@ impl Architecture for PlainConfig {
         self.validate()
     }
 
+    fn heaviest(&self, height: usize, width: usize) -> f64 {
+        (2 * 9 * height * width * self.channels * self.channels) as f64
+    }
+
     fn main_weights(&self) -> Vec<(String, [usize; 2])> {
         let shape = [9 * self.channels, self.channels];
         (0..self.blocks).map(|block| (format!("blocks.{block}.conv2.weight"), shape)).collect()

@@ -13,6 +13,6 @@ mod verified;
 pub use agreement::{Agreement, TOLERANCE, agreement, verify};
 pub use lively::lively;
 pub use report::{Report, Speed};
-pub use speed::{Clock, evaluation_ms, peak};
+pub use speed::{Clock, evaluation_ms, pace, peak};
 #[cfg(not(target_family = "wasm"))]
-pub use verified::open;
+pub use verified::{open, seconds};

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::Result;
 use crate::model::ScoreModel;
-use crate::ops::{conv, multiply_adds, read};
+use crate::ops::{conv, is_hardware, multiply_adds, read};
 
 /// Seconds since some moment: `std` has no clock in a browser.
 pub type Clock = fn() -> f64;
@@ -44,6 +44,18 @@ pub async fn peak(device: &Device, clock: Clock) -> Result<Option<f64>> {
     let Some((operations, _)) = multiply_adds(device) else { return Ok(None) };
     let work = || multiply_adds(device).map_or_else(|| Tensor::zeros([1, 1], device), |(_, x)| x);
     Ok(Some(operations / seconds(clock, work).await?))
+}
+
+/// How fast the convolutions of a graphics card are, for [`set_pace`](crate::ops::set_pace); `None` for a device that nobody
+/// resets for taking long.
+///
+/// # Errors
+/// As [`read`].
+pub async fn pace(device: &Device, clock: Clock) -> Result<Option<f64>> {
+    match is_hardware(device) {
+        true => convolution(device, clock).await.map(Some),
+        false => Ok(None),
+    }
 }
 
 /// The same of a 3x3 convolution of 64 channels, 64 images of 14x14 pixels.

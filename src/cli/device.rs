@@ -1,8 +1,7 @@
 use std::io::IsTerminal;
-use std::time::Instant;
 
 use crate::Result;
-use crate::checkup::Report;
+use crate::checkup::{Report, seconds};
 use crate::device::{self, DeviceChoice};
 use crate::weights::shipped;
 
@@ -41,10 +40,4 @@ impl Args {
         }
         Ok(())
     }
-}
-
-/// Since the first call.
-fn seconds() -> f64 {
-    static BEGUN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    BEGUN.get_or_init(Instant::now).elapsed().as_secs_f64()
 }

@@ -5,6 +5,7 @@ mod control;
 mod data;
 mod device;
 mod evaluate;
+mod export;
 mod figures;
 mod import;
 mod interpolate;
@@ -60,6 +61,8 @@ enum Command {
     Device(device::Args),
     /// Make a model file of a published model of others (diffusers, Score-SDE, NCSN).
     Import(import::Args),
+    /// Make a folder that diffusers loads of a model, where its layouts can express it.
+    Export(export::Args),
     /// List the models that come with the program.
     Models(models::Args),
 }
@@ -102,6 +105,7 @@ pub fn main() -> u8 {
                 Command::Figures(args) => args.run(&cancel).await,
                 Command::Device(args) => args.run().await,
                 Command::Import(args) => args.run().await,
+                Command::Export(args) => args.run(),
                 Command::Models(args) => args.run(),
             }
         })

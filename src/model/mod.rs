@@ -5,11 +5,13 @@
 //! evaluations (NFE), which is counted where it happens, never computed by formula.
 
 mod classifier_free;
+mod divided;
 mod known;
 mod precondition;
 
 pub use classifier_free::ClassifierFree;
 pub(crate) use classifier_free::check_class;
+pub use divided::Divided;
 pub use known::{Conditioning, Known, Projection};
 pub use precondition::{Preconditioned, Preconditioning, PreconditioningChoice};
 

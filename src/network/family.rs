@@ -56,6 +56,10 @@ pub trait Architecture: std::fmt::Debug + Clone + PartialEq + Default + Serializ
     /// [`Error::Config`](crate::Error::Config) names the field and what it may be.
     fn validate_for(&self, height: usize, width: usize) -> Result<()>;
 
+    /// About how many operations its largest kernel takes for an image of this size, two for a multiplication with its
+    /// addition: where there are many images, their evaluation is divided by it.
+    fn heaviest(&self, height: usize, width: usize) -> f64;
+
     /// Names and shapes of large weights of all its parts: by them a file shows that it holds this network, without the
     /// network being built.
     fn main_weights(&self) -> Vec<(String, [usize; 2])>;
@@ -118,6 +122,11 @@ macro_rules! networks {
             /// As there.
             pub fn validate_for(&self, height: usize, width: usize) -> Result<()> {
                 match self { $(Self::$variant(config) => config.validate_for(height, width)),+ }
+            }
+
+            /// [`Architecture::heaviest`].
+            pub fn heaviest(&self, height: usize, width: usize) -> f64 {
+                match self { $(Self::$variant(config) => config.heaviest(height, width)),+ }
             }
 
             /// [`Architecture::main_weights`].
@@ -248,6 +257,16 @@ networks! {
     "unet" => Unet(UNet),
     /// The RefineNet of NCSN and NCSNv2.
     "refinenet" => RefineNet(RefineNet),
+}
+
+impl NetworkConfig {
+    /// The sizes of a U-Net, if it is one.
+    pub fn as_unet(&self) -> Option<&UNetConfig> {
+        match self {
+            Self::Unet(config) => Some(config),
+            Self::RefineNet(_) => None,
+        }
+    }
 }
 
 impl Default for NetworkConfig {

@@ -46,7 +46,7 @@ pub use interpolate::interpolate;
 pub use joined::Joined;
 pub use langevin::{StepSize, langevin, langevin_plain};
 pub use launch::wgsl::{Program, launches, programs, reads_half, runs_on as takes_wgsl};
-pub use launch::{Adapter, Cut, Replay};
+pub use launch::{Adapter, Cut, Replay, at_once, at_pace, set_pace};
 pub use multiply_adds::multiply_adds;
 pub use pool::Pool;
 pub use resample::{Resample, Taps, smooth};
@@ -59,6 +59,11 @@ use burn::tensor::Device;
 /// Whether tensors of `device` live in main memory under burn-flex, with or without autodiff.
 pub fn is_flex(device: &Device) -> bool {
     matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// Whether `device` is a graphics card, which may be reset for a dispatch that takes long; a software adapter is not.
+pub fn is_hardware(device: &Device) -> bool {
+    takes_wgsl(device) && Adapter::current().is_hardware()
 }
 
 /// Whether an op that has no kernel for its tensors takes our own code for main memory.

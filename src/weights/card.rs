@@ -205,6 +205,7 @@ impl ModelCard {
             classes: config.classes(),
             needs_class: config.needs_class(),
             image_bytes: self.image_bytes(),
+            heaviest: config.heaviest(self.height, self.width),
             device: device.clone(),
         })
     }

@@ -3,7 +3,7 @@ use burn::tensor::Device;
 
 use super::ModelFile;
 use crate::images::DataRange;
-use crate::model::{ClassifierFree, Denoiser, Preconditioned, ScoreModel, check_class};
+use crate::model::{ClassifierFree, Denoiser, Divided, Preconditioned, ScoreModel, check_class};
 use crate::network::Classifier;
 use crate::{Error, Result};
 
@@ -17,6 +17,8 @@ pub struct LoadedModel {
     pub(super) classes: usize,
     pub(super) needs_class: bool,
     pub(super) image_bytes: u64,
+    /// See [`NetworkConfig::heaviest`](crate::network::NetworkConfig::heaviest).
+    pub(super) heaviest: f64,
     pub(super) device: Device,
 }
 
@@ -37,7 +39,7 @@ impl LoadedModel {
     /// [`Error::Config`] if the model draws none but of a class that it is told.
     pub fn score_model(&self) -> Result<ScoreModel> {
         match self.needs_class {
-            false => Ok(self.with(Box::new(self.denoiser.clone()))),
+            false => Ok(self.with(self.denoiser.clone())),
             true => Err(Error::config(
                 "the class",
                 "is missing: the model draws only images of a class",
@@ -59,10 +61,11 @@ impl LoadedModel {
             );
             return Err(Error::config("the guidance", problem, "use 1"));
         }
-        Ok(self.with(Box::new(ClassifierFree { model: self.denoiser.clone(), class, guidance })))
+        Ok(self.with(ClassifierFree { model: self.denoiser.clone(), class, guidance }))
     }
 
-    fn with(&self, denoiser: Box<dyn Denoiser>) -> ScoreModel {
+    fn with(&self, inner: impl Denoiser + 'static) -> ScoreModel {
+        let denoiser = Box::new(Divided { inner, operations: self.heaviest });
         ScoreModel::new(denoiser, self.denoiser.sde, self.range, self.shape, &self.device)
             .having_learned(self.denoiser.preconditioning.learned())
             .of_mean(self.data_mean)

@@ -79,9 +79,7 @@ pub fn open(model: &str) -> Result<ModelFile> {
         let fix = format!("name a .safetensors file, the folder of a published model, or one of {shipped}");
         return Err(Error::weights(model, "there is no such model or file", fix));
     }
-    if import::is_pickle(model) {
-        return Err(import::refuse_pickle(model));
-    }
+    import::refuse_pickle(model)?;
     if path.is_dir() {
         return Bundle::open(path)?.model();
     }

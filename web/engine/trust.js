@@ -5,12 +5,14 @@ import { openCache } from './cache.js';
 
 const CACHE = 'scorefield-devices';
 
-/** Tries the GPU of a session, once for an adapter and a version of the program. Throws where it computes wrongly. */
+/**
+ * Tries the GPU of a session, once for an adapter and a version of the program, and tells the session its pace. Throws where
+ * it computes wrongly.
+ */
 export async function verifyOnce(session, adapter) {
-  await once(`/verified?${new URLSearchParams({ adapter, revision: session.revision() })}`, async () => {
-    await session.verify();
-    return true;
-  });
+  const key = `/verified?${new URLSearchParams({ adapter, revision: session.revision() })}`;
+  const { pace } = await once(key, async () => ({ pace: await session.verify() }));
+  session.set_pace(pace);
 }
 
 /**

@@ -125,6 +125,16 @@ impl Architecture for RefineNetConfig {
         self.validate()
     }
 
+    fn heaviest(&self, height: usize, width: usize) -> f64 {
+        let mut halvings = 0;
+        let of_stage = |(stage, channels): (usize, &usize)| {
+            halvings += u32::from(self.halves(stage));
+            let pixels = height.div_ceil(1 << halvings) * width.div_ceil(1 << halvings);
+            (2 * 9 * pixels * channels * channels) as f64
+        };
+        self.widths().iter().enumerate().map(of_stage).fold(0.0, f64::max)
+    }
+
     /// One of every unit of the stages.
     fn main_weights(&self) -> Vec<(String, [usize; 2])> {
         let widths = self.widths();

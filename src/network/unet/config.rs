@@ -118,6 +118,21 @@ impl Architecture for UNetConfig {
         Ok(())
     }
 
+    /// On the way up a convolution reads what came from below and what came down; attention compares all pixels.
+    fn heaviest(&self, height: usize, width: usize) -> f64 {
+        let widths = self.widths();
+        let of_level = |level: usize| {
+            let side = |size: usize| size.div_ceil(self.patch << level);
+            let (pixels, channels) = (side(height) * side(width), widths[level]);
+            let below = widths.get(level + 1).copied().unwrap_or(0).max(channels);
+            let convolution = 2 * 9 * pixels * (channels + below) * channels;
+            let attends = self.attention_levels.contains(&level);
+            let attention = if attends { 4 * pixels * pixels * channels } else { 0 };
+            convolution.max(attention) as f64
+        };
+        (0..widths.len()).map(of_level).fold(0.0, f64::max)
+    }
+
     /// One of every block on the way down.
     fn main_weights(&self) -> Vec<(String, [usize; 2])> {
         let blocks = (0..self.multipliers.len()).flat_map(|level| (0..self.blocks).map(move |b| (level, b)));

@@ -86,6 +86,11 @@ impl Adapter {
         result
     }
 
+    /// Whether it is a graphics card.
+    pub(in crate::ops) fn is_hardware(self) -> bool {
+        matches!(self, Self::Hardware(_))
+    }
+
     /// Lanes of a subgroup, where kernels are to use them.
     pub(in crate::ops) fn lanes(self) -> Option<usize> {
         match self {

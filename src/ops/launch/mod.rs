@@ -3,10 +3,12 @@
 //! An op knows its shader, its uniform and its workgroups; how they reach a device is known here alone.
 
 mod adapter;
+mod pace;
 mod replay;
 mod scratch;
 mod template;
 pub mod wgsl;
 
 pub use adapter::{Adapter, Cut};
+pub use pace::{at_once, at_pace, set_pace};
 pub use replay::Replay;

@@ -3,8 +3,9 @@ use js_sys::Function;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-use crate::checkup::{Report, evaluation_ms, verify};
+use crate::checkup::{Report, evaluation_ms, pace, verify};
 use crate::device::{DeviceChoice, Opened};
+use crate::ops::set_pace;
 use crate::page::Session;
 use crate::page::messages::{self, plain};
 use crate::page::turn::now;
@@ -43,16 +44,26 @@ impl Session {
         env!("SCOREFIELD_REVISION").into()
     }
 
-    /// Finds out whether the GPU computes what the CPU does; nothing to be found out about the CPU.
+    /// Finds out whether the GPU computes what the CPU does, and how many operations its convolutions do in a second, for
+    /// [`Session::set_pace`]; nothing to be found out about the CPU.
     ///
     /// # Errors
-    /// Code `device` if it does not.
-    pub async fn verify(&self) -> Result<(), JsValue> {
+    /// Code `device` if it computes something else.
+    pub async fn verify(&self) -> Result<Option<f64>, JsValue> {
         if self.opened.kind == DeviceChoice::Cpu {
-            return Ok(());
+            return Ok(None);
         }
         let advice = "“Check my device” in About tells more";
-        verify(&self.opened.device, advice).await.map(drop).map_err(|e| self.failure(&e))
+        let verified = async {
+            verify(&self.opened.device, advice).await?;
+            pace(&self.opened.device, seconds).await
+        };
+        verified.await.map_err(|e| self.failure(&e))
+    }
+
+    /// From now on evaluations of many images are divided, so that a GPU of this pace has no dispatch that lasts too long.
+    pub fn set_pace(&self, pace: Option<f64>) {
+        set_pace(pace);
     }
 
     /// Milliseconds of one evaluation for `count` images, by a network like that of `card`: `{gpu, cpu}`, the latter on one

@@ -75,7 +75,6 @@ impl<'a> Bundle<'a> {
     ///
     /// # Errors
     /// [`Error::Io`] for a folder that cannot be read.
-    #[cfg(not(target_family = "wasm"))]
     pub fn open(path: &std::path::Path) -> Result<Bundle<'static>> {
         use std::io::{Read, Seek, SeekFrom};
 
@@ -155,9 +154,8 @@ impl<'a> Bundle<'a> {
                 let scheduler: Scheduler = self.parse(scheduler)?;
                 let trained = scheduler.trained()?;
                 let side = model.sides()?;
-                // A consistency model calls `1000·ln(sigma)/4` its time step.
-                let timestep = if trained.is_consistency() { 1000.0 } else { 1.0 };
-                Described { published: diffusers::import(state()?, &model, timestep)?, trained, side }
+                let published = diffusers::import(state()?, &model, trained.timestep())?;
+                Described { published, trained, side }
             }
             (Some(_), None, _) => {
                 let fix = "add the scheduler_config.json of the same model";
@@ -189,12 +187,10 @@ impl<'a> Bundle<'a> {
         match (&found[..], found.iter().find(usual)) {
             ([one], _) => Ok((*one).clone()),
             (_, Some(usual)) => Ok((**usual).clone()),
-            ([], _) => match PICKLES.iter().flat_map(|end| of(end)).next() {
-                Some(pickle) => Err(refuse_pickle(pickle)),
-                None => {
-                    Err(self.error("has no weights", "name a folder or a file with .safetensors weights"))
-                }
-            },
+            ([], _) => {
+                self.paths.iter().filter(in_place).try_for_each(|path| refuse_pickle(path))?;
+                Err(self.error("has no weights", "name a folder or a file with .safetensors weights"))
+            }
             (several, _) => {
                 let names: Vec<&str> = several.iter().map(|path| path.as_str()).collect();
                 let problem = format!("has several files of weights ({})", names.join(", "));
@@ -255,18 +251,12 @@ impl<'a> Bundle<'a> {
 }
 
 /// Refuses a file that would have to be run to be read, with the line of Python that turns it into one of numbers.
-pub(in crate::weights) fn refuse_pickle(path: &str) -> Error {
-    let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
+pub(in crate::weights) fn refuse_pickle(path: &str) -> Result<()> {
+    let Some(stem) = PICKLES.iter().find_map(|end| path.strip_suffix(end)) else { return Ok(()) };
     let fix = format!(
         "make numbers of it where you trust it: python3 -c \"import torch; from safetensors.torch import save_file; \
          w = torch.load('{path}', map_location='cpu'); save_file({{k: v.contiguous() for k, v in w.items()}}, \
          '{stem}.safetensors')\""
     );
-    Error::weights(path, "is a pickle, which is a program", fix)
-}
-
-/// Whether a file's name is that of a pickle.
-#[cfg(not(target_family = "wasm"))]
-pub(in crate::weights) fn is_pickle(path: &str) -> bool {
-    PICKLES.iter().any(|end| path.ends_with(end))
+    Err(Error::weights(path, "is a pickle, which is a program", fix))
 }

@@ -3,18 +3,18 @@
 
 use std::f64::consts::TAU;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Published;
 use super::state::{Renamed, StateDict};
-use super::unet::{Attention, Block, Names, Place, rename};
+use super::unet::{Attention, Block, Names, Place, transfer};
 use crate::network::layers::{Embedding, Groups};
 use crate::network::{InputPyramid, Resampling, Style, UNetConfig};
 use crate::ops::Taps;
 use crate::{Error, Result};
 
 /// `config.json` of a `UNet2DModel`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct UNet2DModel {
     /// Channels of each level.
     pub block_out_channels: Vec<usize>,
@@ -83,7 +83,7 @@ pub struct UNet2DModel {
 }
 
 /// The size of images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum SampleSize {
     /// Of a square.
@@ -260,11 +260,11 @@ impl UNet2DModel {
 }
 
 /// Names by place.
-struct ByPlace {
+pub(super) struct ByPlace {
     /// Whether the file is from before attention had a class of its own.
-    old: bool,
-    blocks: usize,
-    output_skip: bool,
+    pub old: bool,
+    pub blocks: usize,
+    pub output_skip: bool,
 }
 
 impl ByPlace {
@@ -365,7 +365,7 @@ pub fn import(mut state: StateDict, model: &UNet2DModel, timestep: f64) -> Resul
     let (output_skip, blocks) = (config.style.output_skip, config.blocks);
     let old = state.has("mid_block.attentions.0.query.weight");
     let mut renamed = Renamed::new(state);
-    rename(&config, &mut ByPlace { old, blocks, output_skip }, &mut renamed, output_skip)?;
+    transfer(&config, &mut ByPlace { old, blocks, output_skip }, &mut renamed, output_skip)?;
     if model.time_embedding_type == "positional" && model.flip_sin_to_cos {
         renamed.exchange_halves("time.first.weight");
     }

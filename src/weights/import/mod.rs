@@ -8,6 +8,7 @@
 
 mod bundle;
 pub mod diffusers;
+mod export;
 pub mod ncsn;
 pub mod scheduler;
 pub mod score_sde;
@@ -15,8 +16,7 @@ mod state;
 mod unet;
 
 pub use bundle::Bundle;
-#[cfg(not(target_family = "wasm"))]
-pub(super) use bundle::{is_pickle, refuse_pickle};
+pub(super) use bundle::refuse_pickle;
 pub use state::StateDict;
 
 use std::collections::HashMap;
@@ -61,6 +61,12 @@ pub struct Trained {
 impl Trained {
     fn is_consistency(&self) -> bool {
         self.preconditioning.learned() == Learned::Consistency
+    }
+
+    /// By how much the time step of `diffusers` is larger than our noise level: a consistency model calls
+    /// `1000·ln(sigma)/4` so.
+    fn timestep(&self) -> f64 {
+        if self.is_consistency() { 1000.0 } else { 1.0 }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::state::{Renamed, transposed};
+use super::unet::Layers as _;
 use super::{Described, Published, StateDict, Trained};
 use crate::images::DataRange;
 use crate::model::Preconditioning;

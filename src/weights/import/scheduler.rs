@@ -1,6 +1,6 @@
 //! `scheduler_config.json` of `diffusers`: which diffusion a network was trained for, and what its output means.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Trained;
 use crate::images::DataRange;
@@ -9,46 +9,46 @@ use crate::sde::{Betas, DdpmSde, EdmSde, VeSde, VpSde};
 use crate::{Error, Result};
 
 /// What of a scheduler's configuration says how the network was trained; how it samples is of no interest here.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct Scheduler {
     /// The scheduler's class.
     #[serde(rename = "_class_name")]
     pub class_name: String,
     /// Levels of a discrete chain.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_train_timesteps: Option<usize>,
     /// `linear`, `scaled_linear` or `squaredcos_cap_v2`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta_schedule: Option<String>,
     /// The first variance.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta_start: Option<f64>,
     /// The last variance.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta_end: Option<f64>,
     /// Variances given one by one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_betas: Option<serde_json::Value>,
     /// Whether the last level was made pure noise.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rescale_betas_zero_snr: bool,
     /// `epsilon`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction_type: Option<String>,
     /// The rate of a continuous chain at its ends.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta_min: Option<f64>,
     /// See `beta_min`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta_max: Option<f64>,
     /// Smallest noise level.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigma_min: Option<f64>,
     /// Largest noise level.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigma_max: Option<f64>,
     /// Deviation of the data.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigma_data: Option<f64>,
 }
 

@@ -6,7 +6,7 @@ use std::f64::consts::TAU;
 use serde::Deserialize;
 
 use super::state::Renamed;
-use super::unet::{Attention, Block, Names, Place, rename};
+use super::unet::{Attention, Block, Names, Place, transfer};
 use super::{Described, Published, StateDict, Trained};
 use crate::images::DataRange;
 use crate::model::Preconditioning;
@@ -323,6 +323,6 @@ pub fn import(
         config.embedding = Embedding::Frequencies { values: w.iter().map(|w| TAU * f64::from(*w)).collect() };
     }
     let mut renamed = Renamed::new(state);
-    rename(&config, &mut names, &mut renamed, model.scale_by_sigma)?;
+    transfer(&config, &mut names, &mut renamed, model.scale_by_sigma)?;
     renamed.published(config)
 }

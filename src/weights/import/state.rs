@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use safetensors::tensor::Dtype;
 
+use super::unet::{Layers, Part};
 use crate::weights::Precision;
 use crate::weights::params::Values;
 use crate::weights::pieces::Pieces;
@@ -137,18 +138,6 @@ impl Renamed {
         Ok(())
     }
 
-    /// Scale and shift.
-    pub fn norm(&mut self, ours: &str, theirs: &str) -> Result<()> {
-        self.vector(format!("{ours}.gamma"), &format!("{theirs}.weight"))?;
-        self.vector(format!("{ours}.beta"), &format!("{theirs}.bias"))
-    }
-
-    /// A convolution, its window `[c_out, c_in, k, k]` becoming `[k·k·c_in, c_out]`.
-    pub fn conv(&mut self, ours: &str, theirs: &str) -> Result<()> {
-        self.unbiased_conv(ours, theirs)?;
-        self.vector(format!("{ours}.bias"), &format!("{theirs}.bias"))
-    }
-
     pub fn unbiased_conv(&mut self, ours: &str, theirs: &str) -> Result<()> {
         let ([c_out, c_in, k, k_across], window) = self.state.take::<4>(&format!("{theirs}.weight"))?;
         if k != k_across {
@@ -177,19 +166,49 @@ impl Renamed {
         Ok(Matrix { shape: [inputs, out], weight: transposed([out, inputs], &weight), bias })
     }
 
-    pub fn dense(&mut self, ours: &str, theirs: &str) -> Result<()> {
-        let matrix = self.matrix(theirs)?;
-        self.put_matrix(ours, matrix);
-        Ok(())
-    }
-
     pub fn put_matrix(&mut self, ours: &str, Matrix { shape, weight, bias }: Matrix) {
         self.put(format!("{ours}.weight"), &shape, weight);
         self.put(format!("{ours}.bias"), &[shape[1]], bias);
     }
 
-    /// Dense layers of the same input side by side.
-    pub fn side_by_side(&mut self, ours: &str, parts: Vec<Matrix>) -> Result<()> {
+    /// Exchanges the first half of a matrix's rows with the second: for layers that read cosines before sines.
+    pub fn exchange_halves(&mut self, ours: &str) {
+        if let Some(Values { shape, data }) = self.weights.get_mut(ours)
+            && let [rows, columns] = shape[..]
+        {
+            data.rotate_left(rows / 2 * columns);
+        }
+    }
+}
+
+impl Layers for Renamed {
+    fn norm(&mut self, ours: &str, theirs: &str) -> Result<()> {
+        self.vector(format!("{ours}.gamma"), &format!("{theirs}.weight"))?;
+        self.vector(format!("{ours}.beta"), &format!("{theirs}.bias"))
+    }
+
+    /// Its window `[c_out, c_in, k, k]` becomes `[k·k·c_in, c_out]`.
+    fn conv(&mut self, ours: &str, theirs: &str) -> Result<()> {
+        self.unbiased_conv(ours, theirs)?;
+        self.vector(format!("{ours}.bias"), &format!("{theirs}.bias"))
+    }
+
+    fn dense(&mut self, ours: &str, theirs: &str) -> Result<()> {
+        let matrix = self.matrix(theirs)?;
+        self.put_matrix(ours, matrix);
+        Ok(())
+    }
+
+    fn skip(&mut self, ours: &str, theirs: &str) -> Result<()> {
+        match ["W", "weight"].map(|end| self.state.has(&format!("{theirs}.{end}"))) {
+            [true, _] => self.dense(ours, theirs),
+            [_, true] => self.conv(ours, theirs),
+            _ => Ok(()),
+        }
+    }
+
+    fn side_by_side(&mut self, ours: &str, parts: &[Part]) -> Result<()> {
+        let parts = parts.iter().map(|part| self.matrix(&part.theirs)).collect::<Result<Vec<_>>>()?;
         let rows = parts.first().map_or(0, |part| part.shape[0]);
         if let Some(other) = parts.iter().find(|part| part.shape[0] != rows) {
             let problem = format!("layers of {rows} and of {} inputs should read the same", other.shape[0]);
@@ -207,17 +226,7 @@ impl Renamed {
         Ok(())
     }
 
-    /// Exchanges the first half of a matrix's rows with the second: for layers that read cosines before sines.
-    pub fn exchange_halves(&mut self, ours: &str) {
-        if let Some(Values { shape, data }) = self.weights.get_mut(ours)
-            && let [rows, columns] = shape[..]
-        {
-            data.rotate_left(rows / 2 * columns);
-        }
-    }
-
-    /// Changes the sign of a layer's result.
-    pub fn negate(&mut self, ours: &str) {
+    fn negate(&mut self, ours: &str) {
         for end in ["weight", "bias"] {
             if let Some(values) = self.weights.get_mut(&format!("{ours}.{end}")) {
                 values.data.iter_mut().for_each(|value| *value = -*value);

@@ -1,6 +1,5 @@
 //! A walk over the parts of a U-Net in the order in which all its sources make them.
 
-use super::state::{Matrix, Renamed};
 use crate::Result;
 use crate::network::{InputPyramid, Resampling, UNetConfig};
 
@@ -43,41 +42,63 @@ pub trait Names {
     fn head(&mut self, place: Option<Place>) -> [String; 2];
 }
 
-/// Takes every weight of a network of `config` from `renamed.state`. With `negated` the sign of what the network returns
+/// The layers of two networks that are the same one, under our names and under theirs: taken from one side to the other.
+pub trait Layers {
+    /// Scale and shift of a normalisation.
+    fn norm(&mut self, ours: &str, theirs: &str) -> Result<()>;
+    /// A convolution.
+    fn conv(&mut self, ours: &str, theirs: &str) -> Result<()>;
+    /// A dense layer.
+    fn dense(&mut self, ours: &str, theirs: &str) -> Result<()>;
+    /// What leads around a block, where something does.
+    fn skip(&mut self, ours: &str, theirs: &str) -> Result<()>;
+    /// Dense layers that read the same, which here are one: their columns stand side by side.
+    fn side_by_side(&mut self, ours: &str, parts: &[Part]) -> Result<()>;
+    /// The sign of what a layer returns changes.
+    fn negate(&mut self, ours: &str);
+}
+
+/// One of several layers of theirs that are one here.
+pub struct Part {
+    pub theirs: String,
+    /// Our convolution to whose outputs its own belong, one or two for each; `None` where all parts have equally many.
+    pub like: Option<String>,
+}
+
+/// Takes every weight of a network of `config` to the other side. With `negated` the sign of what the network returns
 /// changes.
-pub fn rename(
+pub fn transfer(
     config: &UNetConfig,
     names: &mut impl Names,
-    renamed: &mut Renamed,
+    layers: &mut impl Layers,
     negated: bool,
 ) -> Result<()> {
-    let mut walk = Walk { names, renamed, shifts: Vec::new() };
+    let mut walk = Walk { names, layers, shifts: Vec::new() };
     walk.network(config)?;
-    let shifts = std::mem::take(&mut walk.shifts);
-    renamed.side_by_side("time.blocks", shifts)?;
+    walk.layers.side_by_side("time.blocks", &walk.shifts)?;
     if negated {
-        renamed.negate("head");
-        (0..config.multipliers.len()).for_each(|step| renamed.negate(&format!("up.{step}.output.conv")));
+        walk.layers.negate("head");
+        (0..config.multipliers.len()).for_each(|step| walk.layers.negate(&format!("up.{step}.output.conv")));
     }
     Ok(())
 }
 
-struct Walk<'a, N> {
+struct Walk<'a, N, L> {
     names: &'a mut N,
-    renamed: &'a mut Renamed,
+    layers: &'a mut L,
     /// What the noise level does to each block.
-    shifts: Vec<Matrix>,
+    shifts: Vec<Part>,
 }
 
-impl<N: Names> Walk<'_, N> {
+impl<N: Names, L: Layers> Walk<'_, N, L> {
     fn network(&mut self, config: &UNetConfig) -> Result<()> {
         let (levels, style) = (config.multipliers.len(), &config.style);
         let attends = |level: usize| config.attention_levels.contains(&level);
         let [first, second] = self.names.time();
-        self.renamed.dense("time.first", &first)?;
-        self.renamed.dense("time.second", &second)?;
+        self.layers.dense("time.first", &first)?;
+        self.layers.dense("time.second", &second)?;
         let stem = self.names.stem();
-        self.renamed.conv("stem", &stem)?;
+        self.layers.conv("stem", &stem)?;
         for level in 0..levels {
             for block in 0..config.blocks {
                 let place = Place::Down { level, block: Some(block) };
@@ -88,7 +109,7 @@ impl<N: Names> Walk<'_, N> {
                 self.resample(&format!("down.{level}"), place, style.resampling)?;
                 if style.input != InputPyramid::None {
                     let pyramid = self.names.pyramid(place);
-                    self.renamed.conv(&format!("down.{level}.pyramid"), &pyramid)?;
+                    self.layers.conv(&format!("down.{level}.pyramid"), &pyramid)?;
                 }
             }
         }
@@ -119,10 +140,10 @@ impl<N: Names> Walk<'_, N> {
         self.block(&format!("{ours}.block"), place)?;
         if attends {
             let Attention { norm, qkv, out } = self.names.attention(place);
-            self.renamed.norm(&format!("{ours}.attention.norm"), &norm)?;
-            let qkv = qkv.iter().map(|name| self.renamed.matrix(name)).collect::<Result<_>>()?;
-            self.renamed.side_by_side(&format!("{ours}.attention.qkv"), qkv)?;
-            self.renamed.dense(&format!("{ours}.attention.out"), &out)?;
+            self.layers.norm(&format!("{ours}.attention.norm"), &norm)?;
+            let parts = qkv.map(|theirs| Part { theirs, like: None });
+            self.layers.side_by_side(&format!("{ours}.attention.qkv"), &parts)?;
+            self.layers.dense(&format!("{ours}.attention.out"), &out)?;
         }
         Ok(())
     }
@@ -130,16 +151,11 @@ impl<N: Names> Walk<'_, N> {
     fn block(&mut self, ours: &str, place: Place) -> Result<()> {
         let Block { norms, convs, time, skip } = self.names.block(place);
         for (i, (norm, conv)) in norms.iter().zip(&convs).enumerate() {
-            self.renamed.norm(&format!("{ours}.norm{}", i + 1), norm)?;
-            self.renamed.conv(&format!("{ours}.conv{}", i + 1), conv)?;
+            self.layers.norm(&format!("{ours}.norm{}", i + 1), norm)?;
+            self.layers.conv(&format!("{ours}.conv{}", i + 1), conv)?;
         }
-        self.shifts.push(self.renamed.matrix(&time)?);
-        let ours = format!("{ours}.skip");
-        match ["W", "weight"].map(|end| self.renamed.state.has(&format!("{skip}.{end}"))) {
-            [true, _] => self.renamed.dense(&ours, &skip),
-            [_, true] => self.renamed.conv(&ours, &skip),
-            _ => Ok(()),
-        }
+        self.shifts.push(Part { theirs: time, like: Some(format!("{ours}.conv1")) });
+        self.layers.skip(&format!("{ours}.skip"), &skip)
     }
 
     fn resample(&mut self, ours: &str, place: Place, resampling: Resampling) -> Result<()> {
@@ -147,13 +163,13 @@ impl<N: Names> Walk<'_, N> {
             Resampling::Block { .. } => self.block(&format!("{ours}.block"), place),
             Resampling::Conv { .. } => {
                 let theirs = self.names.resample(place);
-                self.renamed.conv(&format!("{ours}.resample"), &theirs)
+                self.layers.conv(&format!("{ours}.resample"), &theirs)
             }
         }
     }
 
     fn head(&mut self, ours: [String; 2], theirs: [String; 2]) -> Result<()> {
-        self.renamed.norm(&ours[0], &theirs[0])?;
-        self.renamed.conv(&ours[1], &theirs[1])
+        self.layers.norm(&ours[0], &theirs[0])?;
+        self.layers.conv(&ours[1], &theirs[1])
     }
 }
