@@ -264,7 +264,7 @@ fn limits_of_the_adapter_are_named_before_anything_is_drawn() {
     draws_the_native_picture(&mut api, "large", &add_large(), &drawing);
     let reason = api.browser.eval("engine.device.reason");
     let reason = reason.as_str().expect("a sentence");
-    assert!(reason.contains("a weight of large takes 4.7 MB"), "{reason}");
+    assert!(reason.contains("a weight of large takes 5.0 MB"), "{reason}");
     assert!(reason.contains("more than its maxStorageBufferBindingSize of 4.0 MB"), "{reason}");
     assert!(reason.ends_with("so the CPU has taken over."), "{reason}");
     api.browser.assert_console_clean();

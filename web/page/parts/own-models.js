@@ -181,7 +181,7 @@ function facts({ bytes, memory, gives, card }) {
     Classes: classes ? `${classes}${config.style?.class_table ? ', of which one has to be chosen' : ''}` : null,
     Licence: card.published ? licence : null,
     File: size(bytes),
-    Memory: `${size(memory.weights)}, and ${size(memory.image)} or more for each image at a time`,
+    Memory: `${size(memory.weights)}, and ${size(memory.image)} or more for each image`,
   };
   const said = Object.entries(rows).filter(([, text]) => text !== null);
   return said.map(([term, text]) =>
