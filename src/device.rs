@@ -45,6 +45,8 @@ pub struct Opened {
     pub reason: String,
     /// What the driver says of a GPU: names and values.
     pub facts: Vec<(&'static str, String)>,
+    /// What a GPU takes in one piece: WebGPU's names of its limits, and bytes.
+    pub limits: Vec<(&'static str, u64)>,
 }
 
 impl Opened {
@@ -54,7 +56,19 @@ impl Opened {
             Ok(threads) if !cfg!(target_family = "wasm") => format!("CPU, {threads} threads"),
             _ => "CPU, one thread".into(),
         };
-        Self { device: Device::flex(), kind: DeviceChoice::Cpu, name, reason: reason.into(), facts: vec![] }
+        Self {
+            device: Device::flex(),
+            kind: DeviceChoice::Cpu,
+            name,
+            reason: reason.into(),
+            facts: vec![],
+            limits: vec![],
+        }
+    }
+
+    /// The limit, and its bytes, that a piece of so many bytes exceeds.
+    pub fn exceeded(&self, bytes: u64) -> Option<(&'static str, u64)> {
+        self.limits.iter().copied().filter(|(_, most)| bytes > *most).min_by_key(|(_, most)| *most)
     }
 }
 
@@ -92,9 +106,17 @@ pub async fn open(choice: DeviceChoice) -> Result<Opened> {
         DeviceChoice::Auto => "A GPU was found.".into(),
         _ => "The GPU was asked for.".into(),
     };
-    let facts = facts(&setup.adapter);
+    let (facts, limits) = (facts(&setup.adapter), limits(&setup.adapter));
     let name = if info.name.is_empty() { "WebGPU".into() } else { info.name };
-    Ok(Opened { device, kind: DeviceChoice::Gpu, name, reason, facts })
+    Ok(Opened { device, kind: DeviceChoice::Gpu, name, reason, facts, limits })
+}
+
+fn limits(adapter: &wgpu::Adapter) -> Vec<(&'static str, u64)> {
+    let limits = adapter.limits();
+    vec![
+        ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),
+        ("maxBufferSize", limits.max_buffer_size),
+    ]
 }
 
 /// What decides how kernels run on an adapter, as far as it tells; browsers keep most of it to themselves.

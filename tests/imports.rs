@@ -40,7 +40,8 @@ fn files(name: &str) -> Files {
 }
 
 fn model(files: &Files) -> scorefield::Result<ModelFile> {
-    Bundle::new("it", files.keys().cloned(), |path| Ok(files[path].clone())).model()
+    let lengths = files.iter().map(|(path, bytes)| (path.clone(), bytes.len()));
+    Bundle::new("it", lengths, |path, range| Ok(files[path][range].to_vec())).model()
 }
 
 fn draws(file: ModelFile) -> Vec<f32> {

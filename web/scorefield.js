@@ -11,6 +11,7 @@
 
 import { ScorefieldError } from './engine/channel.js';
 import { Crew, defaultThreads } from './engine/crew.js';
+import { freeName, importModel } from './engine/own.js';
 import { fetchManifest } from './engine/weights.js';
 
 export { ScorefieldError };
@@ -21,10 +22,14 @@ export { ScorefieldError };
  * @property {string} name       The adapter's name, or "WebAssembly".
  * @property {string} reason     One sentence that says why this device is in use.
  *
- * @typedef {object} Model  An entry of models/manifest.json.
+ * @typedef {object} Model  An entry of models/manifest.json, or what `add` has made of files.
  * @property {string} name
  * @property {string} title
- * @property {string} file
+ * @property {string} [file]  Of the manifest's.
+ * @property {Blob} [blob]  The file itself, of one that was added. It can be kept as it is, and added again.
+ * @property {boolean} [own]  Whether it was added.
+ * @property {{weights: number, largest_weight: number, image: number}} [memory]  Of one that was added: bytes of all
+ *   weights, of the largest, and of the largest layer's output for one image.
  * @property {number} bytes
  * @property {string} sha256
  * @property {'score'|'consistency'|null} [gives]  What its network tells of a noisy image; a classifier gives neither.
@@ -150,6 +155,7 @@ export class Engine {
   #threads;
   #hooks;
   #channel = null;
+  #module = null; // the compiled program
   #cards = new Map();
   #job = null;
   #ready = null; // settles when the worker at hand has opened its device, or could not
@@ -169,6 +175,40 @@ export class Engine {
       throw error;
     }
     return engine;
+  }
+
+  /**
+   * Adds a model of the caller's own to `models`: ours, or a published one with its configuration (a folder of diffusers,
+   * a checkpoint of Score-SDE or NCSN as safetensors). Nothing is sent anywhere. Can be called while something runs.
+   * @param {{path: string, blob: Blob}[] | Model} source  The files, with `/` between folders; or what `add` has
+   *   returned before, in another engine or visit.
+   * @param {{name?: string, signal?: AbortSignal}} [options]  Left out, the name is that of the folder or file; one that is
+   *   taken gets a number.
+   * @returns {Promise<Model>}
+   */
+  async add(source, { name, signal } = {}) {
+    await this.#ready;
+    if (this.#disposed) throw closed();
+    const url = new URL('engine/worker.js?helper', this.#base);
+    const made = Array.isArray(source) ? await importModel(url, this.#module, source, { name, signal }) : source;
+    if (this.#disposed) throw closed();
+    if (made.gives === null) {
+      const problem = `“${made.name}” tells classes apart and draws nothing; choose a model that does.`;
+      throw new ScorefieldError('weights', problem);
+    }
+    const same = this.models.find(({ own, sha256 }) => own && sha256 === made.sha256);
+    if (same) return same;
+    const free = freeName(made.name, [...this.models, ...this.classifiers]);
+    const title = free === made.name ? made.title : `${made.title} (${free})`;
+    const model = { ...made, name: free, title };
+    this.models = [...this.models, model];
+    return model;
+  }
+
+  /** Takes a model that was added out of `models` again. */
+  remove(name) {
+    this.models = this.models.filter((model) => !(model.own && model.name === name));
+    this.#cards.delete(name);
   }
 
   /**
@@ -331,6 +371,7 @@ export class Engine {
     this.#channel = new Crew(new URL('engine/worker.js', this.#base), this.#threads, whenIdle);
     try {
       const opened = await this.#channel.call({ type: 'open', device, reason, threads: this.#threads }, this.#hooks);
+      this.#module = opened.module;
       this.samplers = opened.samplers;
       this.device = opened.device;
     } catch (error) {

@@ -48,6 +48,10 @@ impl Architecture for PlainConfig {
         (0..self.blocks).map(|block| (format!("blocks.{block}.conv2.weight"), shape)).collect()
     }
 
+    fn largest_output(&self, height: usize, width: usize) -> u64 {
+        (self.channels * height * width) as u64
+    }
+
     fn classes(&self) -> usize {
         0
     }

@@ -64,6 +64,9 @@ pub trait Architecture: std::fmt::Debug + Clone + PartialEq + Default + Serializ
     /// network being built.
     fn main_weights(&self) -> Vec<(String, [usize; 2])>;
 
+    /// Values of the largest layer's output for one image of this size.
+    fn largest_output(&self, height: usize, width: usize) -> u64;
+
     /// Classes that the images may be asked for; 0 for a network that knows of none.
     fn classes(&self) -> usize;
 
@@ -129,6 +132,11 @@ macro_rules! networks {
             /// [`Architecture::main_weights`].
             pub fn main_weights(&self) -> Vec<(String, [usize; 2])> {
                 match self { $(Self::$variant(config) => config.main_weights()),+ }
+            }
+
+            /// [`Architecture::largest_output`].
+            pub fn largest_output(&self, height: usize, width: usize) -> u64 {
+                match self { $(Self::$variant(config) => config.largest_output(height, width)),+ }
             }
 
             /// [`Architecture::classes`].

@@ -1,10 +1,12 @@
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use burn::tensor::Tensor;
-use js_sys::Function;
+use js_sys::{Function, Uint8Array};
 use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 
@@ -15,8 +17,11 @@ use crate::device::{self, DeviceChoice, Opened};
 use crate::ops::Adapter;
 use crate::run::{Event, Run};
 use crate::sampler::Sampler;
-use crate::weights::{Architecture, LoadedClassifier, LoadedModel, ModelFile};
+use crate::weights::{Architecture, LoadedClassifier, LoadedModel, ModelFile, Needs};
 use crate::{Error, Result};
+
+/// Bytes of a file that are read at a time to check it.
+const PIECE: usize = 1 << 22;
 
 /// A device and the models loaded on it.
 ///
@@ -95,18 +100,32 @@ impl Session {
         prepare().ok();
     }
 
-    /// Checks a weight file against its SHA-256 (in hex), puts it on the device, and returns its model card.
+    /// Checks a weight file of `bytes` bytes against its SHA-256 (in hex), puts it on the device, and returns its model
+    /// card. `read(from, to)` gives a piece of it, as a `Uint8Array`: the whole file need not be in memory.
     ///
     /// # Errors
-    /// Code `weights` if the file is damaged or is not a score model.
-    pub fn load(&self, name: &str, bytes: &[u8], sha256: &str) -> Result<JsValue, JsValue> {
+    /// Code `weights` if the file is damaged or is not a score model, `device` if the GPU cannot hold it.
+    pub fn load(&self, name: &str, bytes: usize, sha256: &str, read: &Function) -> Result<JsValue, JsValue> {
+        let piece = |range: Range<usize>| -> Result<Cow<'_, [u8]>> {
+            let read = read.call2(&JsValue::NULL, &range.start.into(), &range.end.into());
+            let piece = read.map(|piece| Uint8Array::new(&piece).to_vec()).unwrap_or_default();
+            match piece.len() == range.len() {
+                true => Ok(Cow::Owned(piece)),
+                false => Err(Error::weights(name, "its file cannot be read any more", "choose it again")),
+            }
+        };
         let load = || -> Result<_> {
-            let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut digest = Sha256::new();
+            for start in (0..bytes).step_by(PIECE) {
+                digest.update(piece(start..bytes.min(start + PIECE))?);
+            }
+            let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
             if !found.eq_ignore_ascii_case(sha256) {
-                let problem = format!("the file of {} bytes is damaged (wrong checksum)", bytes.len());
+                let problem = format!("the file of {bytes} bytes is damaged (wrong checksum)");
                 return Err(Error::weights(name, problem, "try again, or tell the owner of this page"));
             }
-            let file = ModelFile::parse(name, bytes)?;
+            let file = ModelFile::read(name, bytes, piece)?;
+            self.holds(name, file.needs())?;
             let card = file.card.clone();
             let (name, device) = (name.to_owned(), &self.opened.device);
             match card.architecture {
@@ -136,6 +155,26 @@ impl Session {
         named("model", &self.models, name)
     }
 
+    /// Refuses more images at a time than the GPU can hold.
+    pub(super) fn has_room(&self, model: &LoadedModel, count: usize) -> Result<()> {
+        let bytes = model.image_bytes() * count as u64;
+        let Some((limit, most)) = self.opened.exceeded(bytes) else { return Ok(()) };
+        let [needed, held] = [bytes, most].map(megabytes);
+        let problem = format!("need {needed} in one piece, more than the GPU's {limit} of {held}");
+        let fix = format!("ask for at most {}, or use the CPU", most / model.image_bytes());
+        Err(Error::config(format!("{count} images"), problem, fix))
+    }
+
+    /// Refuses a model that the GPU cannot hold, before anything of it is there.
+    fn holds(&self, name: &str, Needs { largest_weight, image, .. }: Needs) -> Result<()> {
+        let bytes = largest_weight.max(image);
+        let Some((limit, most)) = self.opened.exceeded(bytes) else { return Ok(()) };
+        let what = if image < bytes { "a weight" } else { "a layer" };
+        let [needed, held] = [bytes, most].map(megabytes);
+        let problem = format!("{what} of {name} takes {needed}, more than its {limit} of {held}");
+        Err(Error::device("gpu", problem, "use the CPU"))
+    }
+
     /// A run that reports to `on_event` and listens to [`Session::cancel`].
     pub(super) fn begin(&self, on_event: Function) -> Result<Run<'static>> {
         let started = now();
@@ -160,6 +199,11 @@ impl Session {
         *self.cancel.borrow_mut() = run.cancel.clone();
         Ok(run)
     }
+}
+
+fn megabytes(bytes: u64) -> String {
+    let millions = bytes as f64 / 1e6;
+    format!("{millions:.0$} MB", usize::from(millions < 10.0))
 }
 
 /// What was loaded under this name.

@@ -183,6 +183,12 @@ impl ModelCard {
         Ok(self.parts()?.0.main_weights())
     }
 
+    /// Bytes of the largest layer's output for one image, of a score model.
+    pub(super) fn image_bytes(&self) -> u64 {
+        let output = self.parts().map(|(network, ..)| network.largest_output(self.height, self.width));
+        output.unwrap_or_default() * size_of::<f32>() as u64
+    }
+
     /// The score model whose network `fill` gives its weights, on `device`.
     pub(super) fn load(
         &self,
@@ -198,6 +204,7 @@ impl ModelCard {
             shape: self.shape(),
             classes: config.classes(),
             needs_class: config.needs_class(),
+            image_bytes: self.image_bytes(),
             heaviest: config.heaviest(self.height, self.width),
             device: device.clone(),
         })

@@ -16,6 +16,7 @@ pub struct LoadedModel {
     pub(super) shape: [usize; 3],
     pub(super) classes: usize,
     pub(super) needs_class: bool,
+    pub(super) image_bytes: u64,
     /// See [`NetworkConfig::heaviest`](crate::network::NetworkConfig::heaviest).
     pub(super) heaviest: f64,
     pub(super) device: Device,
@@ -25,6 +26,11 @@ impl LoadedModel {
     /// How many weights its network has.
     pub fn weights(&self) -> usize {
         self.denoiser.network().num_params()
+    }
+
+    /// Bytes of the largest layer's output for one image; a batch takes as many times that, in one piece.
+    pub fn image_bytes(&self) -> u64 {
+        self.image_bytes
     }
 
     /// Images of any class.

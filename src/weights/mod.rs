@@ -9,17 +9,18 @@ mod card;
 pub mod import;
 mod loaded;
 mod params;
+mod pieces;
 #[cfg(not(target_family = "wasm"))]
 pub mod shipped;
 
 pub use architecture::Architecture;
 pub use card::{Accuracy, FORMAT, ModelCard, Publication, Quality, Training};
 pub use loaded::{LoadedClassifier, LoadedModel};
+pub use pieces::Needs;
 
 use std::collections::HashMap;
 
 use burn::tensor::Device;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 #[cfg(not(target_family = "wasm"))]
 use sha2::{Digest, Sha256};
 
@@ -64,44 +65,6 @@ pub fn to_bytes<M: burn::module::Module>(
 }
 
 impl ModelFile {
-    /// The file's content, in the precision in which it was read.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] if a weight is not finite or cannot be represented in that precision.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let failed = |problem: String| {
-            Error::weights(&self.card.name, problem, "train again with a lower learning rate")
-        };
-        let mut names: Vec<&String> = self.weights.keys().collect();
-        names.sort();
-        let mut encoded = Vec::new();
-        for name in names {
-            let params::Values { shape, data } = &self.weights[name];
-            let (dtype, bytes) = match self.precision {
-                Precision::F32 => (Dtype::F32, bytemuck::cast_slice(data).to_vec()),
-                Precision::F16 => {
-                    let half: Vec<half::f16> = data.iter().map(|v| half::f16::from_f32(*v)).collect();
-                    if half.iter().any(|v| !v.is_finite()) {
-                        return Err(failed(format!("{name} does not fit half precision")));
-                    }
-                    (Dtype::F16, bytemuck::cast_slice(&half).to_vec())
-                }
-            };
-            if data.iter().any(|v| !v.is_finite()) {
-                return Err(failed(format!("{name} holds a NaN or an infinity")));
-            }
-            encoded.push((name, dtype, shape, bytes));
-        }
-        let views = encoded
-            .iter()
-            .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, (*shape).clone(), bytes)?)))
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .map_err(|e| failed(e.to_string()))?;
-        let card = serde_json::to_string(&self.card).map_err(|e| failed(e.to_string()))?;
-        let metadata = HashMap::from([(CARD_KEY.to_string(), card)]);
-        safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
-    }
-
     /// The same model under another name.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
@@ -128,43 +91,6 @@ impl ModelFile {
             digest.update(bytemuck::cast_slice::<f32, u8>(data));
         }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// Whether a safetensors file is one of ours. What is no whole safetensors file is left to [`parse`](Self::parse).
-    fn has_card(bytes: &[u8]) -> bool {
-        SafeTensors::read_metadata(bytes).map_or(true, |(_, header)| {
-            header.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(CARD_KEY))
-        })
-    }
-
-    /// Reads and checks a file's content; `name` is what errors call it.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] for a damaged header, a missing or invalid card, or an element type other
-    /// than f16 and f32.
-    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
-        let damaged = |problem: String| Error::weights(name, problem, "download or export the file again");
-        let (_, header) = SafeTensors::read_metadata(bytes)
-            .map_err(|e| damaged(format!("not a whole safetensors file ({e})")))?;
-        let card = header
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get(CARD_KEY))
-            .ok_or_else(|| damaged("has no Scorefield model card".into()))?;
-        let card: ModelCard =
-            serde_json::from_str(card).map_err(|e| damaged(format!("its model card is invalid ({e})")))?;
-        card.validate(name)?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
-        let (mut weights, mut precision) = (HashMap::new(), Precision::F16);
-        for (tensor, view) in tensors.iter() {
-            match view.dtype() {
-                Dtype::F16 => {}
-                Dtype::F32 => precision = Precision::F32,
-                other => return Err(damaged(format!("{tensor} has type {other:?}, not F16 or F32"))),
-            }
-            weights.insert(tensor.to_string(), params::Values::read(name, tensor, &view)?);
-        }
-        Ok(Self { card, weights, precision })
     }
 
     /// The score model of the file, on `device`.

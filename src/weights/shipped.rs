@@ -6,6 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::import::{self, Bundle};
+use super::pieces::Pieces;
 use super::{ModelCard, ModelFile};
 use crate::model::Learned;
 use crate::{Error, Result};
@@ -83,7 +84,7 @@ pub fn open(model: &str) -> Result<ModelFile> {
         return Bundle::open(path)?.model();
     }
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e, "name a readable .safetensors file"))?;
-    match ModelFile::has_card(&bytes) {
+    match Pieces::of(model, &bytes).has_card() {
         true => ModelFile::parse(model, &bytes),
         false => Bundle::open(path)?.model(),
     }

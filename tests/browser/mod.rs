@@ -28,6 +28,7 @@ mod files;
 // What the visitor brings along, pictures and links, and how long is told what is wrong with it.
 mod alerts;
 mod links;
+mod own;
 mod pictures;
 // Keyboard, screen reader, phone, frame rate.
 mod access;
@@ -57,6 +58,7 @@ pub fn trials() -> Vec<Trial> {
         files::trials(),
         alerts::trials(),
         links::trials(),
+        own::trials(),
         pictures::trials(),
         access::trials(),
     ];

@@ -22,7 +22,7 @@ pub const KINDS: &str = "test-kinds";
 pub const COLOUR: &str = "test-colour";
 
 /// The content of a model's file.
-fn file(name: &str) -> Vec<u8> {
+pub fn file(name: &str) -> Vec<u8> {
     let (dataset, classes, names) = match name {
         DIGITS => ("mnist", 10, &[][..]),
         KINDS => ("none", 3, &["boat", "moon", "tree"][..]),

@@ -245,8 +245,8 @@ fn two_thousand_steps_leave_nothing_behind() {
 }
 
 /// A page that uses the API by itself, in the global `engine`.
-struct Api {
-    browser: Browser,
+pub struct Api {
+    pub browser: Browser,
     _site: Site,
 }
 
@@ -255,7 +255,7 @@ impl Api {
         Self::at(Site::of_page(), device, gpu)
     }
 
-    fn at(site: Site, device: &str, gpu: Gpu) -> Self {
+    pub fn at(site: Site, device: &str, gpu: Gpu) -> Self {
         let mut browser = Browser::launch(gpu);
         browser.open(&site.url("#task=about&device=cpu"));
         let kind = browser.eval(&format!(
@@ -269,7 +269,7 @@ impl Api {
 
     /// NFE, shape and values of what a method of the engine returns.
     #[track_caller]
-    fn call(&mut self, method: &str, request: &Value) -> (usize, [usize; 4], Vec<f32>) {
+    pub fn call(&mut self, method: &str, request: &Value) -> (usize, [usize; 4], Vec<f32>) {
         let result = self.browser.eval_within(
             &format!(
                 "const r = await engine.{method}({request});

@@ -7,12 +7,16 @@ import { Channel, ScorefieldError } from './channel.js';
 /** Of one request; the program has the same limit. */
 const MOST_IMAGES = 1024;
 
+/** Bytes of weights that the workers hold together: each has its own. */
+const MOST_WEIGHTS = 1e9;
+
 export class Crew {
   #url;
   #size;
   #lead;
   #helpers = [];
-  #module = null; // compiled once for all; null until the lead computes on the CPU
+  #module = null; // compiled once for all
+  #isShared = false; // whether the helpers help: on the CPU
   #loads = new Map(); // model name → the message that loaded it
   #cancelled = false;
 
@@ -25,11 +29,17 @@ export class Crew {
 
   /** Sends a request, as a Channel does. */
   async call(message, hooks = {}) {
-    const shares = message.type === 'sample' && this.#module ? split(message.request, this.#size) : [];
+    const shares = message.type === 'sample' && this.#isShared ? split(message.request, this.#sizeFor(message.request)) : [];
     if (shares.length > 1) return this.#draw(shares, hooks);
     const value = await this.#lead.call(message, hooks);
-    if (message.type === 'open') this.#module = value.module;
-    if (message.type === 'load') this.#loads.set(message.entry.name, message);
+    if (message.type === 'open') {
+      this.#module = value.module;
+      this.#isShared = value.device.kind === 'cpu';
+    }
+    if (message.type === 'load') {
+      this.#loads.set(message.entry.name, message);
+      for (const { models } of this.#helpers.filter(Boolean)) models.delete(message.entry.name); // another one's name
+    }
     return value;
   }
 
@@ -64,6 +74,12 @@ export class Crew {
     const results = ends.map(({ value }) => value);
     const nfe = Math.max(...results.map((result) => result.nfe));
     return { ...joined(results), nfe, seconds: (performance.now() - started) / 1000 };
+  }
+
+  /** How many workers may draw with a model. */
+  #sizeFor({ model }) {
+    const { memory, bytes } = this.#loads.get(model)?.entry ?? { bytes: 0 };
+    return Math.min(this.#size, Math.max(1, Math.floor(MOST_WEIGHTS / (memory?.weights ?? 2 * bytes))));
   }
 
   /** The channel to a helper that has these models, or null if it cannot be had. */

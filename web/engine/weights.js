@@ -1,5 +1,5 @@
-// The list of models and their weight files. The sha256 is not checked here but in Rust: pages served over
-// plain http have no crypto.subtle.
+// The list of models and their weight files, and where the bytes of a model are read. The sha256 is not checked here but
+// in Rust: pages served over plain http have no crypto.subtle.
 
 import { openCache } from './cache.js';
 import { ScorefieldError } from './channel.js';
@@ -49,6 +49,12 @@ export async function fetchWeights(entry, base, { onProgress, signal, reload = f
     throw error instanceof ScorefieldError ? error : failed(`${error.message}; check the connection`);
   }
 }
+
+/** Reads bytes `from` to `to` of fetched weights. */
+export const ofBytes = (bytes) => (from, to) => bytes.subarray(from, to);
+
+/** Reads bytes `from` to `to` of a file that lies with the browser, none of which stay in memory. For workers only. */
+export const ofBlob = (blob) => (from, to) => new Uint8Array(new FileReaderSync().readAsArrayBuffer(blob.slice(from, to)));
 
 /** Keeps weights that were found good, and forgets older weights of the same model. */
 export async function keepWeights(entry, base, bytes) {

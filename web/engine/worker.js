@@ -4,7 +4,7 @@
 import { ScorefieldError } from './channel.js';
 import { chooseDevice } from './device.js';
 import { speeds, verifyOnce } from './trust.js';
-import { fetchWeights, forgetWeights, keepWeights } from './weights.js';
+import { fetchWeights, forgetWeights, keepWeights, ofBlob, ofBytes } from './weights.js';
 import { gpuTrouble, watchGpu } from './wgpu-shim.js';
 
 const base = new URL('../', import.meta.url);
@@ -60,7 +60,7 @@ const handlers = {
     return {
       device: { kind: actual.kind, name: choice.name, reason: choice.reason },
       samplers: session.samplers(),
-      module: actual.kind === 'cpu' ? compiled : null,
+      module: compiled,
     };
   },
 
@@ -68,6 +68,23 @@ const handlers = {
     const card = await load(entry, count, tell);
     await preferTheFaster(entry, count);
     return card;
+  },
+
+  /** The visitor's `files`, `{path, blob}`, as a model: an entry of the list, and its file as `blob`. */
+  import({ name, files }) {
+    const blobs = new Map(files.map(({ path, blob }) => [path, blob]));
+    const read = (path, from, to) => {
+      try {
+        return ofBlob(blobs.get(path))(from, to);
+      } catch (error) {
+        throw error.message; // Rust takes words
+      }
+    };
+    const lengths = Uint32Array.from(blobs.values(), ({ size }) => size);
+    const pieces = [];
+    const write = (piece) => pieces.push(new Blob([piece])); // the browser keeps them, not the worker's memory
+    const entry = session.import(name, [...blobs.keys()], lengths, read, write);
+    return { ...entry, blob: new Blob(pieces) };
   },
 
   noise: ({ seed, length }) => session.noise(seed, length),
@@ -93,6 +110,11 @@ self.onmessage = async ({ data: { id, type, ...rest } }) => {
 
 /** Fetches a model's weights, has them checked, and hands them to the device; returns its card. */
 async function load(entry, count, tell) {
+  const give = (bytes, read) => session.load(entry.name, bytes, entry.sha256, read);
+  if (entry.blob) {
+    await (trusted ??= verifyOnce(session, adapter));
+    return give(entry.blob.size, ofBlob(entry.blob));
+  }
   download = new AbortController();
   const options = { signal: download.signal, onProgress: (progress) => tell({ type: 'download', ...progress }) };
   const fetched = fetchWeights(entry, base, options);
@@ -101,7 +123,7 @@ async function load(entry, count, tell) {
   await (trusted ??= verifyOnce(session, adapter));
   const first = await fetched;
   try {
-    const card = await session.load(entry.name, first.bytes, entry.sha256);
+    const card = give(first.bytes.length, ofBytes(first.bytes));
     if (!first.cached) await keepWeights(entry, base, first.bytes);
     return card;
   } catch (error) {
@@ -110,14 +132,15 @@ async function load(entry, count, tell) {
   }
   // A damaged file may be a damaged or outdated copy on the way; ask the server itself once.
   const second = await fetchWeights(entry, base, { ...options, reload: true });
-  const card = await session.load(entry.name, second.bytes, entry.sha256);
+  const card = give(second.bytes.length, ofBytes(second.bytes));
   await keepWeights(entry, base, second.bytes);
   return card;
 }
 
 /** Throws with code `slower` where the CPU is faster than the GPU that nobody has asked for. */
 async function preferTheFaster(entry, count) {
-  if (!rivals || entry.card.architecture.kind === 'classifier') return;
+  // A visitor's own may be so large that one evaluation on the CPU takes minutes.
+  if (!rivals || entry.blob || entry.card.architecture.kind === 'classifier') return;
   const { gpu, cpu } = await speeds(session, adapter, entry, count);
   const shared = cpu / Math.min(rivals, count);
   rivals = 0; // decided, until the page is opened anew

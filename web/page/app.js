@@ -3,6 +3,9 @@
 import { open } from '../scorefield.js';
 import { fetchDigits } from './digits.js';
 import { elements, find, findAll, make, megabytes } from './dom.js';
+import { forgetModel, keepModel, keptModels } from './kept.js';
+import { useModel } from './parts/model-field.js';
+import { OwnModels } from './parts/own-models.js';
 import { checked } from './state/link.js';
 import { fitting, samplerFor } from './state/purposes.js';
 import { initialState, isState, purposeOf, readHash, schemaOf, writeHash } from './state/state.js';
@@ -17,6 +20,8 @@ const app = {
   state: initialState(schema),
   engine: null,
   digits: [],
+  ownModels: [], // the visitor's, for whatever engine runs
+  keptModels: new Set(), // the SHA-256 of those that the next visit will find
   isRunning: false,
 
   get model() {
@@ -93,6 +98,32 @@ const app = {
     }
   },
 
+  openOwnModels: () => ownModels.open(),
+
+  /** Makes a model of the visitor's files, `{path, blob}`. */
+  async addModel(files, signal) {
+    const model = await this.engine.add(files, { signal });
+    const others = this.ownModels.filter(({ sha256 }) => sha256 !== model.sha256);
+    this.ownModels = [...others, model];
+    refresh();
+    return model;
+  },
+
+  /** Keeps a model for the next visit; returns whether the browser has promised to. */
+  async keepModel(model) {
+    const isSafe = await keepModel(model);
+    this.keptModels.add(model.sha256);
+    return isSafe;
+  },
+
+  async forgetModel(model) {
+    this.ownModels = this.ownModels.filter(({ sha256 }) => sha256 !== model.sha256);
+    this.engine.remove(model.name);
+    if (this.state.model === model.name) useModel(this.engine.models[0].name, this);
+    else refresh();
+    if (this.keptModels.delete(model.sha256)) await forgetModel(model);
+  },
+
   /** Another engine, for a while, on a device that need not be the visitor's choice. */
   engineOn: (device) => open({ device, threads: 1 }),
 
@@ -127,7 +158,7 @@ const app = {
     writeUrl();
     try {
       await navigator.clipboard.writeText(location.href);
-      this.tell('Link copied.');
+      this.tell(this.model.own ? 'Link copied. It needs your model where it is opened.' : 'Link copied.');
     } catch {
       this.tell('The link is in the address bar.'); // plain http denies the clipboard
     }
@@ -143,6 +174,8 @@ const panels = TASKS.map(({ name, title, markup, View }) => {
   return { name, section, view: new View(section, app), tab };
 });
 find('nav').append(...panels.map(({ tab }) => tab));
+
+const ownModels = new OwnModels(app);
 
 function button(textContent, onClick) {
   const element = make('button', { type: 'button', textContent });
@@ -210,6 +243,8 @@ async function start(device) {
     app.engine?.dispose();
     app.engine = null;
     [app.engine, app.digits] = await Promise.all([open({ device, onProgress, onDevice }), digits]);
+    await own;
+    for (const model of app.ownModels) await app.engine.add(model);
     followHash();
   } catch (error) {
     if (!error.code) console.error(error);
@@ -237,6 +272,10 @@ app.state.device = first.device;
 const digits = fetchDigits().catch((error) => {
   app.showError(`The test digits could not be read: ${error.message}.`);
   return [];
+});
+const own = keptModels().then((models) => {
+  app.ownModels = models;
+  app.keptModels = new Set(models.map(({ sha256 }) => sha256));
 });
 refresh();
 await start(first.device);

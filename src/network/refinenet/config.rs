@@ -147,6 +147,19 @@ impl Architecture for RefineNetConfig {
         stages.collect()
     }
 
+    /// A stage convolves before it halves.
+    fn largest_output(&self, height: usize, width: usize) -> u64 {
+        let mut pixels = (height * width) as u64;
+        let outputs = self.widths().into_iter().enumerate().map(|(stage, channels)| {
+            let output = channels as u64 * pixels;
+            if self.halves(stage) {
+                pixels /= 4;
+            }
+            output
+        });
+        outputs.max().unwrap_or_default()
+    }
+
     fn classes(&self) -> usize {
         0
     }

@@ -53,6 +53,13 @@ impl UNetConfig {
     pub fn features(&self) -> usize {
         self.style.features.unwrap_or(self.channels)
     }
+
+    /// Pixels of a level, of images of this size.
+    fn pixels(&self, level: usize, height: usize, width: usize) -> usize {
+        let multiple = self.patch << (self.multipliers.len() - 1);
+        let side = |size: usize| size.next_multiple_of(multiple) / (self.patch << level);
+        side(height) * side(width)
+    }
 }
 
 impl Architecture for UNetConfig {
@@ -99,11 +106,9 @@ impl Architecture for UNetConfig {
     fn validate_for(&self, height: usize, width: usize) -> Result<()> {
         const MOST_PIXELS: usize = 64 * 64;
         self.validate()?;
-        let multiple = self.patch << (self.multipliers.len() - 1);
         let middle = self.style.attends_in_the_middle.then_some(self.multipliers.len() - 1);
         for level in self.attention_levels.iter().copied().chain(middle) {
-            let side = |size: usize| size.next_multiple_of(multiple) / (self.patch << level);
-            let pixels = side(height) * side(width);
+            let pixels = self.pixels(level, height, width);
             if pixels > MOST_PIXELS {
                 let problem = format!("has level {level}, which attends over {pixels} pixels");
                 let fix = format!("leave it to levels of at most {MOST_PIXELS}");
@@ -137,6 +142,16 @@ impl Architecture for UNetConfig {
                 (format!("down.{level}.stages.{block}.block.conv2.weight"), [9 * width, width])
             })
             .collect()
+    }
+
+    /// On the way up a level is first given the channels of the one below it.
+    fn largest_output(&self, height: usize, width: usize) -> u64 {
+        let widths = self.widths();
+        let outputs = (0..widths.len()).map(|level| {
+            let below = widths.get(level + 1).copied().unwrap_or_default();
+            widths[level].max(below) as u64 * self.pixels(level, height, width) as u64
+        });
+        outputs.max().unwrap_or_default()
     }
 
     fn classes(&self) -> usize {

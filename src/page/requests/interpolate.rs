@@ -74,7 +74,9 @@ impl Session {
             let Sampler::ProbabilityFlow(ode) = Sampler::with_options("ode", &request.options)? else {
                 return Err(Error::config("sampler", "`ode` is another method", "report this as a bug"));
             };
-            let model = self.model(&request.model)?.score_model()?;
+            let loaded = self.model(&request.model)?;
+            self.has_room(&loaded, request.frames)?;
+            let model = loaded.score_model()?;
             let mut run = self.begin(on_event)?;
             let (a, b) = (request.a.read("a", model.dim())?, request.b.read("b", model.dim())?);
             let solution =

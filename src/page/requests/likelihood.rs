@@ -56,9 +56,11 @@ impl Session {
         let started = now();
         let measure = async {
             let LikelihoodRequest { model, images, seed, tolerance } = messages::read(request)?;
-            let model = self.model(&model)?.score_model()?;
+            let loaded = self.model(&model)?;
+            let model = loaded.score_model()?;
             let ([c, h, w], n) = (model.shape, images.len() / model.dim());
             messages::check_count("the number of images", n, 1)?;
+            self.has_room(&loaded, n)?;
             check_images("images", &images, [n, c, h, w])?;
             let noise = Noise::new(seed);
             let images = model.upload(&dequantised(&to_bytes(&images), model.dim(), &noise));

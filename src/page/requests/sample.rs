@@ -58,6 +58,7 @@ impl Session {
             messages::check_count("count", request.count, 1)?;
             let sampler = Sampler::with_options(&request.sampler, &request.options)?;
             let loaded = self.model(&request.model)?;
+            self.has_room(&loaded, request.count)?;
             let model = match (request.class, request.classifier) {
                 (Some(class), None) => loaded.class_model(class, request.guidance)?,
                 (Some(class), Some(name)) => {

@@ -1,6 +1,8 @@
 //! The files of a published model, as they lie in its folder: which of them says what, and the model file they become.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -9,17 +11,19 @@ use super::diffusers::UNet2DModel;
 use super::scheduler::Scheduler;
 use super::{Described, StateDict, diffusers, ncsn, score_sde};
 use crate::weights::ModelFile;
+use crate::weights::pieces::Pieces;
 use crate::{Error, Result};
 
-/// A published model: its name, the paths of its files with `/` between folders, and how to read one.
+/// A published model: its name, the paths of its files with `/` between folders, their lengths, and how to read them.
 pub struct Bundle<'a> {
     name: String,
     paths: Vec<String>,
+    lengths: HashMap<String, usize>,
     read: Box<Read<'a>>,
 }
 
-/// Gives the content of the file at a path.
-type Read<'a> = dyn Fn(&str) -> Result<Vec<u8>> + 'a;
+/// Gives a piece of the file at a path.
+type Read<'a> = dyn Fn(&str, Range<usize>) -> Result<Vec<u8>> + 'a;
 
 impl std::fmt::Debug for Bundle<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,13 +48,27 @@ const PICKLES: [&str; 5] = [".bin", ".pt", ".pth", ".pkl", ".ckpt"];
 const NETWORK_FOLDERS: [&str; 2] = ["", "unet"];
 
 impl<'a> Bundle<'a> {
-    /// The model of these files; `read` gives the content of one.
+    /// The model of these files, paths and lengths; `read` gives a piece of one.
     pub fn new(
         name: &str,
-        paths: impl IntoIterator<Item = String>,
-        read: impl Fn(&str) -> Result<Vec<u8>> + 'a,
+        files: impl IntoIterator<Item = (String, usize)>,
+        read: impl Fn(&str, Range<usize>) -> Result<Vec<u8>> + 'a,
     ) -> Self {
-        Self { name: name.into(), paths: paths.into_iter().collect(), read: Box::new(read) }
+        let lengths: HashMap<String, usize> = files.into_iter().collect();
+        let mut paths: Vec<String> = lengths.keys().cloned().collect();
+        paths.sort();
+        Self { name: name.into(), paths, lengths, read: Box::new(read) }
+    }
+
+    /// The whole content of a file.
+    fn content(&self, path: &str) -> Result<Vec<u8>> {
+        (self.read)(path, 0..self.lengths[path])
+    }
+
+    /// A file of weights.
+    fn weights<'b>(&'b self, path: &'b str) -> Pieces<'b> {
+        let read = move |range| Ok(Cow::Owned((self.read)(path, range)?));
+        Pieces::new(&self.name, self.lengths[path], read)
     }
 
     /// The model of a folder, or of a weight file and what lies beside it.
@@ -58,6 +76,8 @@ impl<'a> Bundle<'a> {
     /// # Errors
     /// [`Error::Io`] for a folder that cannot be read.
     pub fn open(path: &std::path::Path) -> Result<Bundle<'static>> {
+        use std::io::{Read, Seek, SeekFrom};
+
         let listed = |folder: &std::path::Path| -> Result<Vec<std::path::PathBuf>> {
             let failed = |e| Error::io(folder, e, "name a folder that can be read");
             let entries = std::fs::read_dir(folder).map_err(failed)?;
@@ -91,10 +111,22 @@ impl<'a> Bundle<'a> {
                 whole.file_name().unwrap_or_default().to_string_lossy().into_owned()
             }
         };
-        let paths: Vec<String> = paths.iter().map(inside).collect();
-        Ok(Bundle::new(&name, paths, move |path| {
+        let unreadable = |path: &std::path::Path, e| Error::io(path, e, "make the file readable");
+        let length = |path: &std::path::PathBuf| {
+            let length = std::fs::metadata(path).map_err(|e| unreadable(path, e))?.len();
+            Ok((inside(path), length as usize))
+        };
+        let files = paths.iter().map(length).collect::<Result<Vec<_>>>()?;
+        Ok(Bundle::new(&name, files, move |path, range| {
             let path = folder.join(path);
-            std::fs::read(&path).map_err(|e| Error::io(&path, e, "make the file readable"))
+            let piece = || {
+                let mut piece = vec![0; range.len()];
+                let mut file = std::fs::File::open(&path)?;
+                file.seek(SeekFrom::Start(range.start as u64))?;
+                file.read_exact(&mut piece)?;
+                Ok(piece)
+            };
+            piece().map_err(|e| unreadable(&path, e))
         }))
     }
 
@@ -107,14 +139,14 @@ impl<'a> Bundle<'a> {
         let files = if shards.is_empty() { vec![self.weights_path()?] } else { shards.into_iter().collect() };
         let state = || -> Result<StateDict> {
             let mut state = StateDict::empty(&self.name);
-            files.iter().try_for_each(|file| state.add(&(self.read)(file)?, ""))?;
+            files.iter().try_for_each(|file| state.add(&self.weights(file), ""))?;
             Ok(state)
         };
         if let [alone] = &self.paths[..]
-            && let bytes = (self.read)(alone)?
-            && ModelFile::has_card(&bytes)
+            && let file = self.weights(alone)
+            && file.has_card()
         {
-            return ModelFile::parse(&self.name, &bytes);
+            return file.model();
         }
         let described = match (network, scheduler, research) {
             (Some(network), Some(scheduler), _) => {
@@ -172,7 +204,7 @@ impl<'a> Bundle<'a> {
         let mut found = Configurations::default();
         for path in self.paths.iter().filter(|path| path.ends_with(".json")) {
             let (folder, _) = path.rsplit_once('/').unwrap_or(("", path));
-            let value: Value = serde_json::from_slice(&(self.read)(path)?)
+            let value: Value = serde_json::from_slice(&self.content(path)?)
                 .map_err(|e| self.error(&format!("{path} is no JSON ({e})"), "download the file again"))?;
             let class = value["_class_name"].as_str().unwrap_or_default();
             if let Some(map) = value["weight_map"].as_object() {
@@ -206,7 +238,7 @@ impl<'a> Bundle<'a> {
 
     /// What the model's own README says of its licence, in the lines before its text.
     fn licence(&self) -> Option<String> {
-        let readme = (self.read)(self.paths.iter().find(|path| *path == "README.md")?).ok()?;
+        let readme = self.content(self.paths.iter().find(|path| *path == "README.md")?).ok()?;
         let text = String::from_utf8(readme).ok()?;
         let front = text.strip_prefix("---")?.split("\n---").next()?;
         let licence = front.lines().find_map(|line| line.strip_prefix("license:"))?;

@@ -1,10 +1,11 @@
 use std::collections::HashMap;
 
-use safetensors::tensor::{Dtype, SafeTensors};
+use safetensors::tensor::Dtype;
 
 use super::unet::{Layers, Part};
 use crate::weights::Precision;
 use crate::weights::params::Values;
+use crate::weights::pieces::Pieces;
 use crate::{Error, Result};
 
 /// Tensors by the names of the code that wrote them, each of which is taken once.
@@ -25,7 +26,7 @@ impl StateDict {
     /// [`Error::Weights`] for a damaged file, an element type that is no float, or a value that is not finite.
     pub fn parse(name: &str, bytes: &[u8], prefix: &str) -> Result<Self> {
         let mut state = Self::empty(name);
-        state.add(bytes, prefix)?;
+        state.add(&Pieces::of(name, bytes), prefix)?;
         Ok(state)
     }
 
@@ -38,19 +39,15 @@ impl StateDict {
     ///
     /// # Errors
     /// As there.
-    pub fn add(&mut self, bytes: &[u8], prefix: &str) -> Result<()> {
-        let name = &self.name;
-        let file = SafeTensors::deserialize(bytes).map_err(|e| {
-            let problem = format!("not a whole safetensors file ({e})");
-            Error::weights(name, problem, "download or convert the file again")
-        })?;
+    pub(super) fn add(&mut self, file: &Pieces<'_>, prefix: &str) -> Result<()> {
+        let header = file.header()?;
+        let tensors = header.tensors();
         let module = format!("{prefix}module.");
-        let prefix =
-            if file.names().iter().all(|tensor| tensor.starts_with(&module)) { &module } else { prefix };
-        for (tensor, view) in file.iter() {
-            if let Some(tensor) = tensor.strip_prefix(prefix) {
-                self.half &= view.dtype() == Dtype::F16;
-                self.tensors.insert(tensor.to_string(), Values::read(name, tensor, &view)?);
+        let prefix = if tensors.keys().all(|tensor| tensor.starts_with(&module)) { &module } else { prefix };
+        for (tensor, info) in &tensors {
+            if let Some(name) = tensor.strip_prefix(prefix) {
+                self.half &= info.dtype == Dtype::F16;
+                self.tensors.insert(name.to_string(), file.values(&header, tensor, info)?);
             }
         }
         Ok(())

@@ -31,15 +31,16 @@ export class ClassFields {
 
   refresh() {
     const { state, model, engine } = this.#app;
-    const { count, names, classifier } = classesOf(model, engine.classifiers);
+    const { count, names, classifier, isNeeded } = classesOf(model, engine.classifiers);
     this.#holder.hidden = count === 0;
     this.#title.textContent = model.card.dataset === 'mnist' ? 'Digit' : 'Class';
     const classes = Array.from({ length: count }, (_, i) => ({ name: String(i), title: names[i] ?? String(i) }));
-    fillSelect(this.#select, [{ name: '', title: 'Any' }, ...classes], state.class ?? '');
+    const any = isNeeded ? [] : [{ name: '', title: 'Any' }];
+    fillSelect(this.#select, [...any, ...classes], state.class ?? '');
     const guidance = { ...GUIDANCE, help: classifier ? HELP.guided : HELP.learned };
     const onInput = (guidance) => this.#app.update({ guidance }, false);
     this.#guidance.replaceChildren(
-      ...(state.class === null ? [] : [optionField(guidance, state.guidance, onInput, { slider: true })]),
+      ...(state.class === null || isNeeded ? [] : [optionField(guidance, state.guidance, onInput, { slider: true })]),
     );
   }
 }

@@ -6,18 +6,17 @@ let serial = 0;
 
 /** Fills a <select> with registry entries. */
 export function fillSelect(select, entries, value) {
-  select.replaceChildren(...entries.map(({ name, title }) => make('option', { value: name, textContent: title })));
+  select.replaceChildren(...optionsOf(entries));
   select.value = value;
+}
+
+export function optionsOf(entries) {
+  return entries.map(({ name, title }) => make('option', { value: name, textContent: title }));
 }
 
 /** Keeps the state's `key` in step with a number field. */
 export function bindNumber(input, key, app) {
   input.addEventListener('input', () => input.checkValidity() && app.update({ [key]: input.valueAsNumber }, false));
-}
-
-/** Keeps the state in step with the field for the model. Another model has other classes. */
-export function bindModel(select, app) {
-  select.addEventListener('change', () => app.update({ model: select.value, class: null }));
 }
 
 /** Whether all fields of a form hold what they may; complains to the visitor where not. */

@@ -2,7 +2,7 @@
 
 /**
  * How many classes a model's images can be asked for, what they are called, and where the model has learned none, the
- * name of the classifier that tells them.
+ * name of the classifier that tells them. `isNeeded` says whether it draws none but of a class.
  */
 export function classesOf({ card }, classifiers) {
   const countOf = ({ architecture }) => architecture?.config?.classes ?? 0;
@@ -11,12 +11,20 @@ export function classesOf({ card }, classifiers) {
     ['dataset', 'channels', 'height', 'width'].every((key) => other[key] === card[key]);
   const guide = learned ? undefined : classifiers.find(fits);
   const teller = guide?.card ?? card;
-  return { count: countOf(teller), names: teller.class_names ?? [], classifier: guide?.name };
+  const isNeeded = Boolean(card.architecture?.config?.style?.class_table);
+  return { count: countOf(teller), names: teller.class_names ?? [], classifier: guide?.name, isNeeded };
+}
+
+/** The class that is asked for where nobody has chosen one; null is any. */
+export function usualClass(model, classifiers) {
+  return classesOf(model, classifiers).isNeeded ? 0 : null;
 }
 
 /** The part of a request that asks for a class. */
 export function classRequest({ state, model, engine }) {
   const { class: chosen, guidance } = state;
-  const { classifier } = classesOf(model, engine.classifiers);
-  return chosen === null ? {} : { class: chosen, guidance, ...(classifier && { classifier }) };
+  const { classifier, isNeeded } = classesOf(model, engine.classifiers);
+  if (chosen === null) return {};
+  // What draws none but of a class cannot be guided away from any.
+  return { class: chosen, ...(!isNeeded && { guidance }), ...(classifier && { classifier }) };
 }

@@ -5,7 +5,7 @@
 //   settle   a value that is here, in place of one that may not be: `settle(value, {engine, digits, model, tell})`,
 //            where `tell(sentence)` is for the visitor
 
-import { classesOf } from './classes.js';
+import { classesOf, usualClass } from './classes.js';
 
 export const oneOf =
   (...names) =>
@@ -45,10 +45,12 @@ export const SHARED = {
     read: whole,
     settle(value, { engine, model, tell }) {
       const { count } = classesOf(model, engine.classifiers);
-      if (value === null || value < count) return value;
+      const usual = usualClass(model, engine.classifiers);
+      if (value === null) return usual;
+      if (value < count) return value;
       const learned = count ? `has the classes 0 to ${count - 1}` : 'has learned no classes';
       tell(`The link asks for class ${value}, but the model ${model.name} ${learned}.`);
-      return null;
+      return usual;
     },
   },
   guidance: { initial: 1, read: number(0, 5), write: (value, state) => (state.class === null ? null : value) },

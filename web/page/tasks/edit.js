@@ -2,10 +2,11 @@
 
 import { find, findAll, make, plural } from '../dom.js';
 import { ClassFields } from '../parts/class-fields.js';
-import { bindModel, bindNumber, fillSelect, isValid, optionField } from '../parts/controls.js';
+import { bindNumber, isValid, optionField } from '../parts/controls.js';
 import { EndpointView } from '../parts/endpoint.js';
 import { Gallery, previewEvery } from '../parts/gallery.js';
 import { MaskView } from '../parts/mask-view.js';
+import { bindModel, fillModels } from '../parts/model-field.js';
 import { Runner } from '../parts/runner.js';
 import { showSampler } from '../parts/sampler-fields.js';
 import { createSeedField } from '../parts/seed-field.js';
@@ -108,7 +109,7 @@ class EditView {
     this.#picture.refresh();
     if (!engine) return;
     const form = this.#form.elements;
-    fillSelect(form.model, engine.models, state.model);
+    fillModels(form.model, this.#app);
     this.#classes.refresh();
     form.seed.value = state.seed;
     form.results.value = state.results;

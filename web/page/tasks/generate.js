@@ -2,9 +2,10 @@
 
 import { find, plural } from '../dom.js';
 import { ClassFields } from '../parts/class-fields.js';
-import { bindModel, bindNumber, fillSelect, isValid } from '../parts/controls.js';
+import { bindNumber, isValid } from '../parts/controls.js';
 import { drawField } from '../parts/field.js';
 import { Gallery, previewEvery } from '../parts/gallery.js';
+import { bindModel, fillModels } from '../parts/model-field.js';
 import { Runner } from '../parts/runner.js';
 import { showSampler } from '../parts/sampler-fields.js';
 import { createSeedField } from '../parts/seed-field.js';
@@ -76,7 +77,7 @@ class GenerateView {
     const { state, engine } = this.#app;
     const form = this.#form.elements;
     if (!engine) return;
-    fillSelect(form.model, engine.models, state.model);
+    fillModels(form.model, this.#app);
     this.#classes.refresh();
     form.seed.value = state.seed;
     form.count.value = state.count;

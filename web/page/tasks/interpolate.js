@@ -1,12 +1,14 @@
 // The task "Interpolate": two pictures, the row of pictures between them, a slider through the row.
 
 import { find, plural, save } from '../dom.js';
-import { bindModel, bindNumber, fillSelect, isValid, optionField } from '../parts/controls.js';
+import { bindNumber, isValid, optionField } from '../parts/controls.js';
 import { EndpointView } from '../parts/endpoint.js';
 import { Grid } from '../parts/grid.js';
+import { bindModel, fillModels } from '../parts/model-field.js';
 import { Runner } from '../parts/runner.js';
 import { optionFields } from '../parts/sampler-fields.js';
 import { show, toBytes } from '../pixels.js';
+import { classesOf } from '../state/classes.js';
 import { endpointKey } from '../state/endpoint.js';
 import { integer, number } from '../state/keys.js';
 
@@ -102,7 +104,7 @@ class InterpolateView {
     for (const end of this.#ends) end.refresh();
     if (!engine) return;
     const form = this.#form.elements;
-    fillSelect(form.model, engine.models, state.model);
+    fillModels(form.model, this.#app);
     form.frames.value = state.frames;
     find('#interpolate-refused').textContent = this.#refusal;
     const temperature = optionField(TEMPERATURE, state.temperature, (value) =>
@@ -143,8 +145,11 @@ class InterpolateView {
 
   /** Why the model cannot do it, as a sentence. */
   get #refusal() {
-    const fits = this.#app.samplers.includes(this.#app.sampler('interpolate'));
-    return fits ? '' : 'This model cannot encode pictures: that takes a score, which it does not give.';
+    const { samplers, model, engine } = this.#app;
+    const problem = !samplers.includes(this.#app.sampler('interpolate'))
+      ? 'that takes a score, which it does not give'
+      : classesOf(model, engine.classifiers).isNeeded && 'it knows images of a class only';
+    return problem ? `This model cannot encode pictures: ${problem}.` : '';
   }
 
   /** Why nothing can be drawn yet, as a sentence. */
