@@ -23,7 +23,7 @@ impl<D: Denoiser> Denoiser for Divided<D> {
             let to = n.min(from + size);
             // One level for all, or one for each.
             let sigma = if sigma.len() == n { &sigma[from..to] } else { sigma };
-            self.inner.denoise(x.clone().slice([from..to]), sigma)
+            self.inner.denoise(x.clone().slice_dim(0, from..to), sigma)
         });
         Tensor::cat(parts.collect(), 0)
     }

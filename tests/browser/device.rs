@@ -14,6 +14,7 @@ trials! {
         plain_http_works_on_the_cpu,
         a_gpu_lost_in_mid_run_is_told_and_the_cpu_finishes,
         a_gpu_lost_between_runs_is_told,
+        a_gpu_lost_in_any_phase_is_told_and_the_cpu_finishes,
         a_gpu_that_refuses_to_start_is_told,
         a_shader_that_fails_is_told_and_the_cpu_finishes,
         a_crash_on_the_gpu_is_told_and_the_cpu_finishes,
@@ -110,6 +111,41 @@ fn a_gpu_lost_between_runs_is_told() {
     visit.start(GENERATE);
     visit.finish(GENERATE);
     visit.assert_clean();
+}
+
+/// The device is destroyed as it opens, compiles, takes weights, computes, and hands back what it computed: by the call, or
+/// that many of its kind, before which it happens. Every time the CPU draws the whole picture.
+fn a_gpu_lost_in_any_phase_is_told_and_the_cpu_finishes() {
+    let expected = {
+        let mut visit = visit(Gpu::None);
+        visit.run(GENERATE, &format!("#task=generate&device=cpu&{RUN}"));
+        visit.grid()
+    };
+    for (class, method, call) in [
+        ("GPUDevice", "createShaderModule", 1),
+        ("GPUDevice", "createComputePipeline", 9),
+        ("GPUQueue", "writeBuffer", 30),
+        ("GPUQueue", "submit", 12),
+        ("GPUBuffer", "mapAsync", 3),
+    ] {
+        let mut visit = broken(format!(
+            "let calls = 0;
+            const whole = {class}.prototype.{method};
+            {class}.prototype.{method} = function (...args) {{
+                if (++calls === {call}) self.scorefieldGpu.destroy();
+                return whole.apply(this, args);
+            }};"
+        ));
+        visit.open(&format!("#task=generate&device=gpu&{RUN}"));
+        visit.finish(GENERATE);
+        let note = visit.device();
+        assert!(
+            note.starts_with("Computing on the CPU") && note.contains("so the CPU has taken over"),
+            "{method}: {note}"
+        );
+        assert_eq!((visit.nfe(GENERATE), visit.alert().as_str()), (5, ""), "{method}");
+        assert_eq!(visit.grid(), expected, "{method}");
+    }
 }
 
 fn a_gpu_that_refuses_to_start_is_told() {
