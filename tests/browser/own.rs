@@ -169,17 +169,21 @@ fn a_file_of_ours_is_a_model_too() {
     api.browser.assert_console_clean();
 }
 
-/// A file of ours with 5 MB in its largest weight, and the page that has it below `fixtures/` too.
-fn large() -> (Vec<u8>, impl Fn(&str, Option<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync + 'static) {
+/// A file of ours with 5 MB in its largest weight.
+fn large() -> Vec<u8> {
     let config = UNetConfig { channels: 128, multipliers: vec![1, 2], blocks: 2, ..small_unet() };
     let network = lively_unet(&config, 1, 3, &cpu()).no_grad();
-    let file = to_bytes(&network, &card(&config), Precision::F32).expect("a file");
-    let served = file.clone();
-    let alter = move |asked: &str, bytes: Option<Vec<u8>>| match asked {
-        "fixtures/large.safetensors" => Some(served.clone()),
+    to_bytes(&network, &card(&config), Precision::F32).expect("a file")
+}
+
+/// The page with [`large`] below `fixtures/`, and `script` before the one that watches the GPU.
+fn large_site(script: &'static str) -> Site {
+    let file = large();
+    Site::serve_altered(dist().expect("a built page"), move |asked, bytes| match asked {
+        "fixtures/large.safetensors" => Some(file.clone()),
+        "engine/wgpu-shim.js" => Some([script.as_bytes(), &bytes?].concat()),
         _ => alter(asked, bytes),
-    };
-    (file, alter)
+    })
 }
 
 fn add_large() -> String {
@@ -188,8 +192,7 @@ fn add_large() -> String {
 
 /// Loading a file as a whole would take twice its weights, and wasm never gives memory back.
 fn weights_are_in_memory_once() {
-    let site = Site::serve_altered(dist().expect("a built page"), large().1);
-    let mut api = Api::at(site, "cpu", Gpu::None);
+    let mut api = Api::at(large_site(""), "cpu", Gpu::None);
     let wasm = |api: &mut Api| api.browser.eval_in_worker(WASM_BYTES).as_f64().expect("bytes");
     let before = wasm(&mut api);
     let weights =
@@ -241,12 +244,7 @@ fn what_does_not_fit_is_told_in_one_sentence() {
 fn limits_of_the_adapter_are_named_before_anything_is_drawn() {
     const LIMIT: &str = "for (const prototype of [self.GPUSupportedLimits?.prototype].filter(Boolean))
         Object.defineProperty(prototype, 'maxStorageBufferBindingSize', { get: () => 4e6 });\n";
-    let (file, serve) = large();
-    let site = Site::serve_altered(dist().expect("a built page"), move |asked, bytes| match asked {
-        "engine/wgpu-shim.js" => Some([LIMIT.as_bytes(), &bytes?].concat()),
-        _ => serve(asked, bytes),
-    });
-    let mut api = Api::at(site, "gpu", Gpu::Software);
+    let mut api = Api::at(large_site(LIMIT), "gpu", Gpu::Software);
     // A layer of one image takes 33 kB.
     let request = json!({"model": "diffusers_ddpm", "sampler": "heun", "count": 200});
     let many = format!(
@@ -260,7 +258,7 @@ fn limits_of_the_adapter_are_named_before_anything_is_drawn() {
     );
     assert_eq!(api.browser.eval("engine.device.kind"), "gpu");
     // What the GPU cannot hold the CPU draws.
-    let drawing = Drawing::of(ModelFile::parse("large", &file).expect("a model"));
+    let drawing = Drawing::of(ModelFile::parse("large", &large()).expect("a model"));
     draws_the_native_picture(&mut api, "large", &add_large(), &drawing);
     let reason = api.browser.eval("engine.device.reason");
     let reason = reason.as_str().expect("a sentence");
