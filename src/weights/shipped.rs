@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::import::{self, Bundle};
+use super::import::{Bundle, bundle};
 use super::pieces::Pieces;
 use super::{ModelCard, ModelFile};
 use crate::model::Learned;
@@ -79,7 +79,7 @@ pub fn open(model: &str) -> Result<ModelFile> {
         let fix = format!("name a .safetensors file, the folder of a published model, or one of {shipped}");
         return Err(Error::weights(model, "there is no such model or file", fix));
     }
-    import::refuse_pickle(model)?;
+    bundle::refuse_pickle(model)?;
     if path.is_dir() {
         return Bundle::open(path)?.model();
     }

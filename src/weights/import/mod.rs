@@ -6,7 +6,7 @@
 //! ours of them. What a state dict lacks, or has left over, is an error that names it: a network with weights in the wrong
 //! place still draws something.
 
-mod bundle;
+pub(super) mod bundle;
 pub mod diffusers;
 mod export;
 pub mod ncsn;
@@ -16,7 +16,6 @@ mod state;
 mod unet;
 
 pub use bundle::Bundle;
-pub(super) use bundle::refuse_pickle;
 pub use state::StateDict;
 
 use std::collections::HashMap;
