@@ -65,7 +65,7 @@ pub fn bytes(name: &str) -> Option<&'static [u8]> {
 }
 
 /// Opens a shipped model by name, any model file by path, or a published model by its folder or by its file of weights,
-/// beside which its configuration lies (see [`import`]).
+/// beside which its configuration lies (see [`import`](super::import)).
 ///
 /// # Errors
 /// [`Error::Weights`] lists the shipped names if `model` is none of them, or says what is wrong with it.
