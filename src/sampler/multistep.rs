@@ -50,7 +50,7 @@ impl Method for Multistep {
         help: "One evaluation leads from noise to an image; more steps renew its details (2023).",
         needs: Learned::Consistency,
         options: &[
-            OptionInfo::integer("n_steps", "Steps", "One evaluation each.", 1, 100),
+            OptionInfo::integer("n_steps", "Steps", "One evaluation each.", 1, 4000),
             OptionInfo::real(
                 "last_sigma",
                 "Last noise",
