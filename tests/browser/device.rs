@@ -118,7 +118,8 @@ fn a_gpu_lost_between_runs_is_told() {
 fn a_gpu_lost_in_any_phase_is_told_and_the_cpu_finishes() {
     let expected = {
         let mut visit = visit(Gpu::None);
-        visit.run(GENERATE, &format!("#task=generate&device=cpu&{RUN}"));
+        visit.open(&format!("#task=generate&device=cpu&{RUN}"));
+        visit.finish(GENERATE);
         visit.grid()
     };
     for (class, method, call) in [
