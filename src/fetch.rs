@@ -17,6 +17,7 @@ use ureq::{Agent, http::header};
 use crate::{
     error::{Error, Result},
     files::{advice, sync_folder},
+    weights::hex,
 };
 
 /// How often a server may break off without having sent anything.
@@ -232,11 +233,6 @@ fn digest(mut reader: impl Read) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -184,6 +184,20 @@ fn the_program_imports_and_draws() {
         fs::read(folder.join(to)).unwrap()
     };
     assert_eq!(draw("other.safetensors", "a.npy"), draw(&source, "b.npy"));
+    // The folder from within, and its weights by their name.
+    let inside = folder.join("inside");
+    fs::create_dir(&inside).unwrap();
+    for file in fs::read_dir(&source).unwrap().map(|file| file.unwrap().path()) {
+        fs::copy(&file, inside.join(file.file_name().unwrap())).unwrap();
+    }
+    for model in [".", "diffusion_pytorch_model.safetensors"] {
+        good(&inside, &format!("sample --model {model} --count 2 --steps 3 --device cpu --out c.npy"));
+        assert_eq!(
+            fs::read(inside.join("c.npy")).unwrap(),
+            fs::read(folder.join("b.npy")).unwrap(),
+            "{model}"
+        );
+    }
     let whole = fs::metadata(folder.join("other.safetensors")).unwrap().len();
     good(folder, &format!("import {source} --half --out half.safetensors"));
     let half = fs::metadata(folder.join("half.safetensors")).unwrap().len();

@@ -46,18 +46,6 @@ pub async fn peak(device: &Device, clock: Clock) -> Result<Option<f64>> {
     Ok(Some(operations / seconds(clock, work).await?))
 }
 
-/// How fast the convolutions of a graphics card are, for [`set_pace`](crate::ops::set_pace); `None` for a device that nobody
-/// resets for taking long.
-///
-/// # Errors
-/// As [`read`].
-pub async fn pace(device: &Device, clock: Clock) -> Result<Option<f64>> {
-    match is_hardware(device) {
-        true => convolution(device, clock).await.map(Some),
-        false => Ok(None),
-    }
-}
-
 /// The same of a 3x3 convolution of 64 channels, 64 images of 14x14 pixels.
 pub async fn convolution(device: &Device, clock: Clock) -> Result<f64> {
     let [n, side, channels] = [64, 14, 64];
@@ -67,4 +55,13 @@ pub async fn convolution(device: &Device, clock: Clock) -> Result<f64> {
     let operations = (2 * n * side * side * 9 * channels * channels) as f64;
     let work = || conv(x.clone(), weight.clone(), bias.clone(), 3, 1);
     Ok(operations / seconds(clock, work).await?)
+}
+
+/// How fast the convolutions of a graphics card are, for [`set_pace`](crate::ops::set_pace); infinitely, of a device that
+/// nobody resets for taking long.
+///
+/// # Errors
+/// As [`read`].
+pub async fn pace(device: &Device, clock: Clock) -> Result<f64> {
+    if is_hardware(device) { convolution(device, clock).await } else { Ok(f64::INFINITY) }
 }

@@ -1,10 +1,8 @@
 //! Devices of this machine that were found to compute rightly.
 
-use std::fmt::{Display, Formatter};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::LazyLock;
 use std::time::Instant;
 
@@ -30,15 +28,14 @@ pub async fn open(choice: DeviceChoice) -> Result<Opened> {
     let line = line(&opened);
     // Of a program that is being changed, nothing is known.
     let is_fixed = !env!("SCOREFIELD_REVISION").ends_with("dirty");
-    let known =
-        is_fixed.then(|| known().iter().find_map(|kept| kept.strip_prefix(&line)?.parse().ok())).flatten();
+    let known = if is_fixed { known(&line) } else { None };
     let pace = match known {
-        Some(Pace(pace)) => pace,
+        Some(pace) => pace,
         None => match verify(&opened.device, "use the CPU; `scorefield device` tells more").await {
             Ok(_) => {
                 let pace = pace(&opened.device, seconds).await?;
                 if is_fixed {
-                    remember(format!("{line}{}", Pace(pace)));
+                    remember(format!("{line}{PACE}{pace}"));
                 }
                 pace
             }
@@ -58,24 +55,6 @@ pub fn seconds() -> f64 {
     BEGUN.elapsed().as_secs_f64()
 }
 
-/// The end of a line that is remembered: operations per second, or 0 where nobody measures them.
-struct Pace(Option<f64>);
-
-impl Display for Pace {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        write!(f, ", pace {}", self.0.unwrap_or(0.0))
-    }
-}
-
-impl FromStr for Pace {
-    type Err = std::num::ParseFloatError;
-
-    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        let pace: f64 = text.trim_start_matches(", pace ").parse()?;
-        Ok(Self(Some(pace).filter(|pace| *pace > 0.0)))
-    }
-}
-
 /// Version, adapter and driver: what has to be the same for the answer to hold.
 fn line(opened: &Opened) -> String {
     let facts: Vec<_> = opened.facts.iter().map(|(name, value)| format!("{name}: {value}")).collect();
@@ -86,31 +65,26 @@ fn file() -> Option<PathBuf> {
     Some(dirs::cache_dir()?.join("scorefield").join("verified"))
 }
 
-fn known() -> Vec<String> {
+/// Between what was verified and its pace.
+const PACE: &str = ", pace ";
+
+fn kept() -> Vec<String> {
     let text = file().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
+}
+
+/// The pace of what was verified before.
+fn known(line: &str) -> Option<f64> {
+    kept().iter().find_map(|kept| kept.strip_prefix(line)?.strip_prefix(PACE)?.parse().ok())
 }
 
 /// The last few. Where nothing can be kept, the next run tries again, which is no reason to complain.
 fn remember(line: String) {
     const KEPT: usize = 8;
     let Some(file) = file() else { return };
-    let mut lines = known();
+    let mut lines = kept();
     lines.push(line);
     let text = lines[lines.len().saturating_sub(KEPT)..].join("\n") + "\n";
     let folder = file.parent().map_or(Ok(()), make_folder);
     folder.and_then(|()| write_atomic(&file, |file| file.write_all(text.as_bytes()))).ok();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pace_is_read_as_it_was_kept() {
-        for pace in [None, Some(1.5e11)] {
-            assert_eq!(Pace(pace).to_string().parse::<Pace>().unwrap().0, pace);
-        }
-        assert!("".parse::<Pace>().is_err());
-    }
 }

@@ -102,7 +102,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::{data::formats::test_data, fetch::hex};
+    use crate::{data::formats::test_data, weights::hex};
 
     #[test]
     fn a_set_without_an_address_says_where_else_to_get_it() {

@@ -17,7 +17,7 @@ use crate::device::{self, DeviceChoice, Opened};
 use crate::ops::Adapter;
 use crate::run::{Event, Run};
 use crate::sampler::Sampler;
-use crate::weights::{Architecture, LoadedClassifier, LoadedModel, ModelFile, Needs};
+use crate::weights::{Architecture, LoadedClassifier, LoadedModel, ModelFile, Needs, hex};
 use crate::{Error, Result};
 
 /// Bytes of a file that are read at a time to check it.
@@ -119,7 +119,7 @@ impl Session {
             for start in (0..bytes).step_by(PIECE) {
                 digest.update(piece(start..bytes.min(start + PIECE))?);
             }
-            let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let found = hex(&digest.finalize());
             if !found.eq_ignore_ascii_case(sha256) {
                 let problem = format!("the file of {bytes} bytes is damaged (wrong checksum)");
                 return Err(Error::weights(name, problem, "try again, or tell the owner of this page"));

@@ -64,6 +64,11 @@ pub fn to_bytes<M: burn::module::Module>(
     ModelFile { card: card.clone(), weights, precision }.to_bytes()
 }
 
+/// Bytes as hexadecimal digits: how checksums are written.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl ModelFile {
     /// The same model under another name.
     #[must_use]
@@ -90,7 +95,7 @@ impl ModelFile {
             digest.update(format!("{name} {shape:?}"));
             digest.update(bytemuck::cast_slice::<f32, u8>(data));
         }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest.finalize())
     }
 
     /// The score model of the file, on `device`.

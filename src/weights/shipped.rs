@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::import::{Bundle, bundle};
 use super::pieces::Pieces;
-use super::{ModelCard, ModelFile};
+use super::{ModelCard, ModelFile, hex};
 use crate::model::Learned;
 use crate::{Error, Result};
 
@@ -37,7 +37,7 @@ pub struct Entry {
 pub fn manifest() -> Result<Vec<Entry>> {
     let entry = |(name, bytes): &(&'static str, &[u8])| {
         let card = ModelFile::parse(name, bytes)?.card;
-        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(bytes));
         let file = format!("{name}.safetensors");
         let gives = card.learned();
         Ok(Entry { name, title: card.title.clone(), file, bytes: bytes.len(), sha256, gives, card })

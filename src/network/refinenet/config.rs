@@ -87,6 +87,16 @@ impl RefineNetConfig {
         self.multipliers.iter().map(|multiplier| multiplier * self.channels).collect()
     }
 
+    /// Channels of each stage, and the pixels that it convolves: a stage halves the image afterwards.
+    fn stages(&self, height: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
+        let mut pixels = height * width;
+        self.widths().into_iter().enumerate().map(move |(stage, channels)| {
+            let convolved = pixels;
+            pixels /= if self.halves(stage) { 4 } else { 1 };
+            (channels, convolved)
+        })
+    }
+
     /// Whether a stage halves the image.
     pub(super) fn halves(&self, stage: usize) -> bool {
         stage > 0 && self.dilations[stage] == 1
@@ -126,13 +136,9 @@ impl Architecture for RefineNetConfig {
     }
 
     fn heaviest(&self, height: usize, width: usize) -> f64 {
-        let mut halvings = 0;
-        let of_stage = |(stage, channels): (usize, &usize)| {
-            halvings += u32::from(self.halves(stage));
-            let pixels = height.div_ceil(1 << halvings) * width.div_ceil(1 << halvings);
-            (2 * 9 * pixels * channels * channels) as f64
-        };
-        self.widths().iter().enumerate().map(of_stage).fold(0.0, f64::max)
+        let convolutions =
+            self.stages(height, width).map(|(channels, pixels)| 2 * 9 * pixels * channels * channels);
+        convolutions.max().unwrap_or_default() as f64
     }
 
     /// One of every unit of the stages.
@@ -147,17 +153,11 @@ impl Architecture for RefineNetConfig {
         stages.collect()
     }
 
-    /// A stage convolves before it halves.
     fn largest_output(&self, height: usize, width: usize) -> u64 {
-        let mut pixels = (height * width) as u64;
-        let outputs = self.widths().into_iter().enumerate().map(|(stage, channels)| {
-            let output = channels as u64 * pixels;
-            if self.halves(stage) {
-                pixels /= 4;
-            }
-            output
-        });
-        outputs.max().unwrap_or_default()
+        self.stages(height, width)
+            .map(|(channels, pixels)| (channels * pixels) as u64)
+            .max()
+            .unwrap_or_default()
     }
 
     fn classes(&self) -> usize {
@@ -166,5 +166,29 @@ impl Architecture for RefineNetConfig {
 
     fn learn_classes(&mut self, _: usize) -> Option<&'static str> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten levels from 1 to .01: at a level its row alone, between two the two beside it, beyond the ends the end.
+    #[test]
+    fn a_noise_level_is_shared_by_the_two_beside_it() {
+        let levels = RefineNetConfig::ncsn().levels.unwrap();
+        let step = 100.0_f64.ln() / 9.0;
+        for (place, expected) in
+            [(0.0, [1.0, 0.0]), (0.25, [0.75, 0.25]), (1.0, [0.0, 1.0]), (-3.0, [1.0, 0.0])]
+        {
+            let shares = levels.shares(-place * step);
+            assert_eq!(shares.len(), 10);
+            assert!(
+                shares.iter().zip(expected).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6),
+                "{shares:?}"
+            );
+            assert!(shares[2..].iter().all(|share| *share < 1e-6));
+        }
+        assert_eq!(levels.shares(-20.0)[9], 1.0);
     }
 }

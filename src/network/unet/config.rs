@@ -122,8 +122,7 @@ impl Architecture for UNetConfig {
     fn heaviest(&self, height: usize, width: usize) -> f64 {
         let widths = self.widths();
         let of_level = |level: usize| {
-            let side = |size: usize| size.div_ceil(self.patch << level);
-            let (pixels, channels) = (side(height) * side(width), widths[level]);
+            let (pixels, channels) = (self.pixels(level, height, width), widths[level]);
             let below = widths.get(level + 1).copied().unwrap_or(0).max(channels);
             let convolution = 2 * 9 * pixels * (channels + below) * channels;
             let attends = self.attention_levels.contains(&level);

@@ -10,15 +10,15 @@ use std::sync::{PoisonError, RwLock};
 /// Seconds of a dispatch.
 const LONGEST: f64 = 0.05;
 
-/// Operations that the GPU does in a second inside a convolution.
-static MEASURED: RwLock<Option<f64>> = RwLock::new(None);
+/// Operations that the GPU does in a second inside a convolution; at first nothing is known of it.
+static MEASURED: RwLock<f64> = RwLock::new(f64::INFINITY);
 
 thread_local! {
     static PRETENDED: Cell<Option<f64>> = const { Cell::new(None) };
 }
 
-/// From now on evaluations are divided for a GPU of this pace; of an unknown one nothing is divided.
-pub fn set_pace(pace: Option<f64>) {
+/// From now on evaluations are divided for a GPU of this pace; at an infinite one none is.
+pub fn set_pace(pace: f64) {
     *MEASURED.write().unwrap_or_else(PoisonError::into_inner) = pace;
 }
 
@@ -33,10 +33,7 @@ pub fn at_pace<T>(pace: f64, work: impl FnOnce() -> T) -> T {
 /// How many of `n` images an evaluation takes at once, whose largest dispatch is so many operations for each.
 pub fn at_once(n: usize, operations: f64) -> usize {
     let measured = || *MEASURED.read().unwrap_or_else(PoisonError::into_inner);
-    match PRETENDED.get().or_else(measured) {
-        Some(pace) => divided(n, LONGEST * pace / operations),
-        None => n,
-    }
+    divided(n, LONGEST * PRETENDED.get().unwrap_or_else(measured) / operations)
 }
 
 /// `n` in parts of at most `most`, at least 1: the size of equal parts, if there are some that are not much smaller, since

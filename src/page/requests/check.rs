@@ -49,9 +49,9 @@ impl Session {
     ///
     /// # Errors
     /// Code `device` if it computes something else.
-    pub async fn verify(&self) -> Result<Option<f64>, JsValue> {
+    pub async fn verify(&self) -> Result<f64, JsValue> {
         if self.opened.kind == DeviceChoice::Cpu {
-            return Ok(None);
+            return Ok(f64::INFINITY);
         }
         let advice = "“Check my device” in About tells more";
         let verified = async {
@@ -62,7 +62,7 @@ impl Session {
     }
 
     /// From now on evaluations of many images are divided, so that a GPU of this pace has no dispatch that lasts too long.
-    pub fn set_pace(&self, pace: Option<f64>) {
+    pub fn set_pace(&self, pace: f64) {
         set_pace(pace);
     }
 

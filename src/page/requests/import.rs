@@ -9,7 +9,7 @@ use crate::model::Learned;
 use crate::page::Session;
 use crate::page::messages::plain;
 use crate::weights::import::Bundle;
-use crate::weights::{ModelCard, Needs};
+use crate::weights::{ModelCard, Needs, hex};
 use crate::{Error, Result};
 
 /// What the list of models says of one.
@@ -58,8 +58,7 @@ impl Session {
                 // It only stores them.
                 let _ = write.call1(&JsValue::NULL, &Uint8Array::from(piece));
             })?;
-            let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            Ok((bytes, sha256, file.needs(), file.card))
+            Ok((bytes, hex(&digest.finalize()), file.needs(), file.card))
         };
         let (bytes, sha256, memory, card) = import().map_err(|e| self.failure(&e))?;
         plain(&Entry {

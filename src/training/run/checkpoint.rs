@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::losses::Losses;
-use crate::fetch::hex;
 use crate::images::ImageSet;
 use crate::training::{Course, Lesson, Problem, Trainer};
+use crate::weights::hex;
 use crate::{Error, Result, files};
 
 /// Name of the checkpoint inside a run's folder.

@@ -71,70 +71,17 @@ impl<'a> Bundle<'a> {
         Pieces::new(&self.name, self.lengths[path], read)
     }
 
-    /// The model of a folder, or of a weight file and what lies beside it.
-    ///
-    /// # Errors
-    /// [`Error::Io`] for a folder that cannot be read.
-    pub fn open(path: &std::path::Path) -> Result<Bundle<'static>> {
-        use std::io::{Read, Seek, SeekFrom};
-
-        let listed = |folder: &std::path::Path| -> Result<Vec<std::path::PathBuf>> {
-            let failed = |e| Error::io(folder, e, "name a folder that can be read");
-            let entries = std::fs::read_dir(folder).map_err(failed)?;
-            entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect()
-        };
-        let alone = path.is_file();
-        let folder = match path.parent() {
-            Some(parent) if alone && parent.as_os_str().is_empty() => ".".into(),
-            Some(parent) if alone => parent.to_owned(),
-            _ => path.to_owned(),
-        };
-        let mut paths = Vec::new();
-        for entry in listed(&folder)? {
-            match entry.is_dir() {
-                true if !alone => paths.extend(listed(&entry)?.into_iter().filter(|path| path.is_file())),
-                true => {}
-                // Of several weight files the one that was named is meant.
-                false if alone && entry.extension() == path.extension() && entry != path => {}
-                false => paths.push(entry),
-            }
-        }
-        let inside = |path: &std::path::PathBuf| {
-            let inside = path.strip_prefix(&folder).unwrap_or(path);
-            inside.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
-        };
-        let name = match alone {
-            true => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            // Of `.` the name of the folder that it is.
-            false => {
-                let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-                whole.file_name().unwrap_or_default().to_string_lossy().into_owned()
-            }
-        };
-        let unreadable = |path: &std::path::Path, e| Error::io(path, e, "make the file readable");
-        let length = |path: &std::path::PathBuf| {
-            let length = std::fs::metadata(path).map_err(|e| unreadable(path, e))?.len();
-            Ok((inside(path), length as usize))
-        };
-        let files = paths.iter().map(length).collect::<Result<Vec<_>>>()?;
-        Ok(Bundle::new(&name, files, move |path, range| {
-            let path = folder.join(path);
-            let piece = || {
-                let mut piece = vec![0; range.len()];
-                let mut file = std::fs::File::open(&path)?;
-                file.seek(SeekFrom::Start(range.start as u64))?;
-                file.read_exact(&mut piece)?;
-                Ok(piece)
-            };
-            piece().map_err(|e| unreadable(&path, e))
-        }))
-    }
-
     /// The model as a file of ours, in the precision of its weights; a single file may be one already.
     ///
     /// # Errors
     /// [`Error::Weights`] and [`Error::Config`] name the first thing that is missing, unknown, or does not fit.
     pub fn model(&self) -> Result<ModelFile> {
+        if let [alone] = &self.paths[..]
+            && let file = self.weights(alone)
+            && file.has_card()
+        {
+            return file.model();
+        }
         let Configurations { network, scheduler, research, shards } = self.configurations()?;
         let files = if shards.is_empty() { vec![self.weights_path()?] } else { shards.into_iter().collect() };
         let state = || -> Result<StateDict> {
@@ -142,12 +89,6 @@ impl<'a> Bundle<'a> {
             files.iter().try_for_each(|file| state.add(&self.weights(file), ""))?;
             Ok(state)
         };
-        if let [alone] = &self.paths[..]
-            && let file = self.weights(alone)
-            && file.has_card()
-        {
-            return file.model();
-        }
         let described = match (network, scheduler, research) {
             (Some(network), Some(scheduler), _) => {
                 let model: UNet2DModel = self.parse(network)?;

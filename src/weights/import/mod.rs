@@ -9,6 +9,7 @@
 pub(super) mod bundle;
 pub mod diffusers;
 mod export;
+mod folder;
 pub mod ncsn;
 pub mod scheduler;
 pub mod score_sde;
