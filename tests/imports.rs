@@ -216,7 +216,7 @@ fn the_program_imports_and_draws() {
 
 fn what_does_not_fit_is_told_in_one_sentence() {
     type Change = fn(&mut Files);
-    let changes: [(&str, Change); 14] = [
+    let changes: [(&str, Change); 16] = [
         ("lacks the tensor", |files| edit(files, "config.json", |c| c["layers_per_block"] = json!(3))),
         ("unknown tensor", |files| edit(files, "config.json", |c| c["layers_per_block"] = json!(1))),
         ("block_out_channels", |files| {
@@ -248,6 +248,8 @@ fn what_does_not_fit_is_told_in_one_sentence() {
             let weights = files.remove("diffusion_pytorch_model.safetensors").unwrap();
             files.insert("diffusion_pytorch_model.bin".into(), weights);
         }),
+        ("has no weights", |files| files.retain(|file, _| file == "config.json")),
+        ("model.ckpt is a pickle", |files| *files = [("model.ckpt".to_owned(), vec![128, 2])].into()),
     ];
     for (word, change) in changes {
         let mut files = files("diffusers_ddpm");

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::Error;
 use scorefield::flow::{Endpoint, Tolerance, decode, encode, interpolate, slerp};
-use scorefield::model::ScoreModel;
+use scorefield::model::{Learned, ScoreModel};
 use scorefield::rng::Noise;
 use scorefield::run::Run;
 use scorefield::sampler::{Order, Sampler};
@@ -29,6 +29,7 @@ trials! {
         a_code_does_not_depend_on_the_batch,
         interpolation_ends_at_its_ends,
         interpolation_refuses_what_it_cannot_do,
+        a_model_without_a_score_is_refused,
     ],
 }
 
@@ -332,4 +333,20 @@ fn interpolation_refuses_what_it_cannot_do() {
     let result =
         block_on(interpolate(&model, &nan, &good, 3, 1.0, Tolerance::default(), &mut Run::default()));
     assert!(matches!(result, Err(Error::NonFinite { .. } | Error::Config { .. })), "{result:?}");
+}
+
+/// Whatever follows the ODE, either way: of a consistency function it would be pictures of nothing.
+fn a_model_without_a_score_is_refused() {
+    let target = GaussianMixture::new(&[1.0], &[vec![0.0]], &[vec![vec![1.0]]]).unwrap();
+    let model = analytic(&target, sdes()[0].0).having_learned(Learned::Consistency);
+    let x = || tensor(&[0.5], [1, 1, 1, 1], &cpu());
+    let refused = |result: scorefield::Result<Tensor<4>>| {
+        let message = result.unwrap_err().to_string();
+        assert!(
+            message.contains("needs a score, but the model has learned a consistency function"),
+            "{message}"
+        );
+    };
+    refused(block_on(encode(&model, x(), Tolerance::default(), &mut Run::default())));
+    refused(block_on(decode(&model, x(), false, Tolerance::default(), &mut Run::default())));
 }

@@ -60,7 +60,8 @@ impl Tolerance {
 ///
 /// # Errors
 /// [`Error::Cancelled`](crate::Error::Cancelled), [`Error::TooManySteps`](crate::Error::TooManySteps),
-/// [`Error::NonFinite`](crate::Error::NonFinite).
+/// [`Error::NonFinite`](crate::Error::NonFinite), and [`Error::Config`](crate::Error::Config) for a model that has learned
+/// no score.
 pub async fn encode(
     model: &ScoreModel,
     images: Tensor<4>,

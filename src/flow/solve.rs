@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Tensor, TensorData};
 
 use super::Tolerance;
-use crate::model::ScoreModel;
+use crate::model::{Learned, ScoreModel};
 use crate::ops::{combine, each, error_norm, read};
 use crate::run::Run;
 use crate::{Error, Result};
@@ -86,6 +86,9 @@ async fn rms<const N: usize>(parts: Parts<N>) -> Result<Vec<f64>> {
 ///
 /// Each part of the state has its own error norm, and the largest counts: values that are few, such as a
 /// log-density, are not lost in the mean over an image.
+///
+/// # Errors
+/// [`Error::Config`] for a model that has learned no score, [`Error::TooManySteps`], and those of the run.
 pub async fn solve<const N: usize>(
     model: &ScoreModel,
     slope_at: impl Fn(&Parts<N>, &[f64]) -> Parts<N>,
@@ -94,6 +97,10 @@ pub async fn solve<const N: usize>(
     tolerance: Tolerance,
     run: &mut Run<'_>,
 ) -> Result<Parts<N>> {
+    if model.learned != Learned::Score {
+        let problem = format!("needs {}, but the model has learned {}", Learned::Score, model.learned);
+        return Err(Error::config("the probability-flow ODE", problem, "choose another model"));
+    }
     let Tolerance { rtol, atol, max_steps } = tolerance;
     let [n, ..] = x[0].dims();
     let direction = (to - from).signum();

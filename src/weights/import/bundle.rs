@@ -41,6 +41,9 @@ struct Configurations {
     shards: BTreeSet<String>,
 }
 
+/// What files of weights are named.
+const WEIGHTS: &str = ".safetensors";
+
 /// Pickles can run any code when they are read.
 const PICKLES: [&str; 5] = [".bin", ".pt", ".pth", ".pkl", ".ckpt"];
 
@@ -77,6 +80,7 @@ impl<'a> Bundle<'a> {
     /// [`Error::Weights`] and [`Error::Config`] name the first thing that is missing, unknown, or does not fit.
     pub fn model(&self) -> Result<ModelFile> {
         if let [alone] = &self.paths[..]
+            && alone.ends_with(WEIGHTS)
             && let file = self.weights(alone)
             && file.has_card()
         {
@@ -123,7 +127,7 @@ impl<'a> Bundle<'a> {
         let of = |end: &str| -> Vec<&String> {
             self.paths.iter().filter(|path| path.ends_with(end)).filter(in_place).collect()
         };
-        let found = of(".safetensors");
+        let found = of(WEIGHTS);
         let usual = |path: &&&String| path.ends_with("diffusion_pytorch_model.safetensors");
         match (&found[..], found.iter().find(usual)) {
             ([one], _) => Ok((*one).clone()),
