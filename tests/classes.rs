@@ -141,7 +141,7 @@ fn a_model_learns_what_its_classes_mean() {
         batch: 16,
         learning_rate: 3e-3,
         warmup: 10,
-        ema: 0.98,
+        ema: 0.98.into(),
         network: config(2).into(),
         ..TrainConfig::default()
     };

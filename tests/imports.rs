@@ -249,7 +249,9 @@ fn what_does_not_fit_is_told_in_one_sentence() {
             files.insert("diffusion_pytorch_model.bin".into(), weights);
         }),
         ("has no weights", |files| files.retain(|file, _| file == "config.json")),
-        ("model.ckpt is a pickle", |files| *files = [("model.ckpt".to_owned(), vec![128, 2])].into()),
+        ("is a pickle, which is a program", |files| {
+            *files = [("model.ckpt".to_owned(), vec![128, 2])].into()
+        }),
     ];
     for (word, change) in changes {
         let mut files = files("diffusers_ddpm");

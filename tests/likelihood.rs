@@ -1,5 +1,7 @@
 //! Densities by the probability-flow ODE: against closed forms, against their own integral, and on digits.
 
+use std::time::Instant;
+
 use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::Error;
@@ -13,7 +15,9 @@ use scorefield::run::Run;
 use scorefield::toy::GaussianMixture;
 use scorefield::weights::shipped;
 
-use crate::support::{analytic, cpu, digits, figure, lively_model, sdes, small_unet, tensor, trials, values};
+use crate::support::{
+    analytic, brief, cpu, digits, figure, lively_model, sdes, small_unet, tensor, trials, values,
+};
 
 trials! {
     cpu: [
@@ -21,9 +25,9 @@ trials! {
         the_density_of_a_mixture_integrates_to_one,
         probes_estimate_the_exact_trace_within_their_error,
         probes_estimate_the_exact_trace_of_a_network,
-        differences_agree_with_reverse_passes,
-        differences_agree_with_reverse_passes_through_a_network,
-        either_product_finds_a_density_in_many_dimensions,
+        tangents_and_differences_agree_with_reverse_passes,
+        tangents_and_differences_agree_with_reverse_passes_through_a_network,
+        every_product_finds_a_density_in_many_dimensions,
         a_density_does_not_depend_on_the_batch,
         bits_per_dim_have_the_offset_of_the_range,
         digits_have_their_bits_per_dim,
@@ -134,7 +138,7 @@ fn probes_estimate_the_exact_trace_within_their_error() {
     for (sde, name) in sdes() {
         let model = analytic(&mixture(), sde);
         let truth = measured(&Likelihood { tolerance: LOOSE, ..exact() }, &model, images.clone());
-        for distribution in [Probe::Rademacher, Probe::Gaussian] {
+        for distribution in [Probe::Rademacher, Probe::Gaussian, Probe::Sphere] {
             let probes = Likelihood { tolerance: LOOSE, ..probing(50, distribution) };
             let found = measured(&probes, &model, images.clone());
             let (rms, largest) = scores(&found, &truth);
@@ -164,50 +168,60 @@ fn probes_estimate_the_exact_trace_of_a_network() {
     }
 }
 
-/// What the native program computes and what the page does, with the same probes.
-fn both(likelihood: Likelihood, model: &ScoreModel, images: &Tensor<4>) -> [Density; 2] {
-    [Product::Reverse, Product::Difference]
-        .map(|product| measured(&Likelihood { product, ..likelihood }, model, images.clone()))
+/// By reverse passes, by tangents, and by differences, with the same probes; and the seconds of each.
+fn products(likelihood: Likelihood, model: &ScoreModel, images: &Tensor<4>) -> [(Density, f64); 3] {
+    [Product::Reverse, Product::Forward, Product::Difference].map(|product| {
+        let began = Instant::now();
+        let density = measured(&Likelihood { product, ..likelihood }, model, images.clone());
+        (density, began.elapsed().as_secs_f64())
+    })
 }
 
 fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-fn differences_agree_with_reverse_passes() {
+fn tangents_and_differences_agree_with_reverse_passes() {
     let points = tensor(&normals(32), [16, 2, 1, 1], &cpu());
     for (sde, name) in sdes() {
-        let [reverse, difference] = both(exact(), &analytic(&mixture(), sde), &points);
-        let off = largest_difference(&reverse.nats, &difference.nats);
-        figure(format_args!("mixture, {name}: differences are off by {off:.1e} nats"));
-        assert!(off < 2e-2, "{name}: {:?}, {:?}", reverse.nats, difference.nats);
+        let [reverse, forward, difference] =
+            products(exact(), &analytic(&mixture(), sde), &points).map(|(density, _)| density.nats);
+        let off = [&forward, &difference].map(|nats| largest_difference(&reverse, nats));
+        figure(format_args!("mixture, {name}: tangents and differences are off by {} nats", brief(&off)));
+        assert!(off[0] < 2e-3 && off[1] < 2e-2, "{name}: {reverse:?}, {forward:?}, {difference:?}");
     }
 }
 
-fn differences_agree_with_reverse_passes_through_a_network() {
+fn tangents_and_differences_agree_with_reverse_passes_through_a_network() {
     for name in ["mnist-vp", "mnist-ve"] {
         let model = shipped::open(name).unwrap().score_model(&cpu()).unwrap();
         let pixels = tensor(&dequantised(&digits()[..4 * 784], 784, &Noise::new(3)), [4, 1, 28, 28], &cpu());
         let tolerance = Tolerance { rtol: 1e-2, atol: 1e-2, ..Tolerance::default() };
-        let [reverse, difference] = both(Likelihood { tolerance, ..Likelihood::default() }, &model, &pixels);
-        let bits = |d: &Density| d.nats.iter().map(|nats| bits_per_dim(*nats, 784, model.range)).collect();
-        let [reverse, difference]: [Vec<f64>; 2] = [bits(&reverse), bits(&difference)];
-        let off = largest_difference(&reverse, &difference);
-        figure(format_args!("{name}: differences are off by {off:.1e} bits/dim, {reverse:.3?}"));
-        assert!(off < 2e-3, "{name}: {reverse:?}, {difference:?}");
+        let found = products(Likelihood { tolerance, ..Likelihood::default() }, &model, &pixels);
+        let seconds = found.each_ref().map(|(_, seconds)| *seconds);
+        let bits = |d: &Density| -> Vec<f64> {
+            d.nats.iter().map(|nats| bits_per_dim(*nats, 784, model.range)).collect()
+        };
+        let [reverse, forward, difference] = found.each_ref().map(|(density, _)| bits(density));
+        let off = [&forward, &difference].map(|found| largest_difference(&reverse, found));
+        figure(format_args!(
+            "{name}: tangents and differences are off by {} bits/dim of {reverse:.3?}; seconds {seconds:.2?}",
+            brief(&off)
+        ));
+        assert!(off[0] < 2e-4 && off[1] < 2e-3, "{name}: {reverse:?}, {forward:?}, {difference:?}");
     }
 }
 
 /// Of a round Gaussian, whose Jacobian is a multiple of one, so that a single probe of signs is exact; in 64 dimensions what
 /// rounding does to each of them adds up.
-fn either_product_finds_a_density_in_many_dimensions() {
+fn every_product_finds_a_density_in_many_dimensions() {
     const D: usize = 64;
     let variance = 0.09;
     let covariance = (0..D).map(|i| (0..D).map(|j| if i == j { variance } else { 0.0 }).collect()).collect();
     let gaussian = GaussianMixture::new(&[1.0], &[vec![0.0; D]], &[covariance]).unwrap();
     let points: Vec<f32> = normals(4 * D).iter().map(|z| 0.3 * z).collect();
     for (sde, _) in sdes() {
-        for product in [Product::Reverse, Product::Difference] {
+        for product in [Product::Reverse, Product::Forward, Product::Difference] {
             let likelihood = Likelihood { product, ..Likelihood::default() };
             let model = analytic(&gaussian, sde);
             let found = measured(&likelihood, &model, tensor(&points, [4, D, 1, 1], &cpu()));

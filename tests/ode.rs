@@ -348,5 +348,5 @@ fn a_model_without_a_score_is_refused() {
         );
     };
     refused(block_on(encode(&model, x(), Tolerance::default(), &mut Run::default())));
-    refused(block_on(decode(&model, x(), false, Tolerance::default(), &mut Run::default())));
+    refused(block_on(decode(&model, x(), Tolerance::default(), false, &mut Run::default())));
 }

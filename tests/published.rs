@@ -49,7 +49,7 @@ fn json(name: &str) -> Value {
 
 /// The tensors of a fixture that are no weights, and what it says about itself.
 pub struct Fixture {
-    name: &'static str,
+    pub name: &'static str,
     bytes: Vec<u8>,
     about: Value,
 }
@@ -79,18 +79,18 @@ impl Fixture {
 }
 
 /// A network of others, and what it said.
-struct Case {
-    fixture: Fixture,
+pub struct Case {
+    pub fixture: Fixture,
     published: Option<Published>,
     /// What ours reads of the noise levels.
-    c_noise: Vec<f64>,
-    labels: Vec<Option<usize>>,
+    pub c_noise: Vec<f64>,
+    pub labels: Vec<Option<usize>>,
     /// Leads from our output to theirs, a factor for each image.
     factors: Vec<f64>,
 }
 
 impl Case {
-    fn image(&self, device: &Device) -> Tensor<4> {
+    pub fn image(&self, device: &Device) -> Tensor<4> {
         let (shape, x) = self.fixture.tensor("x");
         tensor(&x, shape.try_into().unwrap(), device)
     }
@@ -170,7 +170,7 @@ fn ncsn_case(name: &'static str) -> Case {
     Case { fixture, published: Some(published), c_noise, labels: vec![], factors }
 }
 
-fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Case> {
     let ncsn = ["ncsn_28", "ncsn_32", "ncsnv2_28", "ncsnv2_32", "ncsnv2_deeper", "ncsnv2_deepest"];
     let ncsn = ncsn.map(ncsn_case);
     let score_sde = ["ddpm_vp", "ddpmpp_vp", "ncsnpp_ve", "ncsnpp_256_ve"].map(score_sde_case);
@@ -293,7 +293,7 @@ fn slopes(case: &Case, network: &Network, device: &Device) -> Vec<Vec<f32>> {
 }
 
 /// The network with one of its weights moved along `direction`.
-fn moved(network: &Network, which: usize, direction: &[f32], step: f64) -> Network {
+pub fn moved(network: &Network, which: usize, direction: &[f32], step: f64) -> Network {
     struct Move<'a> {
         left: Option<usize>,
         direction: &'a [f32],
@@ -317,16 +317,16 @@ fn moved(network: &Network, which: usize, direction: &[f32], step: f64) -> Netwo
     network.clone().map(&mut Move { left: Some(which), direction, step })
 }
 
-fn network_of(case: &mut Case, device: &Device) -> Network {
+pub fn network_of(case: &mut Case, device: &Device) -> Network {
     case.published.take().expect("a network that is not yet taken").network(device).unwrap()
 }
 
-fn length(numbers: impl Iterator<Item = f64>) -> f64 {
+pub fn length(numbers: impl Iterator<Item = f64>) -> f64 {
     numbers.map(|v| v * v).sum::<f64>().sqrt()
 }
 
 /// Whether a network pools by the maximum: NCSNv2's. Its slope jumps wherever two pixels change places.
-fn has_kinks(case: &Case) -> bool {
+pub fn has_kinks(case: &Case) -> bool {
     case.fixture.name.starts_with("ncsnv2")
 }
 

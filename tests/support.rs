@@ -4,6 +4,7 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use libtest_mimic::Trial;
 use pollster::block_on;
@@ -248,6 +249,21 @@ pub fn lively_unet(config: &UNetConfig, channels: usize, seed: u64, device: &Dev
 }
 
 /// The smallest U-Net that has every kind of layer: two levels, attention, a patch stem.
+/// The module with weights that gradients are recorded for, where its device has autodiff.
+pub fn learning<M: Module>(module: M) -> M {
+    struct Learning;
+    impl ModuleMapper for Learning {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            // Anew, since one that was computed cannot be recorded.
+            param.map(|weight| match weight.is_autodiff() {
+                true => Tensor::from_inner(weight.inner()).require_grad(),
+                false => weight,
+            })
+        }
+    }
+    module.map(&mut Learning)
+}
+
 pub fn small_unet() -> UNetConfig {
     UNetConfig { channels: 8, multipliers: vec![1, 2], attention_levels: vec![1], ..UNetConfig::default() }
 }

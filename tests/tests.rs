@@ -56,6 +56,10 @@ mod checkup;
 // What score networks are trained by.
 mod dsm;
 mod objectives;
+// Forward mode: tangents of all networks.
+mod tangents;
+// Every objective against scores that are known.
+mod matching;
 // Training: repeatability, clipping, averages; and runs that are interrupted, or blow up.
 mod resuming;
 mod runs;
@@ -109,6 +113,8 @@ fn main() {
         replay::trials(),
         checkup::trials(),
         objectives::trials(),
+        tangents::trials(),
+        matching::trials(),
         training::trials(),
         resuming::trials(),
         runs::trials(),

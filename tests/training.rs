@@ -70,7 +70,7 @@ pub fn config() -> TrainConfig {
         learning_rate: 2e-3,
         warmup: 3,
         clip: 0.5,
-        ema: 0.9,
+        ema: 0.9.into(),
         dropout: 0.1,
         flip: true,
         checkpoint_every: 5,

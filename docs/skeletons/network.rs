@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::family::{Architecture, ScoreNetwork};
 use super::layers::{Conv, Dropout, Embedding, Init, NormSilu, ResBlock, TimeMlp, TimeWidths};
+use crate::ops::Value;
 use crate::{Error, Result};
 
 /// Sizes of a [`Plain`] network.
@@ -86,11 +87,11 @@ impl ScoreNetwork for Plain {
         self.time.features(c_noise, labels)
     }
 
-    fn forward_features(&self, x: Tensor<4>, features: Tensor<2>, dropout: Option<&Dropout>) -> Tensor<4> {
+    fn forward_features<V: Value>(&self, x: V, features: Tensor<2>, dropout: Option<&Dropout>) -> V {
         let time = self.time.forward(features);
-        let x = self.stem.forward(x.permute([0, 2, 3, 1]));
+        let x = self.stem.forward(x.linear(|x| x.permute([0, 2, 3, 1])));
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x, &time, dropout));
-        self.head.forward(self.norm.forward(x)).permute([0, 3, 1, 2])
+        self.head.forward(self.norm.forward::<V>(x)).linear(|x| x.permute([0, 3, 1, 2]))
     }
 
     fn is_autodiff(&self) -> bool {

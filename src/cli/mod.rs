@@ -1,5 +1,6 @@
 //! The command line. Each command has two stages: the arguments as typed, then a validated job.
 
+mod average;
 mod codes;
 mod control;
 mod data;
@@ -12,6 +13,7 @@ mod interpolate;
 mod likelihood;
 mod models;
 mod sample;
+mod schedule;
 mod shared;
 mod train;
 mod warnings;
@@ -33,6 +35,10 @@ struct Cli {
 enum Command {
     /// Train a score network on a data set.
     Train(Box<train::Args>),
+    /// Make models of averaged weights of any length of those that a run has saved.
+    Average(average::Args),
+    /// Compute noise levels and step size for a data set (NCSNv2's techniques 1, 2 and 4).
+    Schedule(schedule::Args),
     /// Draw images from a model.
     Sample(sample::Args),
     /// Draw a row of images that leads from one image to another.
@@ -91,6 +97,8 @@ pub fn main() -> u8 {
         pollster::block_on(async {
             match cli.command {
                 Command::Train(args) => args.run(&cancel).await,
+                Command::Average(args) => args.run(),
+                Command::Schedule(args) => args.run(&cancel),
                 Command::Sample(args) => args.run(&cancel).await,
                 Command::Interpolate(args) => args.run(&cancel).await,
                 Command::Evaluate(args) => args.run(&cancel).await,

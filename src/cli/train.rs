@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::data::{self, PlaceArgs};
@@ -9,6 +9,8 @@ use crate::checkup;
 use crate::data::{DataSource, Dataset, Split};
 use crate::device::{DeviceChoice, Opened};
 use crate::images::ImageSet;
+use crate::objective::Objective;
+use crate::sde::{NoiseSchedule, Sde, VeSde, Watch};
 use crate::training::run::checkpoint::{Checkpoint, State};
 use crate::training::run::{Outcome, RunFolder, train};
 use crate::training::{ClassifierLesson, Course, Lesson, ScoreLesson, TrainConfig, presets};
@@ -16,7 +18,7 @@ use crate::weights::{Accuracy, shipped};
 use crate::{Error, Result};
 
 /// What a run is started with. A resumed one has them from its checkpoint or from --config.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 14] = [
     "dataset",
     "preset",
     "batch",
@@ -25,6 +27,8 @@ const SETTINGS: [&str; 12] = [
     "size",
     "flip",
     "conditional",
+    "objective",
+    "schedule",
     "init",
     "gray",
     "array",
@@ -69,6 +73,14 @@ pub struct Args {
     /// Mirror half of the images.
     #[arg(long)]
     flip: bool,
+    /// What the score is learned by; its settings are fields of the configuration's `objective` [default: that of the
+    /// preset or file, else dsm].
+    #[arg(long, value_parser = objectives())]
+    objective: Option<Objective>,
+    /// `auto` computes the noise levels from the images (NCSNv2's techniques 1 and 2), for VE and an objective with a
+    /// ladder of levels.
+    #[arg(long, value_parser = ["auto"])]
+    schedule: Option<String>,
     /// Learn the classes of the images too, so that images of one class can be drawn.
     #[arg(long)]
     conditional: bool,
@@ -103,7 +115,8 @@ impl Args {
             course = self.resumed(course, &checkpoint.state)?;
         }
         course.validate()?;
-        if self.dry_run && !self.conditional {
+        let wants_images = self.conditional || self.schedule.is_some();
+        if self.dry_run && !wants_images {
             return print_toml(&course);
         }
         if resume.is_none() && folder.checkpoint().exists() {
@@ -136,6 +149,9 @@ impl Args {
                 return Err(Error::config("--conditional", problem, "leave it out, or use the network unet"));
             }
         }
+        if self.schedule.is_some() {
+            schedule(score(&mut course, "--schedule")?, &images, cancel)?;
+        }
         if self.dry_run {
             return print_toml(&course);
         }
@@ -144,13 +160,7 @@ impl Args {
         match &course {
             Course::Score(config) => {
                 let known = job.resume.as_ref().and_then(|checkpoint| checkpoint.state.problem);
-                let bar = measuring();
-                let mut watch = |share: f64| {
-                    bar.set_position((100.0 * share) as u64);
-                    if cancel.is_cancelled() { Err(Error::Cancelled { step: 0 }) } else { Ok(()) }
-                };
-                let lesson = ScoreLesson::knowing(config, &images, known, &mut watch)?;
-                bar.finish_and_clear();
+                let lesson = measure(cancel, |watch| ScoreLesson::knowing(config, &images, known, watch))?;
                 job.train(lesson).await
             }
             Course::Classifier(config) => {
@@ -221,6 +231,9 @@ impl Args {
         if self.flip {
             score(&mut course, "--flip")?.flip = true;
         }
+        if let Some(objective) = self.objective {
+            score(&mut course, "--objective")?.objective = objective;
+        }
         Ok(course)
     }
 }
@@ -259,11 +272,46 @@ impl Job<'_> {
     }
 }
 
-/// A progress bar for what is measured of the images.
-fn measuring() -> ProgressBar {
+/// Sets the noise levels to those that `images` ask for.
+fn schedule(config: &mut TrainConfig, images: &ImageSet, cancel: &CancelToken) -> Result<()> {
+    let open = VeSde { sigma_max: 0.0, ..VeSde::default() };
+    let sde = measure(cancel, |watch| open.measured(images, watch))?;
+    let dim = images.shape().iter().product();
+    let NoiseSchedule { levels, overlap, .. } =
+        NoiseSchedule::overlapping(OVERLAP, dim, sde.sigma_max, sde.sigma_min)?;
+    let name = config.objective.name();
+    let number = config.objective.levels().ok_or_else(|| {
+        let problem = format!("= auto, but the objective {name} has no ladder");
+        Error::config("--schedule", problem, "use --objective dsm_annealed or ssm_annealed")
+    })?;
+    *number = levels;
+    config.sde = sde.into();
+    eprintln!(
+        "{levels} noise levels from {:.3} to {}, which overlap by {overlap:.3}",
+        sde.sigma_max, sde.sigma_min
+    );
+    Ok(())
+}
+
+/// How far NCSNv2's levels are to overlap.
+const OVERLAP: f64 = 0.5;
+
+/// Names of the objectives.
+fn objectives() -> impl TypedValueParser<Value = Objective> {
+    PossibleValuesParser::new(Objective::all().iter().map(Objective::name)).try_map(|name| name.parse())
+}
+
+/// What is measured of images, under a progress bar.
+pub fn measure<T>(cancel: &CancelToken, work: impl FnOnce(&mut Watch<'_>) -> Result<T>) -> Result<T> {
     let style = ProgressStyle::with_template("measuring the images {bar:40} {percent} %")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(100).with_style(style)
+    let bar = ProgressBar::new(100).with_style(style);
+    let measured = work(&mut |share| {
+        bar.set_position((100.0 * share) as u64);
+        if cancel.is_cancelled() { Err(Error::Cancelled { step: 0 }) } else { Ok(()) }
+    });
+    bar.finish_and_clear();
+    measured
 }
 
 /// The configuration of a score network; `flag` is for no other.

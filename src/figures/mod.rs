@@ -8,6 +8,12 @@ mod encodings;
 mod inpainting;
 mod interpolation;
 mod langevin;
+mod low_density;
+mod manifold;
+mod mixing;
+mod objectives;
+mod overlap;
+mod plane;
 mod studio;
 mod tolerance;
 
@@ -57,4 +63,7 @@ macro_rules! figures {
     };
 }
 
-figures! { langevin, annealing, tolerance, interpolation, encodings, inpainting, colorization }
+figures! {
+    manifold, low_density, langevin, mixing, annealing, overlap, objectives, tolerance, interpolation, encodings, inpainting,
+    colorization,
+}

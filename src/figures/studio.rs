@@ -59,6 +59,11 @@ impl Studio {
         Err(Error::config("--dataset", problem, "use the data set that the model is of"))
     }
 
+    /// All training images.
+    pub(super) fn training_images(&self) -> Result<ImageSet> {
+        self.data.load()
+    }
+
     /// The classifier.
     pub(super) fn judge(&self) -> Result<Judge> {
         Judge::new(shipped::open(&self.classifier)?, &self.device)

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::model::ScoreModel;
-use crate::ops::{combine, each};
+use crate::ops::{Dual, combine, each};
 use crate::run::Run;
 use solve::{Parts, solve};
 
@@ -101,9 +101,19 @@ pub async fn decode(
 /// The right-hand side of the probability-flow ODE, each sample at its own time. One NFE.
 fn flow(model: &ScoreModel, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
     let score = model.score(x.clone(), t);
-    let of_x = each(t, |t| model.sde.probability_flow(t).x);
-    let of_score = each(t, |t| model.sde.probability_flow(t).score);
+    let [of_x, of_score] = flow_factors(model, t);
     combine(&[(x, &of_x), (score, &of_score)])
+}
+
+/// [`flow`], and how it changes along the tangent of `x`. One NFE.
+fn flow_dual(model: &ScoreModel, x: Dual, t: &[f64]) -> Dual {
+    let score = model.score_dual(x.clone(), t);
+    let [of_x, of_score] = flow_factors(model, t);
+    Dual::combine(&[(x, &of_x), (score, &of_score)])
+}
+
+fn flow_factors(model: &ScoreModel, t: &[f64]) -> [Vec<f64>; 2] {
+    [each(t, |t| model.sde.probability_flow(t).x), each(t, |t| model.sde.probability_flow(t).score)]
 }
 
 /// Solves the probability-flow ODE from `from` to `to` for every sample of `x`, in either direction.

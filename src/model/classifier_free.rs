@@ -2,7 +2,7 @@ use burn::tensor::Tensor;
 
 use super::{Denoiser, Preconditioned};
 use crate::network::Context;
-use crate::ops::combine;
+use crate::ops::{Dual, combine};
 use crate::{Error, Result};
 
 /// Classifier-free guidance (Ho and Salimans 2021): images of one class by a model that has learned classes.
@@ -22,9 +22,28 @@ pub struct ClassifierFree {
 
 impl Denoiser for ClassifierFree {
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
-        let of = |x: Tensor<4>, label: Option<usize>| {
-            self.model.forward(x, sigma, Context { labels: &[label], dropout: None })
-        };
+        let of = |x, label| self.model.forward(x, sigma, Context { labels: &[label], dropout: None });
+        self.guided(x, of, combine)
+    }
+
+    fn denoise_dual(&self, x: Dual, sigma: &[f64]) -> Dual {
+        let of = |x, label| self.model.forward_dual(x, sigma, Context { labels: &[label], dropout: None });
+        self.guided(x, of, Dual::combine)
+    }
+
+    fn evaluations(&self) -> usize {
+        if [0.0, 1.0].contains(&self.guidance) { 1 } else { 2 }
+    }
+}
+
+impl ClassifierFree {
+    /// The mixture of what the network, `of`, says of the class and of none.
+    fn guided<V: Clone>(
+        &self,
+        x: V,
+        of: impl Fn(V, Option<usize>) -> V,
+        combine: impl Fn(&[(V, &[f64])]) -> V,
+    ) -> V {
         match self.guidance {
             0.0 => of(x, None),
             1.0 => of(x, Some(self.class)),
@@ -33,10 +52,6 @@ impl Denoiser for ClassifierFree {
                 combine(&[(any, &[1.0 - guidance]), (given, &[guidance])])
             }
         }
-    }
-
-    fn evaluations(&self) -> usize {
-        if [0.0, 1.0].contains(&self.guidance) { 1 } else { 2 }
     }
 }
 

@@ -1,7 +1,9 @@
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 
 use super::Denoiser;
-use crate::ops::at_once;
+use crate::ops::{Dual, Value, at_once};
 
 /// A denoiser that takes as many images at once as a GPU stands, and the others after them.
 #[derive(Debug)]
@@ -12,20 +14,48 @@ pub struct Divided<D> {
     pub operations: f64,
 }
 
+impl<D> Divided<D> {
+    /// The images of each part with their noise levels; `None` where all go at once.
+    fn parts<'a>(
+        &self,
+        n: usize,
+        sigma: &'a [f64],
+    ) -> Option<impl Iterator<Item = (Range<usize>, &'a [f64])> + use<'a, D>> {
+        let size = at_once(n, self.operations);
+        let part = move |from: usize| {
+            let part = from..n.min(from + size);
+            // One level for all, or one for each.
+            let sigma = if sigma.len() == n { &sigma[part.clone()] } else { sigma };
+            (part, sigma)
+        };
+        (size < n).then(|| (0..n).step_by(size).map(part))
+    }
+}
+
 impl<D: Denoiser> Denoiser for Divided<D> {
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
-        let n = x.dims()[0];
-        let size = at_once(n, self.operations);
-        if size >= n {
-            return self.inner.denoise(x, sigma);
+        match self.parts(x.dims()[0], sigma) {
+            None => self.inner.denoise(x, sigma),
+            Some(parts) => {
+                let denoised = |(part, sigma)| self.inner.denoise(x.clone().slice_dim(0, part), sigma);
+                Tensor::cat(parts.map(denoised).collect(), 0)
+            }
         }
-        let parts = (0..n).step_by(size).map(|from| {
-            let to = n.min(from + size);
-            // One level for all, or one for each.
-            let sigma = if sigma.len() == n { &sigma[from..to] } else { sigma };
-            self.inner.denoise(x.clone().slice_dim(0, from..to), sigma)
-        });
-        Tensor::cat(parts.collect(), 0)
+    }
+
+    fn denoise_dual(&self, x: Dual, sigma: &[f64]) -> Dual {
+        match self.parts(x.value.dims()[0], sigma) {
+            None => self.inner.denoise_dual(x, sigma),
+            Some(parts) => {
+                let denoised = |(part, sigma): (Range<usize>, _)| {
+                    let part = x.clone().linear(|x| x.slice_dim(0, part.clone()));
+                    let Dual { value, tangent } = self.inner.denoise_dual(part, sigma);
+                    (value, tangent)
+                };
+                let (values, tangents) = parts.map(denoised).unzip();
+                Dual { value: Tensor::cat(values, 0), tangent: Tensor::cat(tangents, 0) }
+            }
+        }
     }
 
     fn evaluations(&self) -> usize {

@@ -3,6 +3,7 @@ use std::str::FromStr;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::DIFFERENCE;
 use crate::images::DataRange;
 use crate::ops::{combine, dot, each, scale};
 use crate::{Error, Result};
@@ -82,9 +83,6 @@ impl FromStr for Conditioning {
         })
     }
 }
-
-/// Width of the difference that stands for a product with the Jacobian, relative to the noise.
-const DIFFERENCE: f64 = 0.02;
 
 /// The least deviation that data are taken to have along what is missed, relative to half their range: where a network
 /// finds less, or none, it is not believed. At noise far above the data its Jacobian is mostly error.

@@ -21,7 +21,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::images::DataRange;
-use crate::ops::{combine, each, scale, upload};
+use crate::ops::{Dual, combine, each, scale, upload};
 use crate::sde::AnySde;
 
 /// What a model has learned, which is what a sampler asks for.
@@ -50,10 +50,29 @@ pub trait Denoiser {
     /// level for the whole batch or one per sample.
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4>;
 
+    /// [`Self::denoise`], and how its result changes along the tangent of `x`: the product of its Jacobian with it.
+    ///
+    /// Where a denoiser does not know it, by a central difference.
+    fn denoise_dual(&self, x: Dual, sigma: &[f64]) -> Dual {
+        difference(|x| self.denoise(x, sigma), x, &each(sigma, |sigma| DIFFERENCE * sigma))
+    }
+
     /// Network evaluations that this takes for each sample.
     fn evaluations(&self) -> usize {
         1
     }
+}
+
+/// Half the width of a difference relative to the noise. Larger ones see the curvature of the score, smaller ones the
+/// rounding of f32.
+pub const DIFFERENCE: f64 = 0.02;
+
+/// `f` and how it changes along the tangent of `x`, by a difference of `width` times that on either side.
+pub fn difference(f: impl Fn(Tensor<4>) -> Tensor<4>, x: Dual, width: &[f64]) -> Dual {
+    let at =
+        |sign: f64| f(combine(&[(x.value.clone(), &[1.0]), (x.tangent.clone(), &each(width, |h| sign * h))]));
+    let tangent = scale(at(1.0) - at(-1.0), &each(width, |h| 0.5 / h));
+    Dual { value: f(x.value.clone()), tangent }
 }
 
 /// Where samples start if not in the prior: `mean_coeff·image + noise·std·z`, in the model's units.
@@ -225,6 +244,17 @@ impl ScoreModel {
         }
     }
 
+    /// [`Self::denoised`], and how it changes along the tangent of `x`. One NFE, of about twice the time.
+    pub fn denoised_dual(&self, x: Dual, t: &[f64]) -> Dual {
+        if self.known.is_some() {
+            let width = each(t, |t| DIFFERENCE * self.sde.marginal_prob(t).1);
+            return difference(|x| self.denoised(x, t), x, &width);
+        }
+        self.nfe.fetch_add(self.denoiser.evaluations(), Ordering::Relaxed);
+        let unscaled = x.scale(&each(t, |t| 1.0 / self.sde.marginal_prob(t).0));
+        self.denoiser.denoise_dual(unscaled, &each(t, |t| self.sde.sigma(t)))
+    }
+
     /// Estimate of the noise in `x`: `(x - mean_coeff·denoised)/std`. One NFE.
     pub fn eps(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
         let denoised = self.denoised(x.clone(), t);
@@ -236,8 +266,20 @@ impl ScoreModel {
     /// Estimate of the score, the gradient of `log p_t(x)`: `-eps/std` (Vincent 2011). One NFE.
     pub fn score(&self, x: Tensor<4>, t: &[f64]) -> Tensor<4> {
         let denoised = self.denoised(x.clone(), t);
-        let of_x = each(t, |t| -self.sde.marginal_prob(t).1.powi(-2));
-        let of_denoised = each(t, |t| self.sde.marginal_prob(t).0 * self.sde.marginal_prob(t).1.powi(-2));
+        let [of_x, of_denoised] = self.score_factors(t);
         combine(&[(x, &of_x), (denoised, &of_denoised)])
+    }
+
+    /// [`Self::score`], and how it changes along the tangent of `x`. One NFE, of about twice the time.
+    pub fn score_dual(&self, x: Dual, t: &[f64]) -> Dual {
+        let denoised = self.denoised_dual(x.clone(), t);
+        let [of_x, of_denoised] = self.score_factors(t);
+        Dual::combine(&[(x, &of_x), (denoised, &of_denoised)])
+    }
+
+    /// What the state and the denoised image have in the score, `(mean_coeff·denoised - x)/std²`.
+    fn score_factors(&self, t: &[f64]) -> [Vec<f64>; 2] {
+        let precision = |t: f64| self.sde.marginal_prob(t).1.powi(-2);
+        [each(t, |t| -precision(t)), each(t, |t| self.sde.marginal_prob(t).0 * precision(t))]
     }
 }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Denoiser, Learned};
 use crate::network::{Context, Network};
-use crate::ops::{Replay, combine, each, scale};
+use crate::ops::{Dual, Replay, combine, each, scale};
 use crate::sde::AnySde;
 
 /// How a network's input, output and noise level are scaled:
@@ -154,6 +154,13 @@ impl Preconditioned {
         self.evaluate(input, &c_noise, context, |raw| combine(&[(x, &c_skip), (raw, &c_out)]))
     }
 
+    /// [`Self::forward`] and how its result changes along the tangent of `x`.
+    pub fn forward_dual(&self, x: Dual, sigma: &[f64], context: Context<'_>) -> Dual {
+        let Scaling { c_skip, c_out, c_in, c_noise } = self.preconditioning.scaling(&self.sde, sigma);
+        let raw = self.network.forward(x.clone().scale(&c_in), &c_noise, context);
+        Dual::combine(&[(x, &c_skip), (raw, &c_out)])
+    }
+
     /// `then` of the network's raw output for `c_in·x`.
     fn evaluate(
         &self,
@@ -175,6 +182,10 @@ impl Preconditioned {
 impl Denoiser for Preconditioned {
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
         self.forward(x, sigma, Context::default())
+    }
+
+    fn denoise_dual(&self, x: Dual, sigma: &[f64]) -> Dual {
+        self.forward_dual(x, sigma, Context::default())
     }
 }
 

@@ -5,10 +5,12 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{Dropout, Init};
+use super::mlp::Mlp;
 use super::refinenet::RefineNet;
 use super::unet::{UNet, UNetConfig};
 use crate::Result;
 use crate::kind::Tagged;
+use crate::ops::Value;
 
 /// What a network may be told besides an image and its noise; nothing by default.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,9 +36,9 @@ pub trait ScoreNetwork: Module {
     /// For a class that the network does not have.
     fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData;
 
-    /// The raw output `[b, c_out, h, w]` for `x` `[b, c_in, h, w]` and the [`Self::features`] of the noise levels and
+    /// The raw output `[b, c_out, h, w]` for `x` `[b, c_in, h, w]`, or how it changes as `x` does, for the [`Self::features`] of the noise levels and
     /// classes. On a GPU nothing but launches, so that it can be recorded.
-    fn forward_features(&self, x: Tensor<4>, features: Tensor<2>, dropout: Option<&Dropout>) -> Tensor<4>;
+    fn forward_features<V: Value>(&self, x: V, features: Tensor<2>, dropout: Option<&Dropout>) -> V;
 
     /// Whether its weights are those of a training run, which records gradients for them.
     fn is_autodiff(&self) -> bool;
@@ -200,12 +202,12 @@ macro_rules! networks {
             }
 
             /// [`ScoreNetwork::forward_features`].
-            pub fn forward_features(
+            pub fn forward_features<V: Value>(
                 &self,
-                x: Tensor<4>,
+                x: V,
                 features: Tensor<2>,
                 dropout: Option<&Dropout>,
-            ) -> Tensor<4> {
+            ) -> V {
                 match self { $(Self::$variant(network) => network.forward_features(x, features, dropout)),+ }
             }
 
@@ -257,6 +259,8 @@ networks! {
     "unet" => Unet(UNet),
     /// The RefineNet of NCSN and NCSNv2.
     "refinenet" => RefineNet(RefineNet),
+    /// Dense layers, for points.
+    "mlp" => Mlp(Mlp),
 }
 
 impl NetworkConfig {
@@ -264,7 +268,7 @@ impl NetworkConfig {
     pub fn as_unet(&self) -> Option<&UNetConfig> {
         match self {
             Self::Unet(config) => Some(config),
-            Self::RefineNet(_) => None,
+            Self::RefineNet(_) | Self::Mlp(_) => None,
         }
     }
 }
@@ -281,7 +285,7 @@ impl Network {
     ///
     /// # Panics
     /// For a class that the network does not have.
-    pub fn forward(&self, x: Tensor<4>, c_noise: &[f64], context: Context<'_>) -> Tensor<4> {
+    pub fn forward<V: Value>(&self, x: V, c_noise: &[f64], context: Context<'_>) -> V {
         let features = Tensor::from_data(self.features(c_noise, context.labels), &x.device());
         self.forward_features(x, features, context.dropout)
     }

@@ -8,11 +8,13 @@
 mod classifier;
 mod family;
 pub mod layers;
+mod mlp;
 mod refinenet;
 mod unet;
 
 pub use classifier::{Classifier, ClassifierConfig, Verdict};
 pub use family::{Architecture, Context, Network, NetworkConfig, ScoreNetwork, Sizes};
+pub use mlp::MlpConfig;
 pub use refinenet::{Levels, RefineNetConfig};
 pub use unet::{InputPyramid, Resampling, Style, UNetConfig};
 

@@ -1,8 +1,9 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::denoise::denoising;
 use super::{Loss, Models, Step};
-use crate::ops::{each, per_sample, scale};
+use crate::ops::each;
 use crate::sde::Sde;
 
 /// Continuous denoising score matching (Song et al. 2021, equation 7):
@@ -53,7 +54,7 @@ pub enum TimeDistribution {
 }
 
 /// Smallest training time (Score-SDE's value).
-const T_MIN: f64 = 1e-5;
+pub(super) const T_MIN: f64 = 1e-5;
 
 impl Dsm {
     /// Turns uniform numbers in `[0, 1)` and standard normals, one each per sample, into times.
@@ -114,14 +115,7 @@ impl Loss for Dsm {
             let (_, std) = model.sde.marginal_prob(t);
             self.lambda(&*model.sde, step.sigma_data, t) / (std * model.sde.sigma(t)).powi(2)
         });
-        let noisy = step.x0.clone() + scale(step.noise(), &sigma);
-        let dropout = step.masks();
-        let error = model.forward(noisy, &sigma, step.context(&dropout)) - step.x0.clone();
-        let [b, c, h, w] = error.dims();
-        // The root of the weight goes inside the square: its own square can leave the range of f32.
-        let root = per_sample(&each(&weight, f64::sqrt), &error.device());
-        let weighted = error * root;
-        (weighted.clone() * weighted).reshape([b, c * h * w]).mean_dim(1).reshape([b])
+        denoising(model, step, &sigma, &weight)
     }
 }
 

@@ -5,8 +5,20 @@
 //! one: a file with a type that implements [`Loss`] and its serde defaults, its `mod` line, and a line in the
 //! `objectives!` list. [`Recognition`] is apart: it trains a classifier.
 
+mod ddpm_bound;
+mod ddpm_simple;
+mod denoise;
 mod dsm;
+mod dsm_annealed;
+mod dsm_one;
+mod ism;
+mod levels;
+mod likelihood;
 mod recognition;
+mod sliced;
+mod ssm;
+mod ssm_annealed;
+mod ssm_vr;
 mod step;
 
 pub use dsm::{TimeDistribution, Weighting};
@@ -19,6 +31,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::kind::Tagged;
 use crate::model::Preconditioned;
+use crate::{Error, Result};
+
+/// The objective of that name, with its default settings.
+impl std::str::FromStr for Objective {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::all().into_iter().find(|objective| objective.name() == name).ok_or_else(|| {
+            let known: Vec<_> = Self::all().iter().map(Self::name).collect();
+            let fix = format!("use one of {}", known.join(", "));
+            Error::config("objective", format!("`{name}` is not known"), fix)
+        })
+    }
+}
 
 /// The models that take part in a training step.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +64,22 @@ pub trait Loss {
     /// All its random numbers are those of `step`; a second evaluation may ask for the same dropout masks again
     /// ([`Step::masks`]).
     fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1>;
+
+    /// Refuses settings that make no sense.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the field and what it may be.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Refuses the `value` of a field unless it is `fine`.
+fn require(field: &str, value: impl std::fmt::Display, fine: bool, fix: &str) -> Result<()> {
+    match fine {
+        true => Ok(()),
+        false => Err(Error::config(format!("objective.{field} = {value}"), "is not allowed", fix)),
+    }
 }
 
 macro_rules! objectives {
@@ -54,16 +96,25 @@ macro_rules! objectives {
             pub fn all() -> Vec<Self> {
                 vec![$(Self::$variant(Default::default())),+]
             }
+
+            /// Its name in files and on the command line.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name),+ }
+            }
         }
 
         impl Loss for Objective {
             fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
                 match self { $(Self::$variant(objective) => objective.loss(models, step)),+ }
             }
+
+            fn check(&self) -> Result<()> {
+                match self { $(Self::$variant(objective) => objective.check()),+ }
+            }
         }
 
         impl<'de> Deserialize<'de> for Objective {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
                 let table = Tagged::read(deserializer, "kind", $usual)?;
                 match table.kind.clone().as_str() {
                     $($name => table.into_fields().map(Self::$variant),)+
@@ -84,6 +135,35 @@ objectives! {
     usual: "dsm",
     /// Denoising score matching at continuous noise levels.
     "dsm" => dsm::Dsm,
+    /// Denoising score matching at one noise level.
+    "dsm_one" => dsm_one::DsmOne,
+    /// Denoising score matching at a ladder of noise levels (NCSN).
+    "dsm_annealed" => dsm_annealed::DsmAnnealed,
+    /// The likelihood weighting, importance-sampled.
+    "likelihood" => likelihood::Likelihood,
+    /// DDPM's simplified objective.
+    "ddpm_simple" => ddpm_simple::DdpmSimple,
+    /// DDPM's variational bound.
+    "ddpm_bound" => ddpm_bound::DdpmBound,
+    /// Implicit score matching.
+    "ism" => ism::Ism,
+    /// Sliced score matching.
+    "ssm" => ssm::Ssm,
+    /// Sliced score matching with reduced variance.
+    "ssm_vr" => ssm_vr::SsmVr,
+    /// Sliced score matching at a ladder of noise levels.
+    "ssm_annealed" => ssm_annealed::SsmAnnealed,
+}
+
+impl Objective {
+    /// The number of its noise levels, if it has a ladder of them.
+    pub fn levels(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::DsmAnnealed(objective) => Some(&mut objective.levels),
+            Self::SsmAnnealed(objective) => Some(&mut objective.levels),
+            _ => None,
+        }
+    }
 }
 
 impl Default for Objective {

@@ -1,9 +1,10 @@
 use burn::tensor::Tensor;
 
+use crate::flow::Probe;
 use crate::network::Context;
 use crate::network::layers::Dropout;
 use crate::ops::upload;
-use crate::rng::draws::training::{NOISE, TIMES};
+use crate::rng::draws::training::{NOISE, PROBES, TIMES};
 use crate::rng::{Domain, Noise};
 
 /// What an objective is given of one training step: images, and random numbers that are a function of the run's seed
@@ -39,6 +40,15 @@ impl Step<'_> {
     pub fn noise(&self) -> Tensor<4> {
         let dims = self.x0.dims();
         upload(&self.random().normal(NOISE, 1, dims.iter().product()), dims, &self.x0.device())
+    }
+
+    /// Vector `k` of those that a Jacobian is multiplied by, one for each image, as large as `x0`.
+    pub fn probe(&self, k: usize, distribution: Probe) -> Tensor<4> {
+        let ([b, c, h, w], draw) = (self.x0.dims(), PROBES + k as u32);
+        let (random, dim) = (self.random(), c * h * w);
+        let uniform = || random.uniform(draw, 1, b * dim);
+        let vectors = distribution.vectors(uniform, || random.normal(draw, 1, b * dim), dim);
+        upload(&vectors, [b, c, h, w], &self.x0.device())
     }
 
     /// The step's dropout masks from the first one on: two evaluations with masks of their own call of this share them.

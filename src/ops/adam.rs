@@ -8,7 +8,9 @@ use super::{host, is_flex};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
+
+/// What the papers add to the root of the second moment, but where they say otherwise.
+pub const EPSILON: f64 = 1e-8;
 
 /// The numbers of one step of Adam.
 #[derive(Debug, Clone, Copy)]
@@ -19,9 +21,11 @@ pub struct AdamStep {
     pub step: usize,
     /// The largest global norm of the gradient that is not scaled down.
     pub clip: f64,
+    /// Added to the root of the second moment, [`EPSILON`] where nothing is said.
+    pub epsilon: f64,
 }
 
-/// Adam (Kingma and Ba 2015, algorithm 1) with the papers' constants: betas 0.9 and 0.999, epsilon 1e-8.
+/// Adam (Kingma and Ba 2015, algorithm 1) with the papers' constants: betas 0.9 and 0.999.
 ///
 /// The gradient is first scaled by `min(1, clip/norm)`; `norm_sq` `[1]` is the squared norm of all gradients
 /// together, which stays on the device. Takes and returns weights and both moments, `[n]` each, without autodiff.
@@ -54,7 +58,7 @@ pub fn adam_plain(
     let first = first * BETA1 + gradient.clone() * (1.0 - BETA1);
     let second = second * BETA2 + gradient.clone() * gradient * (1.0 - BETA2);
     let (correction1, correction2) = step.corrections();
-    let slope = first.clone() * correction1 / ((second.clone() * correction2).sqrt() + EPSILON);
+    let slope = first.clone() * correction1 / ((second.clone() * correction2).sqrt() + step.epsilon);
     [weight - slope * step.rate, first, second]
 }
 
@@ -115,7 +119,7 @@ impl Params {
             rest2: (1.0 - BETA2) as f32,
             correction1: correction1 as f32,
             correction2: correction2 as f32,
-            epsilon: EPSILON as f32,
+            epsilon: step.epsilon as f32,
             clip: step.clip as f32,
         }
     }

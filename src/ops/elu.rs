@@ -24,6 +24,11 @@ pub fn elu_plain(x: Tensor<4>) -> Tensor<4> {
     x.clone().clamp_min(0.0) + (x.clamp_max(0.0).exp() - 1.0)
 }
 
+/// How [`elu`] of `x` changes as `x` does.
+pub fn elu_tangent(x: &Tensor<4>, dx: Tensor<4>) -> Tensor<4> {
+    dx * x.clone().clamp_max(0.0).exp()
+}
+
 /// Values that a thread takes at once.
 const CHUNK: usize = 1 << 14;
 

@@ -7,15 +7,15 @@ use super::{host, is_flex};
 
 /// An image `[b, h, w, c]` whose channels may lie in two tensors: those of `x`, then those of `skip`.
 #[derive(Debug, Clone)]
-pub struct Joined {
+pub struct Joined<V = Tensor<4>> {
     /// The first channels.
-    pub x: Tensor<4>,
+    pub x: V,
     /// The others.
-    pub skip: Option<Tensor<4>>,
+    pub skip: Option<V>,
 }
 
-impl From<Tensor<4>> for Joined {
-    fn from(x: Tensor<4>) -> Self {
+impl<V> From<V> for Joined<V> {
+    fn from(x: V) -> Self {
         Self { x, skip: None }
     }
 }

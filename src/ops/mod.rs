@@ -24,9 +24,13 @@ mod pool;
 mod resample;
 mod time;
 mod transfer;
+mod value;
 
-pub use adam::{AdamStep, adam, adam_plain, sum_of_squares};
-pub use attention::{attention, attention_added, attention_added_plain, attention_plain};
+pub use adam::{AdamStep, EPSILON as ADAM_EPSILON, adam, adam_plain, sum_of_squares};
+pub use attention::{
+    attention, attention_added, attention_added_plain, attention_plain, attention_tangent,
+    attention_tangent_plain,
+};
 pub use combine::{combine, combine_plain, dot, per_sample, scale, sum};
 pub use conv::{
     Filter, Pass, Then, conv, conv_input_gradient, conv_normalised, conv_normalised_plain, conv_plain,
@@ -52,9 +56,17 @@ pub use pool::Pool;
 pub use resample::{Resample, Taps, smooth};
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use transfer::{each, read, upload};
+pub use value::{Dual, Value};
 
 use burn::backend::DispatchDevice;
-use burn::tensor::Device;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor};
+
+/// The derivative of `x·sigmoid(x)`.
+pub(crate) fn silu_slope<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let s = sigmoid(x.clone());
+    s.clone() * (x * (s.neg() + 1.0) + 1.0)
+}
 
 /// Whether tensors of `device` live in main memory under burn-flex, with or without autodiff.
 pub fn is_flex(device: &Device) -> bool {
@@ -64,6 +76,11 @@ pub fn is_flex(device: &Device) -> bool {
 /// Whether `device` is a graphics card, which may be reset for a dispatch that takes long; a software adapter is not.
 pub fn is_hardware(device: &Device) -> bool {
     takes_wgsl(device) && Adapter::current().is_hardware()
+}
+
+/// Whether gradients are recorded of what is made of `x`: never in the page, whose program then has no code for it.
+fn is_recorded<const D: usize>(x: &Tensor<D>) -> bool {
+    !cfg!(target_family = "wasm") && x.is_autodiff()
 }
 
 /// Whether an op that has no kernel for its tensors takes our own code for main memory.

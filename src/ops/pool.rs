@@ -23,6 +23,18 @@ impl Pool {
         self.along(rows.reshape([b * h, w, c])).reshape([b, h, w, c])
     }
 
+    /// How [`Self::apply`] of `x` changes as `x` does: of a maximum, the first where there are several counts.
+    pub fn tangent(self, x: Tensor<4>, dx: Tensor<4>) -> Tensor<4> {
+        if self == Self::Mean {
+            return self.apply(dx);
+        }
+        let [b, h, w, c] = x.dims();
+        let rows = [x, dx].map(|x| x.reshape([b, h, w * c]));
+        let [x, dx] = largest_along(rows).map(|x| x.reshape([b * h, w, c]));
+        let [_, dx] = largest_along([x, dx]);
+        dx.reshape([b, h, w, c])
+    }
+
     /// One side of the window: along the second dimension.
     fn along(self, x: Tensor<3>) -> Tensor<3> {
         let [_, length, _] = x.dims();
@@ -33,4 +45,16 @@ impl Pool {
         let pooled = pooled.expect("a window has pixels");
         if self == Self::Mean { pooled / SIDE as f64 } else { pooled }
     }
+}
+
+/// The maximum of one side of the window, and the tangent where it is.
+fn largest_along([x, dx]: [Tensor<3>; 2]) -> [Tensor<3>; 2] {
+    let [_, length, _] = x.dims();
+    let padded = [(x, f32::MIN), (dx, 0.0)].map(|(x, beyond)| x.pad([(REACH, REACH), (0, 0)], beyond));
+    let shifted = (0..SIDE).map(|first| padded.clone().map(|x| x.narrow(1, first, length)));
+    let larger = |[x, dx]: [Tensor<3>; 2], [y, dy]: [Tensor<3>; 2]| {
+        let replaces = y.clone().greater(x.clone());
+        [x.max_pair(y), dx.mask_where(replaces, dy)]
+    };
+    shifted.reduce(larger).expect("a window has pixels")
 }

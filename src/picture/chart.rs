@@ -97,6 +97,8 @@ pub enum Mark {
     Dotted,
     /// Dots alone, small and pale, since there are many.
     Cloud,
+    /// An arrow from every other point to the one after it, with a dot for its head.
+    Arrows,
 }
 
 impl Chart {
@@ -148,18 +150,24 @@ impl Chart {
                 Mark::Faint => colour.mix(0.4).stroke_width(if points.len() > 500 { 1 } else { ZOOM }),
                 Mark::Line | Mark::Dotted => colour.stroke_width(3 * ZOOM),
                 Mark::Cloud => colour.mix(0.5).filled(),
+                Mark::Arrows => colour.stroke_width(ZOOM),
             };
             let points: Vec<(f64, f64)> =
                 points.iter().map(|(x, y)| (self.x.clamped(*x), self.y.clamped(*y))).collect();
             let dot = match mark {
-                Mark::Faint | Mark::Line => 0,
+                Mark::Faint | Mark::Line | Mark::Arrows => 0,
                 Mark::Dotted => 5 * ZOOM,
                 Mark::Cloud => 2 * ZOOM,
             };
             if dot > 0 {
                 chart.draw_series(points.iter().map(|at| Circle::new(*at, dot, style.filled())))?;
             }
-            let points = if *mark == Mark::Cloud { Vec::new() } else { points };
+            if *mark == Mark::Arrows {
+                let arrows = points.chunks_exact(2);
+                chart.draw_series(arrows.clone().map(|arrow| PathElement::new(arrow.to_vec(), style)))?;
+                chart.draw_series(arrows.map(|arrow| Circle::new(arrow[1], 2 * ZOOM, style.filled())))?;
+            }
+            let points = if [Mark::Cloud, Mark::Arrows].contains(mark) { Vec::new() } else { points };
             let drawn = chart.draw_series(LineSeries::new(points, style))?;
             if !label.is_empty() {
                 let key = move |(x, y)| PathElement::new([(x, y), (x + 28 * ZOOM as i32, y)], style);
@@ -282,7 +290,7 @@ mod tests {
 
     #[test]
     fn each_mark_leaves_its_colour() {
-        for mark in [Mark::Faint, Mark::Line, Mark::Dotted, Mark::Cloud] {
+        for mark in [Mark::Faint, Mark::Line, Mark::Dotted, Mark::Cloud, Mark::Arrows] {
             let points: Vec<(f64, f64)> = (1..=50).map(|i| (f64::from(i), 1.0 / f64::from(i))).collect();
             let axis = |log| Axis { label: "x".into(), range: [0.01, 50.0], log };
             let series = Series { label: String::new(), points, colour: [0, 0, 255], mark };

@@ -16,9 +16,11 @@ pub mod training {
     pub const LABELS: u32 = 4;
     /// How far the images are moved.
     pub const SHIFT: u32 = 5;
+    /// Vectors that a Jacobian is multiplied by: this one, and every draw after it.
+    pub const PROBES: u32 = 6;
 
     #[cfg(test)]
-    pub(super) const ALL: [u32; 6] = [DEQUANTISE, FLIP, TIMES, NOISE, LABELS, SHIFT];
+    pub(super) const ALL: [u32; 7] = [DEQUANTISE, FLIP, TIMES, NOISE, LABELS, SHIFT, PROBES];
 }
 
 /// Draws of [`Domain::Probe`](super::Domain::Probe), whose rows are the images.

@@ -10,10 +10,13 @@ mod ddpm;
 mod diameter;
 mod edm;
 mod sub_vp;
+mod techniques;
 mod ve;
 mod vp;
 
 pub use ddpm::Betas;
+pub use diameter::{diameter, diameter_at_least};
+pub use techniques::{NoiseSchedule, overlap};
 
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,7 @@
 use burn::tensor::{Tensor, activation::softmax};
 
 use crate::model::Denoiser;
-use crate::ops::{dot, each, per_sample, scale};
+use crate::ops::{Dual, dot, each, per_sample, scale};
 use crate::rng::{Domain, Noise};
 use crate::{Error, Result};
 
@@ -191,6 +191,21 @@ impl Component {
         }
         (log_density, mean)
     }
+
+    /// How both change along the tangent of `x`.
+    fn posterior_change(&self, x: &Dual, sigma: &[f64]) -> (Tensor<4>, Tensor<4>) {
+        let ([n, c, h, w], device) = (x.value.dims(), x.value.device());
+        let row = |values: &[f64]| per_sample(values, &device).reshape([1, c, h, w]);
+        let centred = x.value.clone() - row(&self.mean);
+        let nothing = (Tensor::zeros([n, 1, 1, 1], &device), x.value.zeros_like());
+        self.axes.iter().zip(&self.variances).fold(nothing, |(log_density, mean), (axis, variance)| {
+            let axis = row(axis);
+            let [y, dy] = [&centred, &x.tangent].map(|x| dot(x.clone(), axis.clone()));
+            let over_total = |factor: f64| each(sigma, |s| factor / (variance + s * s));
+            let mean = mean + scale(dy.clone(), &over_total(*variance)) * axis;
+            (log_density + scale(y * dy, &over_total(-1.0)), mean)
+        })
+    }
 }
 
 impl Denoiser for GaussianMixture {
@@ -200,6 +215,23 @@ impl Denoiser for GaussianMixture {
         let shares = softmax(Tensor::cat(logs, 1), 1);
         let weighted = means.into_iter().enumerate().map(|(k, mean)| mean * shares.clone().narrow(1, k, 1));
         weighted.fold(x.zeros_like(), |sum, part| sum + part)
+    }
+
+    /// Exact as well: a share `w` of log-density `l` changes by `w·(dl - sum(w·dl))`.
+    fn denoise_dual(&self, x: Dual, sigma: &[f64]) -> Dual {
+        let (logs, means): (Vec<_>, Vec<_>) =
+            self.components.iter().map(|c| c.posterior(&x.value, sigma)).unzip();
+        let (log_changes, mean_changes): (Vec<_>, Vec<_>) =
+            self.components.iter().map(|c| c.posterior_change(&x, sigma)).unzip();
+        let shares = softmax(Tensor::cat(logs, 1), 1);
+        let changes = Tensor::cat(log_changes, 1);
+        let changes = shares.clone() * (changes.clone() - (shares.clone() * changes).sum_dim(1));
+        let nothing = Dual::constant(x.value.zeros_like());
+        means.into_iter().zip(mean_changes).enumerate().fold(nothing, |sum, (k, (mean, change))| {
+            let [share, share_change] = [&shares, &changes].map(|shares| shares.clone().narrow(1, k, 1));
+            let tangent = change * share.clone() + mean.clone() * share_change;
+            sum + Dual { value: mean * share, tangent }
+        })
     }
 }
 

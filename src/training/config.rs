@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::average::{Ema, PowerAverage};
 use super::{Pace, presets};
 use crate::data::{DataSource, Dataset};
 use crate::model::PreconditioningChoice;
 use crate::network::NetworkConfig;
-use crate::objective::Objective;
+use crate::objective::{Loss, Objective};
+use crate::ops::ADAM_EPSILON;
 use crate::sde::{AnySde, VpSde};
 use crate::{Error, Result};
 
@@ -23,7 +25,7 @@ pub struct TrainConfig {
     pub steps: usize,
     /// Images per step.
     pub batch: usize,
-    /// Peak learning rate of Adam (betas 0.9 and 0.999, epsilon 1e-8).
+    /// Peak learning rate of Adam (betas 0.9 and 0.999).
     pub learning_rate: f64,
     /// Learning rate of the last step as a share of the peak; it falls along a half cosine. 1 keeps
     /// it constant, as in the papers.
@@ -32,9 +34,15 @@ pub struct TrainConfig {
     pub warmup: usize,
     /// Largest global norm of the gradient; larger ones are scaled down to it.
     pub clip: f64,
-    /// Rate of the exponential moving average of the weights, which is the model that is kept; early
-    /// on `(1 + step)/(10 + step)` if that is smaller, the first step being 1.
-    pub ema: f64,
+    /// What Adam adds to the root of the second moment; NCSNv2 has 1e-3 for FFHQ.
+    pub adam_epsilon: f64,
+    /// The exponential moving average of the weights, which is the model that is kept: its rate, or its half-life as
+    /// `{ images = 500000 }`.
+    pub ema: Ema,
+    /// Further averages, by their relative lengths: they are saved with each checkpoint, and `scorefield average` makes one
+    /// of any length of them. Two are enough, 0.05 and 0.1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub averages: Vec<f64>,
     /// Share of activations zeroed in each residual block.
     pub dropout: f64,
     /// Share of the images whose class is kept from a network with classes, so that it also learns images of
@@ -71,7 +79,9 @@ impl Default for TrainConfig {
             final_rate: 0.05,
             warmup: 300,
             clip: 1.0,
-            ema: 0.999,
+            adam_epsilon: ADAM_EPSILON,
+            ema: 0.999.into(),
+            averages: vec![],
             dropout: 0.0,
             label_dropout: 0.1,
             seed: 0,
@@ -106,12 +116,15 @@ impl TrainConfig {
         check("batch", self.batch <= 65_536, self.batch.to_string(), "use 65536 or less")?;
         check("steps", self.steps < u32::MAX as usize, self.steps.to_string(), "use less than 4294967295")?;
         let positive = |v: f64| v.is_finite() && v > 0.0;
-        for (what, value) in [("learning_rate", self.learning_rate), ("clip", self.clip)] {
+        for (what, value) in
+            [("learning_rate", self.learning_rate), ("clip", self.clip), ("adam_epsilon", self.adam_epsilon)]
+        {
             check(what, positive(value), value.to_string(), "use a positive number")?;
         }
-        for (what, value) in [("dropout", self.dropout), ("ema", self.ema)] {
-            check(what, (0.0..1.0).contains(&value), value.to_string(), "use 0 or more and less than 1")?;
-        }
+        let fine = (0.0..1.0).contains(&self.dropout);
+        check("dropout", fine, self.dropout.to_string(), "use 0 or more and less than 1")?;
+        self.ema.check()?;
+        self.averages.iter().try_for_each(|length| PowerAverage::of_length(*length).map(drop))?;
         let share = self.label_dropout;
         check("label_dropout", (0.0..=1.0).contains(&share), share.to_string(), "use 0 to 1")?;
         check(
@@ -121,6 +134,7 @@ impl TrainConfig {
             "use 0 to 1",
         )?;
         self.sde.check()?;
+        self.objective.check()?;
         self.data.validate()?;
         self.network.validate()
     }
@@ -135,7 +149,9 @@ impl TrainConfig {
             seed: self.seed,
             flip: self.flip,
             clip: self.clip,
+            adam_epsilon: self.adam_epsilon,
             ema: self.ema,
+            averages: self.averages.clone(),
             checkpoint_every: self.checkpoint_every,
             sample_every: self.sample_every,
         }
@@ -183,7 +199,7 @@ mod tests {
         for (bad, field) in [
             (TrainConfig { batch: 0, ..TrainConfig::default() }, "batch"),
             (TrainConfig { learning_rate: f64::NAN, ..TrainConfig::default() }, "learning_rate"),
-            (TrainConfig { ema: 1.0, ..TrainConfig::default() }, "ema"),
+            (TrainConfig { ema: 1.0.into(), ..TrainConfig::default() }, "ema"),
             (TrainConfig { name: "../up".into(), ..TrainConfig::default() }, "name"),
         ] {
             let message = bad.validate().unwrap_err().to_string();

@@ -2,6 +2,7 @@ use serde::de::Deserializer;
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
+use super::average::{Ema, PowerAverage};
 use super::{ClassifierTraining, TrainConfig};
 use crate::Result;
 use crate::data::DataSource;
@@ -37,8 +38,12 @@ pub struct Pace {
     pub flip: bool,
     /// Largest global norm of the gradient.
     pub clip: f64,
-    /// Rate of the moving average of the weights; 0 keeps the weights themselves.
-    pub ema: f64,
+    /// What Adam adds to the root of the second moment.
+    pub adam_epsilon: f64,
+    /// The moving average of the weights.
+    pub ema: Ema,
+    /// Relative lengths of further ones.
+    pub averages: Vec<f64>,
     /// Steps between checkpoints.
     pub checkpoint_every: usize,
     /// Steps between pictures; 0 draws none.
@@ -63,10 +68,9 @@ pub struct Basics<'a> {
 }
 
 impl Pace {
-    /// The rate of the moving average after `steps` steps: smaller at first, so that the average soon forgets the
-    /// weights of the beginning, `(1 + steps)/(10 + steps)`, from 2/11 on (Score-SDE's code).
-    pub fn ema_after(&self, steps: usize) -> f64 {
-        self.ema.min((1 + steps) as f64 / (10 + steps) as f64)
+    /// The further averages; lengths that none has were refused.
+    pub fn powers(&self) -> Vec<PowerAverage> {
+        self.averages.iter().filter_map(|length| PowerAverage::of_length(*length).ok()).collect()
     }
 }
 
@@ -128,7 +132,7 @@ impl Course {
                 let fixed = |c: &TrainConfig| {
                     (c.name.clone(), c.network.clone(), c.sde, c.preconditioning, data(&c.data), c.seed)
                 };
-                fixed(a) == fixed(b)
+                fixed(a) == fixed(b) && a.averages == b.averages
             }
             (Self::Classifier(a), Self::Classifier(b)) => {
                 let fixed =

@@ -126,6 +126,7 @@ pub fn update_average(average: &mut Tensor<1>, weights: &Tensor<1>, rate: f64) {
 mod tests {
     use super::*;
     use crate::network::layers::{Init, Linear};
+    use crate::ops::ADAM_EPSILON;
 
     const ROWS: usize = 3;
 
@@ -168,7 +169,11 @@ mod tests {
         for clip in [1e-3, 0.5, 4.0, 4.5, 1e6] {
             let (_, _, mut weights, gradients) = layer_and_gradients([1.0, -2.0, 2.0]);
             let mut adam = Adam::new(&weights);
-            let norm_sq = adam.step(&mut weights, gradients.clone(), AdamStep { rate: 0.1, step: 1, clip });
+            let norm_sq = adam.step(
+                &mut weights,
+                gradients.clone(),
+                AdamStep { rate: 0.1, step: 1, clip, epsilon: ADAM_EPSILON },
+            );
             assert_eq!(values(&norm_sq), [20.0]);
             let factor = (clip as f32 / norm).min(1.0);
             for (moment, gradient) in values(&adam.moments[0]).iter().zip(values(&gradients)) {
@@ -177,7 +182,7 @@ mod tests {
             }
         }
         let (_, _, mut weights, gradients) = layer_and_gradients([f32::NAN, 0.0, 0.0]);
-        let step = AdamStep { rate: 0.1, step: 1, clip: 1.0 };
+        let step = AdamStep { rate: 0.1, step: 1, clip: 1.0, epsilon: ADAM_EPSILON };
         let norm_sq = Adam::new(&weights).step(&mut weights, gradients, step);
         assert!(values(&norm_sq)[0].is_nan(), "a NaN is reported");
     }
@@ -210,7 +215,11 @@ mod tests {
             let mut adam = Adam::new(&weights);
             for step in 1..=3 {
                 let before = values(&weights);
-                adam.step(&mut weights, gradients.clone(), AdamStep { rate: 0.01, step, clip: 1e6 });
+                adam.step(
+                    &mut weights,
+                    gradients.clone(),
+                    AdamStep { rate: 0.01, step, clip: 1e6, epsilon: ADAM_EPSILON },
+                );
                 for ((after, before), sign) in values(&weights).iter().zip(&before).zip(&signs) {
                     assert!((after - before + 0.01 * sign).abs() < 1e-6, "{after} after {before}");
                 }

@@ -2,7 +2,9 @@
 
 use super::{ClassifierTraining, Course, TrainConfig};
 use crate::data::{DataSource, Dataset};
-use crate::network::{NetworkConfig, UNetConfig};
+use crate::model::PreconditioningChoice;
+use crate::network::{NetworkConfig, RefineNetConfig, UNetConfig};
+use crate::objective::DsmAnnealed;
 use crate::sde::{AnySde, VeSde};
 use crate::{Error, Result};
 
@@ -30,8 +32,46 @@ const PRESETS: &[Preset] = &[
         };
         TrainConfig { steps: 10_000, data, network: digits_unet(vec![1, 2, 2]), ..base }.into()
     }),
-    ("cifar10-vp", |base| TrainConfig { ema: 0.9999, ..photographs(base, Dataset::Cifar10, 1) }.into()),
+    ("cifar10-vp", |base| {
+        TrainConfig { ema: 0.9999.into(), ..photographs(base, Dataset::Cifar10, 1) }.into()
+    }),
     ("celeba-ve", |base| TrainConfig { sde: measured_ve(), ..photographs(base, Dataset::Celeba, 2) }.into()),
+    ("mnist-ncsn", |base| {
+        let network = RefineNetConfig { channels: 16, ..RefineNetConfig::ncsn() };
+        TrainConfig { ema: 0.999.into(), steps: 12_000, batch: 64, ..ncsn(base, Dataset::Mnist, network) }
+            .into()
+    }),
+    ("mnist-ncsnv2", |base| {
+        let network = RefineNetConfig { channels: 16, ..RefineNetConfig::ncsnv2() };
+        let config = ncsnv2(base, DataSource::new(Dataset::Mnist), network, [16.876, 96.0]);
+        TrainConfig { flip: false, learning_rate: 1e-3, steps: 12_000, batch: 64, ..config }.into()
+    }),
+    ("cifar10-ncsn", |base| ncsn(base, Dataset::Cifar10, RefineNetConfig::ncsn()).into()),
+    ("celeba-ncsn", |base| {
+        let mut config = ncsn(base, Dataset::Celeba, RefineNetConfig::ncsn());
+        (config.data.crop, config.data.size) = (Some(140), Some(32));
+        config.into()
+    }),
+    ("cifar10-ncsnv2", |base| {
+        ncsnv2(base, DataSource::new(Dataset::Cifar10), RefineNetConfig::ncsnv2(), [50.0, 232.0]).into()
+    }),
+    ("celeba-ncsnv2", |base| {
+        let data = DataSource { crop: Some(140), size: Some(64), ..DataSource::new(Dataset::Celeba) };
+        let config = ncsnv2(base, data, RefineNetConfig::ncsnv2(), [90.0, 500.0]);
+        TrainConfig { steps: 210_000, ..config }.into()
+    }),
+    ("church-ncsnv2", |base| {
+        let config = ncsnv2(base, folder("church", 96), RefineNetConfig::ncsnv2_deeper(), [140.0, 788.0]);
+        TrainConfig { steps: 200_000, ..config }.into()
+    }),
+    ("bedroom-ncsnv2", |base| {
+        let config = ncsnv2(base, folder("bedroom", 128), RefineNetConfig::ncsnv2_deeper(), [190.0, 1086.0]);
+        TrainConfig { steps: 150_000, ..config }.into()
+    }),
+    ("ffhq-ncsnv2", |base| {
+        let config = ncsnv2(base, folder("ffhq", 256), RefineNetConfig::ncsnv2_deepest(), [348.0, 2311.0]);
+        TrainConfig { steps: 80_000, batch: 32, adam_epsilon: 1e-3, ..config }.into()
+    }),
     ("mnist-classifier", |_| ClassifierTraining::default().into()),
 ];
 
@@ -67,6 +107,59 @@ fn digits_unet(multipliers: Vec<usize>) -> NetworkConfig {
 /// VE, its largest noise level measured.
 fn measured_ve() -> AnySde {
     VeSde { sigma_min: 0.01, sigma_max: 0.0, ..VeSde::default() }.into()
+}
+
+/// NCSN's training (Song and Ermon 2019; its code's `anneal.yml`): ten levels from 1 to 0.01, no average of the weights.
+fn ncsn(base: TrainConfig, dataset: Dataset, network: RefineNetConfig) -> TrainConfig {
+    TrainConfig {
+        data: DataSource::new(dataset),
+        network: network.into(),
+        sde: VeSde { sigma_min: 0.01, sigma_max: 1.0, ..VeSde::default() }.into(),
+        preconditioning: PreconditioningChoice::Score,
+        objective: DsmAnnealed::default().into(),
+        steps: 200_000,
+        batch: 128,
+        learning_rate: 1e-3,
+        final_rate: 1.0,
+        warmup: 1,
+        clip: NO_CLIP,
+        ema: 0.0.into(),
+        flip: dataset != Dataset::Mnist,
+        ..base
+    }
+}
+
+/// NCSNv2's training (Song and Ermon 2020; its code's configurations), with its largest level and number of levels.
+fn ncsnv2(
+    base: TrainConfig,
+    data: DataSource,
+    network: RefineNetConfig,
+    [sigma_max, levels]: [f64; 2],
+) -> TrainConfig {
+    TrainConfig {
+        data,
+        network: network.into(),
+        sde: VeSde { sigma_min: 0.01, sigma_max, ..VeSde::default() }.into(),
+        preconditioning: PreconditioningChoice::Eps,
+        objective: DsmAnnealed { levels: levels as usize, ..DsmAnnealed::default() }.into(),
+        steps: 300_000,
+        batch: 128,
+        learning_rate: 1e-4,
+        final_rate: 1.0,
+        warmup: 1,
+        clip: NO_CLIP,
+        ema: 0.999.into(),
+        flip: true,
+        ..base
+    }
+}
+
+/// A gradient is never as long as this.
+const NO_CLIP: f64 = 1e9;
+
+/// Images in a folder of their own.
+fn folder(name: &str, size: usize) -> DataSource {
+    DataSource { data_dir: Some(name.into()), size: Some(size), ..DataSource::new(Dataset::Folder) }
 }
 
 /// Size and pace of Score-SDE's DDPM++.

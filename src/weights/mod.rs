@@ -70,6 +70,34 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 impl ModelFile {
+    /// The weights of several files of one network, each times its factor, added up, with the last card, in half precision.
+    ///
+    /// # Errors
+    /// Those of the files, and [`Error::Weights`] if they are of different networks.
+    pub fn sum(parts: impl Iterator<Item = Result<(f64, Self)>>) -> Result<Self> {
+        let mut sum: HashMap<String, (Vec<usize>, Vec<f64>)> = HashMap::new();
+        let mut last = None;
+        for part in parts {
+            let (factor, Self { card, weights, .. }) = part?;
+            for (name, values) in weights {
+                let empty = || (values.shape.clone(), vec![0.0; values.data.len()]);
+                let (shape, total) = sum.entry(name.clone()).or_insert_with(empty);
+                if *shape != values.shape {
+                    let problem = format!("its weight {name} has another shape than that of the others");
+                    return Err(Error::weights(&card.name, problem, "use files of one run"));
+                }
+                let add = |(total, value): (&mut f64, &f32)| *total += factor * f64::from(*value);
+                total.iter_mut().zip(&values.data).for_each(add);
+            }
+            last = Some(card);
+        }
+        let card = last.ok_or_else(|| Error::weights("the sum", "has no parts", "name some files"))?;
+        let narrow = |(name, (shape, total)): (String, (Vec<usize>, Vec<f64>))| {
+            (name, params::Values { shape, data: total.into_iter().map(|value| value as f32).collect() })
+        };
+        Ok(Self { card, weights: sum.into_iter().map(narrow).collect(), precision: Precision::F16 })
+    }
+
     /// The same model under another name.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {

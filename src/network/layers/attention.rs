@@ -1,9 +1,8 @@
 use burn::module::Module;
-use burn::tensor::Tensor;
 
 use super::block::SKIP_SCALE;
 use super::{Conv, Groups, Init, NormSilu};
-use crate::ops::{Then, attention, attention_added, conv_normalised};
+use crate::ops::{Then, Value};
 
 /// What attention of different papers does differently. The default is NCSN++'s.
 #[derive(Debug, Clone, Copy)]
@@ -49,24 +48,26 @@ impl Attention {
     }
 
     /// Shape `[b, h, w, c]` kept; time grows with `(h·w)²`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [b, h, w, c] = x.dims();
-        let qkv = conv_normalised(x.clone(), &self.norm.norm(), self.qkv.filter());
-        let qkv = qkv.reshape([b, h * w, 3 * c]);
+    pub fn forward<V: Value>(&self, x: V) -> V {
+        let qkv = x.clone().conv_normalised(&self.norm.norm(), self.qkv.filter());
         match self.heads {
-            1 => attention_added(qkv, self.out.filter(), x, self.scale),
+            1 => qkv.attention_added(self.out.filter(), x, self.scale),
             heads => {
-                let attended = by_heads(qkv, heads).reshape([b, h, w, c]);
+                let attended = by_heads(qkv, heads);
                 self.out.then(attended.into(), Then::Add { x: x.into(), projection: None, scale: self.scale })
             }
         }
     }
 }
 
-/// [`attention`] of each head alone: `[b, n, 3c]` to `[b, n, c]`.
-fn by_heads(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
-    let [b, n, channels] = qkv.dims();
-    let d = channels / 3 / heads;
-    let qkv = qkv.reshape([b, n, 3, heads, d]).permute([0, 3, 1, 2, 4]).reshape([b * heads, n, 3 * d]);
-    attention(qkv).reshape([b, heads, n, d]).permute([0, 2, 1, 3]).reshape([b, n, heads * d])
+/// Attention of each head alone: `[b, h, w, 3c]` to `[b, h, w, c]`.
+fn by_heads<V: Value>(qkv: V, heads: usize) -> V {
+    let [b, h, w, channels] = qkv.dims();
+    let (n, d) = (h * w, channels / 3 / heads);
+    let parts = qkv.linear(|qkv| {
+        qkv.reshape([b, n, 3, heads, d]).permute([0, 3, 1, 2, 4]).reshape([b * heads, h, w, 3 * d])
+    });
+    parts
+        .attention()
+        .linear(|y| y.reshape([b, heads, n, d]).permute([0, 2, 1, 3]).reshape([b, h, w, heads * d]))
 }

@@ -1,9 +1,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
 
 use super::{Conv, Dropout, Groups, Init, NormSilu, TimeWidths};
-use crate::ops::{Joined, Resample, Then};
+use crate::ops::{Joined, Resample, Then, Value};
 
 /// `1/sqrt 2`: keeps the variance of a sum of two unit-variance branches at one (NCSN++).
 pub const SKIP_SCALE: f64 = std::f64::consts::FRAC_1_SQRT_2;
@@ -80,11 +79,19 @@ impl ResBlock {
     }
 
     /// `[b, h, w, c_in]` to `[b, h, w, c_out]`, resampled if that is its style; `time` is `[b or 1, all channels]`.
-    pub fn forward(&self, x: impl Into<Joined>, time: &Tensor<2>, dropout: Option<&Dropout>) -> Tensor<4> {
+    pub fn forward<V: Value>(
+        &self,
+        x: impl Into<Joined<V>>,
+        time: &Tensor<2>,
+        dropout: Option<&Dropout>,
+    ) -> V {
         let x = x.into();
-        let h = self.norm1.forward(x.clone());
+        let h: V = self.norm1.forward(x.clone());
         let (x, h) = match self.resample {
-            Some(resample) => (resample.apply(x.cat()).into(), resample.apply(h)),
+            Some(resample) => {
+                let resampled = |x: V| x.linear(|x| resample.apply(x));
+                (resampled(V::cat(x)).into(), resampled(h))
+            }
             None => (x, h),
         };
         let h = match self.scale_shift {
@@ -104,11 +111,11 @@ impl ResBlock {
     }
 
     /// `silu((1 + scale)·norm(conv(h)) + shift)`.
-    fn scaled_and_shifted(&self, h: Tensor<4>, time: &Tensor<2>) -> Tensor<4> {
+    fn scaled_and_shifted<V: Value>(&self, h: V, time: &Tensor<2>) -> V {
         let h = self.norm2.normalise(self.conv1.forward(h));
         let ([rows, _], [_, _, _, c]) = (time.dims(), h.dims());
         let part = |i: usize| time.clone().narrow(1, self.time + i * c, c).reshape([rows, 1, 1, c]);
-        silu(h * (part(0) + 1.0) + part(1))
+        h.linear(|h| h * (part(0) + 1.0)).shifted(part(1)).silu()
     }
 
     /// The gradient for `x` of [`Self::forward`] without dropout, `dy` being that of its result. For blocks in the default

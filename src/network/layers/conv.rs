@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::Init;
-use crate::ops::{Filter, Joined, Pass, Then, conv_input_gradient};
+use crate::ops::{Filter, Joined, Pass, Then, Value, conv_input_gradient};
 
 /// A convolution of odd kernel size and zero padding; see [`conv`](crate::ops::conv).
 #[derive(Module, Debug)]
@@ -59,31 +59,34 @@ impl Conv {
     }
 
     /// `[b, h, w, c_in]` to `[b, h/stride, w/stride, c_out]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub fn forward<V: Value>(&self, x: V) -> V {
         self.then(x.into(), Then::Nothing)
     }
 
     /// [`Self::forward`] of the image doubled in height and width.
-    pub fn forward_upsampled(&self, x: Tensor<4>) -> Tensor<4> {
-        Pass { x: x.into(), upsample: true, filter: self.filter(), then: Then::Nothing }.run()
+    pub fn forward_upsampled<V: Value>(&self, x: V) -> V {
+        V::pass(Pass { x: x.into(), upsample: true, filter: self.filter(), then: Then::Nothing })
     }
 
     /// [`Self::forward`] with `dilation - 1` pixels left out between the taps of the window.
     ///
     /// Each tap stays among the pixels whose row and column leave the same rest when divided by `dilation`. So the image
     /// is `dilation²` interleaved ones, each convolved without gaps.
-    pub fn forward_dilated(&self, x: Tensor<4>, dilation: usize) -> Tensor<4> {
+    pub fn forward_dilated<V: Value>(&self, x: V, dilation: usize) -> V {
         if dilation == 1 {
             return self.forward(x);
         }
         let (d, [b, height, width, c]) = (dilation, x.dims());
         let [h, w] = [height, width].map(|side| side.div_ceil(d));
-        let x = x.pad([(0, d * h - height), (0, d * w - width), (0, 0)], 0.0);
-        let parts = x.reshape([b, h, d, w, d, c]).permute([0, 2, 4, 1, 3, 5]).reshape([b * d * d, h, w, c]);
-        let parts = self.forward(parts);
+        let parts = self.forward(x.linear(|x| {
+            let x = x.pad([(0, d * h - height), (0, d * w - width), (0, 0)], 0.0);
+            x.reshape([b, h, d, w, d, c]).permute([0, 2, 4, 1, 3, 5]).reshape([b * d * d, h, w, c])
+        }));
         let [_, _, _, c] = parts.dims();
-        let y = parts.reshape([b, d, d, h, w, c]).permute([0, 3, 1, 4, 2, 5]).reshape([b, d * h, d * w, c]);
-        y.slice([0..b, 0..height, 0..width, 0..c])
+        parts.linear(|y| {
+            let y = y.reshape([b, d, d, h, w, c]).permute([0, 3, 1, 4, 2, 5]).reshape([b, d * h, d * w, c]);
+            y.slice([0..b, 0..height, 0..width, 0..c])
+        })
     }
 
     /// The gradient for `x` of [`Self::forward`], `dy` being that of its result.
@@ -92,7 +95,7 @@ impl Conv {
     }
 
     /// The convolution and what follows it.
-    pub fn then(&self, x: Joined, then: Then) -> Tensor<4> {
-        Pass { x, upsample: false, filter: self.filter(), then }.run()
+    pub fn then<V: Value>(&self, x: Joined<V>, then: Then<V>) -> V {
+        V::pass(Pass { x, upsample: false, filter: self.filter(), then })
     }
 }

@@ -18,6 +18,7 @@ pub use norm::{Groups, NormSilu};
 
 use burn::tensor::Tensor;
 
+use crate::ops::Value;
 use crate::rng::{Domain, Noise};
 
 /// Random zeroing of activations while training (Srivastava et al. 2014), by the counter generator.
@@ -37,7 +38,7 @@ impl Dropout {
     }
 
     /// Zeroes values with probability `rate` and scales the others by `1/(1 - rate)`.
-    pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
+    pub fn apply<V: Value>(&self, x: V) -> V {
         if self.rate == 0.0 {
             return x;
         }
@@ -47,9 +48,11 @@ impl Dropout {
         let keep = (1.0 / (1.0 - self.rate)) as f32;
         let mask: Vec<f32> =
             uniform.into_iter().map(|u| if f64::from(u) < self.rate { 0.0 } else { keep }).collect();
-        let device = x.device().without_autodiff();
-        let mask = Tensor::<1>::from_floats(mask.as_slice(), &device).reshape(dims);
-        x.clone() * Tensor::from_inner(mask)
+        x.linear(|x| {
+            let device = x.device().without_autodiff();
+            let mask = Tensor::<1>::from_floats(mask.as_slice(), &device).reshape(dims);
+            x * Tensor::from_inner(mask)
+        })
     }
 }
 

@@ -3,7 +3,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::Init;
-use crate::ops::{self, Joined, Norm};
+use crate::ops::{self, Joined, Norm, Value};
 
 /// The groups of a group normalisation, and what keeps it from dividing by zero.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -54,8 +54,8 @@ impl NormSilu {
     }
 
     /// `silu(norm(x))`, `[b, h, w, c]`.
-    pub fn forward(&self, x: impl Into<Joined>) -> Tensor<4> {
-        ops::group_norm_silu(x.into(), &self.norm())
+    pub fn forward<V: Value>(&self, x: impl Into<Joined<V>>) -> V {
+        V::group_norm_silu(x.into(), &self.norm())
     }
 
     /// The gradient for `x` of `silu(norm(x + shift))`, `dy` being that of its result; `shift` is `[b or 1, c]`.
@@ -64,7 +64,7 @@ impl NormSilu {
     }
 
     /// The normalisation alone.
-    pub fn normalise(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::group_norm(x, &self.norm())
+    pub fn normalise<V: Value>(&self, x: V) -> V {
+        x.group_norm(&self.norm())
     }
 }

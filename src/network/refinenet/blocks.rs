@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use crate::network::layers::{Conv, Init};
-use crate::ops::{self, InstanceNorm, Pool, Resample, Taps, elu, interpolate};
+use crate::ops::{self, InstanceNorm, Pool, Resample, Taps, Value, interpolate};
 
 /// The channels that are normalised, block after block.
 #[derive(Debug, Default)]
@@ -53,14 +53,14 @@ pub struct Norms([Tensor<2>; 3]);
 
 impl Norms {
     /// InstanceNorm++ by the channels from `first` on.
-    pub fn apply(&self, x: Tensor<4>, first: usize) -> Tensor<4> {
+    pub fn apply<V: Value>(&self, x: V, first: usize) -> V {
         let [_, _, _, c] = x.dims();
         let [gamma, alpha, beta] = self.0.each_ref().map(|row| row.clone().narrow(1, first, c));
-        ops::instance_norm(x, InstanceNorm { gamma, alpha, beta })
+        x.instance_norm(InstanceNorm { gamma, alpha, beta })
     }
 
     /// The same for the `i`-th of several normalisations side by side; without any, `x` as it is.
-    fn apply_nth(&self, x: Tensor<4>, first: Option<usize>, i: usize) -> Tensor<4> {
+    fn apply_nth<V: Value>(&self, x: V, first: Option<usize>, i: usize) -> V {
         let [_, _, _, c] = x.dims();
         match first {
             Some(first) => self.apply(x, first + i * c),
@@ -114,15 +114,15 @@ impl Unit {
         }
     }
 
-    pub fn forward(&self, x: Tensor<4>, norms: &Norms) -> Tensor<4> {
-        let h = self.conv1.forward_dilated(elu(norms.apply(x.clone(), self.norm1)), self.dilation);
-        let h = self.conv2.forward_dilated(elu(norms.apply(h, self.norm2)), self.dilation);
+    pub fn forward<V: Value>(&self, x: V, norms: &Norms) -> V {
+        let h = self.conv1.forward_dilated(norms.apply(x.clone(), self.norm1).elu(), self.dilation);
+        let h = self.conv2.forward_dilated(norms.apply(h, self.norm2).elu(), self.dilation);
         let around = match &self.shortcut {
             Some(shortcut) => shortcut.forward_dilated(x, self.dilation),
             None => x,
         };
         match self.halves {
-            true => Resample::Halve(Taps::Box).apply(around + h),
+            true => (around + h).linear(|x| Resample::Halve(Taps::Box).apply(x)),
             false => around + h,
         }
     }
@@ -142,10 +142,10 @@ impl ConvUnits {
         Self { convs, norms }
     }
 
-    fn forward(&self, x: Tensor<4>, norms: &Norms) -> Tensor<4> {
+    fn forward<V: Value>(&self, x: V, norms: &Norms) -> V {
         self.convs.chunks_exact(2).enumerate().fold(x, |x, (unit, convs)| {
             let h = convs.iter().enumerate().fold(x.clone(), |h, (i, conv)| {
-                conv.forward(elu(norms.apply_nth(h, self.norms, 2 * unit + i)))
+                conv.forward(norms.apply_nth(h, self.norms, 2 * unit + i).elu())
             });
             x + h
         })
@@ -202,11 +202,14 @@ impl RefineBlock {
     }
 
     /// The images `xs`, the first of which has the size of the result.
-    pub fn forward(&self, xs: Vec<Tensor<4>>, norms: &Norms) -> Tensor<4> {
+    pub fn forward<V: Value>(&self, xs: Vec<V>, norms: &Norms) -> V {
         let [_, h, w, _] = xs[0].dims();
         let adapted = xs.into_iter().zip(&self.adapt).map(|(x, units)| units.forward(x, norms));
         let fused = adapted.enumerate().map(|(i, x)| match self.fuse.get(i) {
-            Some(conv) => interpolate(conv.forward(norms.apply_nth(x, self.fuse_norms, i)), [h, w]),
+            Some(conv) => {
+                let x = conv.forward(norms.apply_nth(x, self.fuse_norms, i));
+                x.linear(|x| interpolate(x, [h, w]))
+            }
             None => x,
         });
         let x = fused.reduce(|sum, x| sum + x).expect("a block has an input");
@@ -214,11 +217,11 @@ impl RefineBlock {
     }
 
     /// Chained residual pooling. NCSN pools by the mean, NCSNv2 by the maximum.
-    fn pooled(&self, x: Tensor<4>, norms: &Norms) -> Tensor<4> {
+    fn pooled<V: Value>(&self, x: V, norms: &Norms) -> V {
         let pool = if self.pool_norms.is_some() { Pool::Mean } else { Pool::Max };
-        let x = elu(x);
+        let x = x.elu();
         let chain = self.pool.iter().enumerate().fold((x.clone(), x), |(sum, path), (i, conv)| {
-            let path = conv.forward(pool.apply(norms.apply_nth(path, self.pool_norms, i)));
+            let path = conv.forward(norms.apply_nth(path, self.pool_norms, i).pool(pool));
             (sum + path.clone(), path)
         });
         chain.0

@@ -11,7 +11,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::family::ScoreNetwork;
 use super::layers::{Conv, Dropout, Init, fill_up};
-use crate::ops::elu;
+use crate::ops::Value;
 use blocks::{LevelNorms, Maker, NormPlaces, RefineBlock, Unit, UnitStyle};
 
 /// The units of a stage.
@@ -100,11 +100,11 @@ impl ScoreNetwork for RefineNet {
         TensorData::new(features, [c_noise.len(), levels.number])
     }
 
-    fn forward_features(&self, x: Tensor<4>, features: Tensor<2>, _: Option<&Dropout>) -> Tensor<4> {
+    fn forward_features<V: Value>(&self, x: V, features: Tensor<2>, _: Option<&Dropout>) -> V {
         let [b, _, height, width] = x.dims();
         let norms = self.norms.at(features);
         let x = if self.centres { x * 2.0 - 1.0 } else { x };
-        let x = fill_up(x, self.multiple).permute([0, 2, 3, 1]);
+        let x = x.linear(|x| fill_up(x, self.multiple).permute([0, 2, 3, 1]));
 
         let mut seen = Vec::new();
         self.stages.iter().fold(self.stem.forward(x), |x, stage| {
@@ -112,15 +112,17 @@ impl ScoreNetwork for RefineNet {
             seen.push(x.clone());
             x
         });
-        let mut refined: Option<Tensor<4>> = None;
+        let mut refined: Option<V> = None;
         for block in &self.refine {
             let xs = seen.pop().into_iter().chain(refined).collect();
             refined = Some(block.forward(xs, &norms));
         }
         let x = refined.expect("a network has stages");
-        let x = self.head.forward(elu(norms.apply(x, self.norm))).permute([0, 3, 1, 2]);
-        let [_, channels, _, _] = x.dims();
-        x.slice([0..b, 0..channels, 0..height, 0..width])
+        self.head.forward(norms.apply(x, self.norm).elu()).linear(|x| {
+            let x = x.permute([0, 3, 1, 2]);
+            let [_, channels, _, _] = x.dims();
+            x.slice([0..b, 0..channels, 0..height, 0..width])
+        })
     }
 
     fn is_autodiff(&self) -> bool {

@@ -15,7 +15,7 @@ use super::layers::{
     Attention, AttentionStyle, BlockStyle, Conv, Dropout, Init, NormSilu, ResBlock, TimeMlp, TimeSizes,
     TimeWidths, depth_to_space, fill_up, space_to_depth,
 };
-use crate::ops::{Joined, Resample, Taps, smooth};
+use crate::ops::{Joined, Resample, Taps, Value, smooth};
 
 /// A block and the attention that may follow it.
 #[derive(Module, Debug)]
@@ -25,8 +25,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn forward(&self, x: impl Into<Joined>, time: &Tensor<2>, dropout: Option<&Dropout>) -> Tensor<4> {
-        let x = self.block.forward(x, time, dropout);
+    fn forward<V: Value>(&self, x: impl Into<Joined<V>>, time: &Tensor<2>, dropout: Option<&Dropout>) -> V {
+        let x: V = self.block.forward(x, time, dropout);
         match &self.attention {
             Some(attention) => attention.forward(x),
             None => x,
@@ -42,8 +42,8 @@ struct Head {
 }
 
 impl Head {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.conv.forward(self.norm.forward(x))
+    fn forward<V: Value>(&self, x: V) -> V {
+        self.conv.forward(self.norm.forward::<V>(x))
     }
 }
 
@@ -209,12 +209,12 @@ impl ScoreNetwork for UNet {
         self.time.features(c_noise, labels)
     }
 
-    fn forward_features(&self, x: Tensor<4>, features: Tensor<2>, dropout: Option<&Dropout>) -> Tensor<4> {
+    fn forward_features<V: Value>(&self, x: V, features: Tensor<2>, dropout: Option<&Dropout>) -> V {
         let [b, _, height, width] = x.dims();
         let multiple = self.patch << (self.down.len() - 1);
         let time = self.time.forward(features);
         let x = if self.centres { x * 2.0 - 1.0 } else { x };
-        let mut pyramid = space_to_depth(fill_up(x, multiple), self.patch);
+        let mut pyramid = x.linear(|x| space_to_depth(fill_up(x, multiple), self.patch));
         let mut x = self.stem.forward(pyramid.clone());
         let mut kept = vec![x.clone()];
         for level in &self.down {
@@ -229,11 +229,11 @@ impl ScoreNetwork for UNet {
         for stage in &self.middle {
             x = stage.forward(x, &time, dropout);
         }
-        let mut output: Option<Tensor<4>> = None;
+        let mut output: Option<V> = None;
         for level in &self.up {
             for stage in &level.stages {
                 x = match kept.pop() {
-                    Some(skip) => stage.forward(Joined::new(x, skip), &time, dropout),
+                    Some(skip) => stage.forward(V::joined(x, skip), &time, dropout),
                     None => stage.forward(x, &time, dropout),
                 };
             }
@@ -242,24 +242,25 @@ impl ScoreNetwork for UNet {
             }
             x = level.resampled(&x, &time, dropout).unwrap_or(x);
         }
-        let x = grown(output, self.head.forward(self.norm.forward(x)));
-        let x = depth_to_space(x, self.patch);
-        let [_, channels, _, _] = x.dims();
-        x.slice([0..b, 0..channels, 0..height, 0..width])
+        grown(output, self.head.forward(self.norm.forward::<V>(x))).linear(|x| {
+            let x = depth_to_space(x, self.patch);
+            let [_, channels, _, _] = x.dims();
+            x.slice([0..b, 0..channels, 0..height, 0..width])
+        })
     }
 }
 
 /// The output's pyramid, doubled, and what the next level adds to it.
-fn grown(pyramid: Option<Tensor<4>>, more: Tensor<4>) -> Tensor<4> {
+fn grown<V: Value>(pyramid: Option<V>, more: V) -> V {
     match pyramid {
-        Some(pyramid) => Resample::Double(Taps::Fir).apply(pyramid) + more,
+        Some(pyramid) => pyramid.linear(|x| Resample::Double(Taps::Fir).apply(x)) + more,
         None => more,
     }
 }
 
 impl Level {
     /// `x` at the next level's resolution, if there is a next one.
-    fn resampled(&self, x: &Tensor<4>, time: &Tensor<2>, dropout: Option<&Dropout>) -> Option<Tensor<4>> {
+    fn resampled<V: Value>(&self, x: &V, time: &Tensor<2>, dropout: Option<&Dropout>) -> Option<V> {
         match (&self.resample, &self.block) {
             (_, Some(block)) => Some(block.forward(x.clone(), time, dropout)),
             (Some(conv), None) if conv.halves() => Some(conv.forward(x.clone())),
@@ -271,17 +272,18 @@ impl Level {
 
 impl UNet {
     /// The features `x` of the next level with what it sees of the image itself, and the image for the level after it.
-    fn joined_by_pyramid(&self, level: &Level, x: Tensor<4>, pyramid: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    fn joined_by_pyramid<V: Value>(&self, level: &Level, x: V, pyramid: V) -> (V, V) {
         match (&level.pyramid, self.input) {
             (Some(conv), InputPyramid::Skip) => {
-                let pyramid = Resample::Halve(Taps::Fir).apply(pyramid);
+                let pyramid = pyramid.linear(|x| Resample::Halve(Taps::Fir).apply(x));
                 (conv.forward(pyramid.clone()) + x, pyramid)
             }
             (Some(conv), InputPyramid::Residual) => {
                 // The convolution's last row and column reach beyond the filtered image.
-                let ([b, h, w, _], pyramid) = (x.dims(), conv.forward(smooth(pyramid)));
+                let ([b, h, w, _], pyramid) = (x.dims(), conv.forward(pyramid.linear(smooth)));
                 let [_, _, _, c] = pyramid.dims();
-                let x = (pyramid.slice([0..b, 0..h, 0..w, 0..c]) + x) * self.pyramid_scale;
+                let seen = pyramid.linear(|seen| seen.slice([0..b, 0..h, 0..w, 0..c]));
+                let x = (seen + x) * self.pyramid_scale;
                 (x.clone(), x)
             }
             _ => (x, pyramid),

@@ -30,6 +30,30 @@ pub fn attention(qkv: &Tensor<3>) -> Tensor<3> {
     host::tensor(y, [b, n, c])
 }
 
+/// [`super::attention_tangent`] of tensors in main memory, image by image.
+pub fn tangent(qkv: &Tensor<3>, tangent: &Tensor<3>) -> Tensor<3> {
+    let [b, n, pitch] = qkv.dims();
+    let c = pitch / 3;
+    let (qkv, tangent) = (host::values(qkv), host::values(tangent));
+    let (qkv, tangent) = (qkv.storage::<f32>(), tangent.storage::<f32>());
+    let scale = (c as f32).sqrt().recip();
+    let mut y = vec![0.0; b * n * c];
+    host::for_each_chunk(&mut y, n * c, |i, y| {
+        let [image, change] = [qkv, tangent].map(|x| &x[i * n * pitch..][..n * pitch]);
+        host::with_scratch(2 * n * n, |scratch| {
+            let (weights, products) = scratch.split_at_mut(n * n);
+            host::gemm([n, n, c], (image, pitch, 1), (&image[c..], 1, pitch), weights, false);
+            softmax(weights, n, scale);
+            host::gemm([n, n, c], (change, pitch, 1), (&image[c..], 1, pitch), products, false);
+            host::gemm([n, n, c], (image, pitch, 1), (&change[c..], 1, pitch), products, true);
+            softmax_gradient(weights, products, n, scale);
+            host::gemm([n, c, n], (products, n, 1), (&image[2 * c..], pitch, 1), y, false);
+            host::gemm([n, c, n], (weights, n, 1), (&change[2 * c..], pitch, 1), y, true);
+        });
+    });
+    host::tensor(y, [b, n, c])
+}
+
 /// The gradient of [`attention`] for `qkv`.
 ///
 /// With `P` the weights, `y = P·v` and `S = P∘(dy·vᵀ - rowsum(P∘(dy·vᵀ)))/sqrt c`:
@@ -66,7 +90,8 @@ pub fn backward(qkv: &Tensor<3>, dy: &Tensor<3>) -> Tensor<3> {
     host::tensor(dqkv, [b, n, pitch])
 }
 
-/// Turns the gradients of `n` weights in each row of `slopes` into those of the scores they were made of.
+/// Turns the gradients of `n` weights in each row of `slopes` into those of the scores they were made of; equally the
+/// changes of the scores into those of the weights.
 fn softmax_gradient(weights: &[f32], slopes: &mut [f32], n: usize, scale: f32) {
     host::vectorised(
         #[inline(always)]

@@ -65,6 +65,29 @@ fn attention_gradient(qkv: &Tensor<3>, dy: Tensor<3>) -> Tensor<3> {
     Tensor::cat(vec![dq, dk, weights.swap_dims(1, 2).matmul(dy)], 2)
 }
 
+/// How [`attention`] of `qkv` changes as `qkv` does: with weights `w` of products `p`, `dw = w·(dp - sum(w·dp))`.
+pub fn attention_tangent(qkv: Tensor<3>, tangent: Tensor<3>) -> Tensor<3> {
+    match super::uses_flex(&qkv.device()) && !super::is_recorded(&qkv) && !super::is_recorded(&tangent) {
+        true => host::tangent(&qkv, &tangent),
+        false => attention_tangent_plain(qkv, tangent),
+    }
+}
+
+/// [`attention_tangent`] in burn's stock operations: the oracle of the tests.
+pub fn attention_tangent_plain(qkv: Tensor<3>, tangent: Tensor<3>) -> Tensor<3> {
+    let [_, _, c] = qkv.dims();
+    let c = c / 3;
+    let parts = |x: &Tensor<3>| [0, 1, 2].map(|i| x.clone().narrow(2, i * c, c));
+    let ([q, k, v], [dq, dk, dv]) = (parts(&qkv), parts(&tangent));
+    let scale = (c as f64).sqrt().recip();
+    let (k, dk) = (k.swap_dims(1, 2), dk.swap_dims(1, 2));
+    let weights = softmax(q.clone().matmul(k.clone()) * scale, 2);
+    let products = (dq.matmul(k) + q.matmul(dk)) * scale;
+    let mean = (weights.clone() * products.clone()).sum_dim(2);
+    let changes = weights.clone() * (products - mean);
+    changes.matmul(v) + weights.matmul(dv)
+}
+
 /// [`attention`] in burn's stock operations: the oracle of the tests.
 pub fn attention_plain(qkv: Tensor<3>) -> Tensor<3> {
     let [_, _, c] = qkv.dims();

@@ -16,8 +16,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
 use add::{add, add_plain};
-pub use gradient::conv_input_gradient;
-use gradient::convolve;
+pub use gradient::{conv_input_gradient, convolve};
 pub use upsample::upsample;
 use upsample::upsample_plain;
 
@@ -90,7 +89,7 @@ pub struct Filter {
 /// What follows a convolution.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "it lives for one call; a box would be an allocation in each")]
-pub enum Then {
+pub enum Then<V = Tensor<4>> {
     /// Its output is the result.
     Nothing,
     /// `silu(norm(y + shift))`, `shift` with one row per image or for all: the first half of a
@@ -106,7 +105,7 @@ pub enum Then {
     /// `scale·(y + x)`, or `scale·(y + projection(x))`: the second half.
     Add {
         /// The block's input.
-        x: Joined,
+        x: Joined<V>,
         /// A 1x1 convolution that gives it as many channels as `y`.
         projection: Option<Filter>,
         /// Multiplies the sum.
@@ -116,15 +115,15 @@ pub enum Then {
 
 /// A convolution and all that goes with it in one pass over memory, where the device has a kernel.
 #[derive(Debug, Clone)]
-pub struct Pass {
+pub struct Pass<V = Tensor<4>> {
     /// The input, `[b, h, w, c_in]`.
-    pub x: Joined,
+    pub x: Joined<V>,
     /// Double the input's height and width first, as [`upsample`] does.
     pub upsample: bool,
     /// The convolution.
     pub filter: Filter,
     /// What follows it.
-    pub then: Then,
+    pub then: Then<V>,
 }
 
 /// What a pass is made of where no kernel does all of it.

@@ -105,7 +105,8 @@ pub fn shift_norm_silu_plain(x: Tensor<4>, shift: Tensor<2>, norm: &Norm) -> Ten
     group_norm_silu_plain(shifted(x, shift).into(), norm)
 }
 
-fn shifted(x: Tensor<4>, shift: Tensor<2>) -> Tensor<4> {
+/// `x` with the `shift` of each channel, `[b or 1, c]`, added to all its pixels.
+pub fn shifted(x: Tensor<4>, shift: Tensor<2>) -> Tensor<4> {
     let [n, c] = shift.dims();
     x + shift.reshape([n, 1, 1, c])
 }
@@ -122,13 +123,42 @@ pub fn group_norm(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
 
 /// [`group_norm`] in burn's stock operations.
 pub fn group_norm_plain(x: Tensor<4>, norm: &Norm) -> Tensor<4> {
+    let dims = x.dims();
+    let (x, _) = standardised(x, norm);
+    x.reshape(dims) * row(&norm.gamma) + row(&norm.beta)
+}
+
+/// How [`group_norm`] of `x` changes as `x` does, or that with the SiLU after it: with the normalised `n` and the deviation
+/// `s` of a group, `dn = (dx - mean(dx) - n·mean(n·dx))/s`.
+pub fn norm_tangent(x: Tensor<4>, dx: Tensor<4>, norm: &Norm, silu: bool) -> Tensor<4> {
+    let dims = x.dims();
+    let (n, deviation) = standardised(x, norm);
+    let dx = dx.reshape(n.dims());
+    let along = group_mean(n.clone() * dx.clone());
+    let dn = (dx.clone() - group_mean(dx) - n.clone() * along) / deviation;
+    let dy = dn.reshape(dims) * row(&norm.gamma);
+    match silu {
+        true => dy * super::silu_slope(n.reshape(dims) * row(&norm.gamma) + row(&norm.beta)),
+        false => dy,
+    }
+}
+
+/// `x` less its mean over its deviation, and that, all by groups: `[b, h·w, groups, c/groups]`.
+fn standardised(x: Tensor<4>, norm: &Norm) -> (Tensor<4>, Tensor<4>) {
     let [b, h, w, c] = x.dims();
-    let groups = norm.groups;
-    let x = x.reshape([b, h * w, groups, c / groups]);
-    let mean = x.clone().mean_dim(3).mean_dim(1);
-    let x = x - mean;
-    let variance = (x.clone() * x.clone()).mean_dim(3).mean_dim(1);
-    let x = x / (variance + norm.epsilon).sqrt();
-    let row = |v: &Tensor<1>| v.clone().reshape([1, 1, 1, c]);
-    x.reshape([b, h, w, c]) * row(&norm.gamma) + row(&norm.beta)
+    let x = x.reshape([b, h * w, norm.groups, c / norm.groups]);
+    let x = x.clone() - group_mean(x);
+    let deviation = (group_mean(x.clone() * x.clone()) + norm.epsilon).sqrt();
+    (x / deviation.clone(), deviation)
+}
+
+/// The mean of each group of an image.
+fn group_mean(x: Tensor<4>) -> Tensor<4> {
+    x.mean_dim(3).mean_dim(1)
+}
+
+/// A number for each channel, for all pixels.
+fn row(v: &Tensor<1>) -> Tensor<4> {
+    let [c] = v.dims();
+    v.clone().reshape([1, 1, 1, c])
 }

@@ -3,9 +3,9 @@
 mod host;
 mod wgsl;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
-use super::group_norm::{Norm, group_norm};
+use super::group_norm::{Norm, group_norm, norm_tangent};
 
 /// PyTorch's epsilon, which the networks were trained with.
 const EPSILON: f32 = 1e-5;
@@ -44,11 +44,35 @@ pub fn instance_norm_plain(x: Tensor<4>, InstanceNorm { gamma, alpha, beta }: In
     let centred = means.clone() - means.mean_dim(1);
     let variance = (centred.clone() * centred.clone()).sum_dim(1) / others(c) as f64;
     let means = centred / (variance + EPSILON).sqrt();
-    let device = x.device().without_autodiff();
-    let (ones, zeros) = (Tensor::ones([c], &device), Tensor::zeros([c], &device));
-    let norm = Norm { gamma: ones, beta: zeros, groups: c, epsilon: EPSILON };
     let shift = gamma.clone() * alpha * means + beta;
+    let norm = by_channel(c, &x.device());
     group_norm(x, &norm) * pixel(gamma, rows) + pixel(shift, b)
+}
+
+/// How [`instance_norm`] of `x` changes as `x` does.
+pub fn instance_norm_tangent(x: Tensor<4>, dx: Tensor<4>, norm: &InstanceNorm) -> Tensor<4> {
+    let ([_, _, _, c], [rows, _]) = (x.dims(), norm.gamma.dims());
+    let around_mean = |x: Tensor<4>| {
+        let [b, h, w, c] = x.dims();
+        let means = x.reshape([b, h * w, c]).mean_dim(1).reshape([b, c]);
+        means.clone() - means.mean_dim(1)
+    };
+    let (m, dm) = (around_mean(x.clone()), around_mean(dx.clone()));
+    let over_channels = |a: Tensor<2>| a.sum_dim(1) / others(c) as f64;
+    let deviation = (over_channels(m.clone() * m.clone()) + EPSILON).sqrt();
+    let m = m / deviation.clone();
+    let along = over_channels(m.clone() * dm.clone());
+    let dm = (dm - m * along) / deviation * norm.gamma.clone() * norm.alpha.clone();
+    let [b, _] = dm.dims();
+    norm_tangent(x, dx, &by_channel(c, &norm.gamma.device()), false)
+        * norm.gamma.clone().reshape([rows, 1, 1, c])
+        + dm.reshape([b, 1, 1, c])
+}
+
+/// The normalisation of each channel alone, without weights.
+fn by_channel(c: usize, device: &Device) -> Norm {
+    let device = device.clone().without_autodiff();
+    Norm { gamma: Tensor::ones([c], &device), beta: Tensor::zeros([c], &device), groups: c, epsilon: EPSILON }
 }
 
 /// What an unbiased variance over `c` channels divides by.

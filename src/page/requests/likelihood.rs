@@ -4,7 +4,8 @@ use wasm_bindgen::prelude::*;
 
 use super::check_images;
 use crate::Result;
-use crate::flow::{Likelihood, Tolerance, bits_per_dim, dequantised};
+use crate::device::DeviceChoice;
+use crate::flow::{Likelihood, Product, Tolerance, bits_per_dim, dequantised};
 use crate::page::Session;
 use crate::page::messages::{self, plain};
 use crate::page::turn::now;
@@ -65,7 +66,12 @@ impl Session {
             let noise = Noise::new(seed);
             let images = model.upload(&dequantised(&to_bytes(&images), model.dim(), &noise));
             let tolerance = Tolerance { rtol: tolerance, atol: tolerance, ..Tolerance::default() };
-            let likelihood = Likelihood { tolerance, ..Likelihood::default() };
+            // burn's own kernels, which tangents would take on a GPU, are not part of the page's program.
+            let product = match self.opened.kind {
+                DeviceChoice::Cpu => Product::Forward,
+                _ => Product::Difference,
+            };
+            let likelihood = Likelihood { tolerance, product, ..Likelihood::default() };
             let mut run = self.begin(on_event)?;
             let found = likelihood.measure(&model, images, &noise, &mut run).await?;
             let bits_per_dim = |nats: &f64| bits_per_dim(*nats, model.dim(), model.range);

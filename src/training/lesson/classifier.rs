@@ -9,7 +9,7 @@ use crate::images::{DataRange, ImageSet};
 use crate::network::layers::Init;
 use crate::network::{Classifier, ClassifierConfig};
 use crate::objective::Recognition;
-use crate::ops::{read, upload};
+use crate::ops::{ADAM_EPSILON, read, upload};
 use crate::picture::Picture;
 use crate::rng::draws::training::{NOISE, SHIFT, TIMES};
 use crate::rng::{Domain, Noise, Philox};
@@ -112,7 +112,9 @@ impl ClassifierTraining {
             seed: self.seed,
             flip: false,
             clip: self.clip,
-            ema: 0.0,
+            adam_epsilon: ADAM_EPSILON,
+            ema: 0.0.into(),
+            averages: vec![],
             checkpoint_every: self.checkpoint_every,
             sample_every: 0,
         }

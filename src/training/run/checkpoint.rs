@@ -18,6 +18,14 @@ use crate::{Error, Result, files};
 pub const FILE: &str = "checkpoint.safetensors";
 
 const PARTS: [&str; 4] = ["raw", "average", "first_moment", "second_moment"];
+/// The name of part `i`: those that every run has, then its further averages.
+fn part_name(i: usize) -> String {
+    match PARTS.get(i) {
+        Some(name) => (*name).into(),
+        None => format!("average_{}", i - PARTS.len()),
+    }
+}
+
 const STATE_KEY: &str = "scorefield-training";
 const SUM_KEY: &str = "sha256";
 
@@ -100,10 +108,10 @@ pub fn fingerprint(images: &ImageSet) -> String {
 pub fn save<L: Lesson>(path: &Path, state: &State, trainer: &Trainer<L>) -> Result<()> {
     let failed = |e: String| Error::weights("checkpoint", e, "report this as a bug");
     let parts = trainer.to_parts()?;
-    let views = PARTS
-        .iter()
+    let views = (0..)
+        .map(part_name)
         .zip(&parts)
-        .map(|(name, bytes)| Ok((*name, TensorView::new(Dtype::U8, vec![bytes.len()], bytes)?)))
+        .map(|(name, bytes)| Ok((name, TensorView::new(Dtype::U8, vec![bytes.len()], bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| failed(e.to_string()))?;
     // As JSON its numbers could change in their last digit.
@@ -115,7 +123,7 @@ pub fn save<L: Lesson>(path: &Path, state: &State, trainer: &Trainer<L>) -> Resu
 }
 
 /// SHA-256 of everything in the file. The parts are burn's own records, whose readers trust them.
-fn sum(state: &str, parts: &[Vec<u8>; 4]) -> String {
+fn sum(state: &str, parts: &[Vec<u8>]) -> String {
     checksum([state.as_bytes()].into_iter().chain(parts.iter().map(Vec::as_slice)))
 }
 
@@ -134,7 +142,7 @@ fn checksum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
 pub struct Checkpoint {
     /// Where the run stands.
     pub state: State,
-    parts: [Vec<u8>; 4],
+    parts: Vec<Vec<u8>>,
 }
 
 impl Checkpoint {
@@ -155,15 +163,16 @@ impl Checkpoint {
             return Err(damaged("is not a checkpoint of a training run".into()));
         };
         let tensors = SafeTensors::deserialize(&bytes).map_err(whole)?;
-        let mut parts = [const { Vec::new() }; 4];
-        for (name, part) in PARTS.iter().zip(&mut parts) {
-            let Ok(found) = tensors.tensor(name) else {
+        let mut parts = vec![];
+        for i in 0..PARTS.len().max(tensors.len()) {
+            let name = part_name(i);
+            let Ok(found) = tensors.tensor(&name) else {
                 let problem = format!("is of another version of the program (it has no part `{name}`)");
                 let fix =
                     "resume with the version that wrote it, or go on from the model beside it with --init";
                 return Err(Error::data(path, problem, fix));
             };
-            *part = found.data().to_vec();
+            parts.push(found.data().to_vec());
         }
         if *known != sum(state, &parts) {
             return Err(damaged("is damaged: its content does not have its checksum".into()));

@@ -1,5 +1,6 @@
 //! A training run: files, progress, checkpoints, interruption and resume.
 
+pub mod averages;
 pub mod checkpoint;
 mod curve;
 mod losses;
@@ -25,6 +26,9 @@ use report::{LossLog, LossRow, draw_loss_curve, read_loss_log};
 
 /// The program's version and the commit that it was built from, as build.rs saw it.
 const REVISION: &str = env!("SCOREFIELD_REVISION");
+
+/// The folder of further averages in a run's.
+const AVERAGES: &str = "averages";
 
 /// Rows of `loss.csv` are this many steps apart.
 const LOG_EVERY: usize = 20;
@@ -54,6 +58,11 @@ impl RunFolder {
     /// The model so far, ready to sample from.
     pub fn model(&self, name: &str) -> PathBuf {
         self.0.join(format!("{name}.safetensors"))
+    }
+
+    /// One of the further averages as it was after `step` steps.
+    pub fn average(&self, step: usize, length: f64) -> PathBuf {
+        self.0.join(AVERAGES).join(format!("{step:08}-{length}.safetensors"))
     }
 
     /// The configuration, as `--config` takes it.
@@ -152,6 +161,13 @@ async fn save<L: Lesson>(
     // First, as it refuses weights that have grown out of all bounds: an earlier checkpoint is then kept.
     let model = weights::to_bytes(trainer.average(), &card, Precision::F16)?;
     checkpoint::save(&folder.checkpoint(), state, trainer)?;
+    for (length, module) in trainer.averages() {
+        let path = folder.average(state.step, length);
+        files::make_folder(&folder.0.join(AVERAGES))?;
+        // In full: what is made of them later is a difference of large numbers.
+        let average = weights::to_bytes(&module, &card, Precision::F32)?;
+        files::write_atomic(path, |file| file.write_all(&average))?;
+    }
     files::write_atomic(folder.model(&pace.name), |file| file.write_all(&model))?;
     let csv = folder.0.join("loss.csv");
     match read_loss_log(&csv)?.len() {

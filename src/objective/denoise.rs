@@ -1,0 +1,20 @@
+use burn::tensor::Tensor;
+
+use super::Step;
+use crate::model::Preconditioned;
+use crate::ops::{each, per_sample, scale};
+
+/// `weight·|D(x_0 + sigma·z; sigma) - x_0|²` of each image, averaged over pixels, a noise level and a weight for each:
+/// what all denoising objectives are.
+///
+/// The score of the noisy data is `(D - x)/sigma²` and that of the noise alone is `-z/sigma`, so this is
+/// `weight·sigma⁴·|score error|²`.
+pub fn denoising(model: &Preconditioned, step: &Step<'_>, sigma: &[f64], weight: &[f64]) -> Tensor<1> {
+    let noisy = step.x0.clone() + scale(step.noise(), sigma);
+    let masks = step.masks();
+    let error = model.forward(noisy, sigma, step.context(&masks)) - step.x0.clone();
+    let [b, c, h, w] = error.dims();
+    // The root of the weight goes inside the square: its own square can leave the range of f32.
+    let weighted = error.clone() * per_sample(&each(weight, f64::sqrt), &error.device());
+    (weighted.clone() * weighted).reshape([b, c * h * w]).mean_dim(1).reshape([b])
+}

@@ -1,0 +1,103 @@
+//! Training on samples that are drawn for each step, without files: for figures, and where what is learned can be compared
+//! with the truth.
+
+use burn::tensor::Device;
+
+use super::learner::{Learner, LearningStep};
+use crate::Result;
+use crate::images::DataRange;
+use crate::model::{Preconditioned, PreconditioningChoice, ScoreModel};
+use crate::network::layers::Init;
+use crate::network::{Network, NetworkConfig};
+use crate::objective::{Loss, Models, Objective, Step};
+use crate::ops::{ADAM_EPSILON, upload};
+use crate::rng::{Domain, Noise};
+use crate::sde::AnySde;
+use crate::toy::GaussianMixture;
+
+/// The training of a score network on samples in the model's units.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// The loss.
+    pub objective: Objective,
+    /// The network; a point of `d` dimensions is an image of one pixel and `d` channels.
+    pub network: NetworkConfig,
+    /// The forward diffusion.
+    pub sde: AnySde,
+    /// How the network is scaled.
+    pub preconditioning: PreconditioningChoice,
+    /// Standard deviation of the samples.
+    pub sigma_data: f64,
+    /// `[c, h, w]` of a sample.
+    pub shape: [usize; 3],
+    /// Steps in all.
+    pub steps: usize,
+    /// Samples of a step.
+    pub batch: usize,
+    /// Learning rate of the first step; it falls to zero along a half cosine.
+    pub learning_rate: f64,
+    /// Seed of the weights and all noise.
+    pub seed: u64,
+}
+
+impl Fit {
+    /// Trains on what `draw` gives for each step, `[batch, c, h, w]`. Returns the averaged weights as a model, and the loss
+    /// of every step.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`](crate::Error::NonFinite) if the loss grows without bound, and those of the settings and of `draw`.
+    pub async fn run(
+        &self,
+        mut draw: impl FnMut(usize) -> Result<Vec<f32>>,
+        device: &Device,
+    ) -> Result<(ScoreModel, Vec<f64>)> {
+        self.objective.check()?;
+        self.network.validate()?;
+        let ([c, h, w], recorded) = (self.shape, device.clone().autodiff());
+        let network = Network::new(&self.network, c, c, &mut Init::new(self.seed, &recorded));
+        let mut learner = Learner::new(network, device);
+        let preconditioned = |network: &Network| {
+            Preconditioned::new(network.clone(), self.preconditioning.measured(self.sigma_data), self.sde)
+        };
+        let mut losses = Vec::with_capacity(self.steps);
+        for index in 0..self.steps {
+            let step = Step {
+                index,
+                of: self.steps,
+                x0: upload(&draw(index)?, [self.batch, c, h, w], &recorded),
+                labels: &[],
+                sigma_data: self.sigma_data,
+                dropout: 0.0,
+                seed: self.seed,
+            };
+            let [student, average] = [learner.module(), learner.average()].map(preconditioned);
+            let loss =
+                self.objective.loss(Models { student: &student, average: &average, teacher: None }, &step);
+            let progress = index as f64 / self.steps as f64;
+            let rate = self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+            let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, ema: EMA };
+            losses.push(learner.learn(loss, step).await?.loss);
+        }
+        let denoiser = Box::new(preconditioned(learner.average()));
+        Ok((ScoreModel::new(denoiser, self.sde, DataRange::UNIT, self.shape, device), losses))
+    }
+
+    /// [`Self::run`] on points of `mixture`, new ones for each step.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn run_on(&self, mixture: &GaussianMixture, device: &Device) -> Result<(ScoreModel, Vec<f64>)> {
+        let noise = Noise::new(self.seed).domain(Domain::Data);
+        let points = |step: usize| {
+            let points = mixture.sample(&noise.at((step * self.batch) as u32), self.batch, 0.0);
+            Ok(points.into_iter().map(|value| value as f32).collect())
+        };
+        self.run(points, device).await
+    }
+}
+
+/// Largest norm of the gradient.
+const CLIP: f64 = 10.0;
+
+/// What the average of the weights keeps of itself: short runs want a short one.
+const EMA: f64 = 0.99;

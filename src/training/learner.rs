@@ -1,0 +1,163 @@
+//! Weights that learn: a step of Adam on a loss, then the moving average.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::store::ModuleRecord;
+use burn::tensor::{Bytes, Device, Tensor};
+
+use super::average::PowerAverage;
+use super::optimiser::{Adam, Layout, update_average};
+use crate::ops::{AdamStep, read};
+use crate::{Error, Result};
+
+/// A module that learns, the moving average of its weights, and the optimiser's state.
+pub struct Learner<M: Module> {
+    module: M,
+    average: M,
+    /// The weights of both, in rows that they are views of.
+    layout: Layout,
+    rows: [Tensor<1>; 2],
+    adam: Adam,
+    /// Further averages, and the row of each.
+    powers: Vec<(PowerAverage, Tensor<1>)>,
+    steps: usize,
+}
+
+/// What decides a step besides its loss.
+#[derive(Debug, Clone, Copy)]
+pub struct LearningStep {
+    /// Learning rate.
+    pub rate: f64,
+    /// Largest global norm of the gradient; larger ones are scaled down to it.
+    pub clip: f64,
+    /// Of Adam.
+    pub epsilon: f64,
+    /// What the moving average keeps of itself.
+    pub ema: f64,
+}
+
+/// What one step tells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// The batch's mean loss.
+    pub loss: f64,
+    /// Global norm of the gradient before clipping.
+    pub gradient_norm: f64,
+}
+
+impl<M: Module> Learner<M> {
+    /// The state before the first step of a `module` whose weights are recorded; `device` is theirs without autodiff.
+    pub fn new(module: M, device: &Device) -> Self {
+        let average = module.valid();
+        let layout = Layout::of(&module, device);
+        let row = layout.row(&module);
+        let adam = Adam::new(&row);
+        Self { module, average, layout, rows: [row.clone(), row], adam, powers: vec![], steps: 0 }
+    }
+
+    /// The same with further averages.
+    pub fn keeping(self, powers: Vec<PowerAverage>) -> Self {
+        let powers = powers.into_iter().map(|power| (power, self.rows[0].clone())).collect();
+        Self { powers, ..self }
+    }
+
+    /// The further averages.
+    pub fn powers(&self) -> impl Iterator<Item = M> {
+        self.powers.iter().map(|(_, row)| self.layout.fill(&self.average, row, false))
+    }
+
+    /// The weights that learn, on the tape.
+    pub fn module(&self) -> &M {
+        &self.module
+    }
+
+    /// The averaged weights, off it.
+    pub fn average(&self) -> &M {
+        &self.average
+    }
+
+    /// Steps done so far.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Goes on from other weights, which are then the average as well.
+    pub fn start_from(&mut self, module: M) {
+        self.average = module.valid();
+        let row = self.layout.row(&module);
+        self.module = module;
+        self.powers.iter_mut().for_each(|(_, power)| power.clone_from(&row));
+        self.rows = [row.clone(), row];
+    }
+
+    /// One step of Adam down the mean of `loss` `[b]`, then the moving average. One read-back.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] if the loss or the gradient is not finite; the state is then unusable.
+    pub async fn learn(&mut self, loss: Tensor<1>, step: LearningStep) -> Result<StepReport> {
+        let loss = loss.mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.module);
+        let gradients = self.layout.gradients(&self.module, &gradients);
+        let [weights, average] = &mut self.rows;
+        self.steps += 1;
+        let LearningStep { rate, clip, epsilon, ema } = step;
+        let step = AdamStep { rate, step: self.steps, clip, epsilon };
+        let norm_sq = self.adam.step(weights, gradients, step);
+        update_average(average, weights, ema);
+        for (power, row) in &mut self.powers {
+            update_average(row, weights, power.keeps(self.steps));
+        }
+        self.module = self.layout.fill(&self.module, weights, true);
+        self.average = self.layout.fill(&self.average, average, false);
+
+        let numbers = read(Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0)).await?;
+        if !numbers.iter().all(|v| v.is_finite()) {
+            return Err(Error::NonFinite {
+                what: "the training loss".into(),
+                step: self.steps - 1,
+                fix: "lower learning_rate or clip and resume from the last checkpoint".into(),
+            });
+        }
+        Ok(StepReport { loss: f64::from(numbers[0]), gradient_norm: f64::from(numbers[1]).sqrt() })
+    }
+
+    /// The parts that a checkpoint holds: raw weights, averaged weights, both moments of Adam, and further averages.
+    pub(super) fn to_parts(&self) -> Result<Vec<Vec<u8>>> {
+        let failed = |e: String| Error::weights("checkpoint", e, "report this as a bug");
+        let record = |module: &M| {
+            let bytes = module.clone().into_record().into_bytes();
+            bytes.map(|bytes| bytes.to_vec()).map_err(|e| failed(e.to_string()))
+        };
+        let [first, second] =
+            self.adam.moments.each_ref().map(|moment| self.layout.fill(&self.average, moment, false));
+        let modules = [self.module.valid(), self.average.clone(), first, second];
+        modules.iter().chain(&self.powers().collect::<Vec<_>>()).map(record).collect()
+    }
+
+    /// Puts back what [`Self::to_parts`] took, after `steps` steps.
+    pub(super) fn load_parts(&mut self, steps: usize, parts: Vec<Vec<u8>>) -> Result<()> {
+        let damaged =
+            |e: String| Error::weights("checkpoint", e, "remove it, or start again without --resume");
+        let load = |module: &mut M, bytes: Vec<u8>| {
+            let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes));
+            let record = record.map_err(|e| damaged(e.to_string()))?;
+            *module = module.clone().try_load_record(record).map_err(|e| damaged(e.to_string()))?;
+            Ok(())
+        };
+        if parts.len() != 4 + self.powers.len() {
+            return Err(damaged("has other averages than the configuration".into()));
+        }
+        let mut parts = parts.into_iter();
+        let mut next = |module: &mut M| load(module, parts.next().unwrap_or_default());
+        next(&mut self.module)?;
+        next(&mut self.average)?;
+        self.rows = [self.layout.row(&self.module), self.layout.row(&self.average)];
+        let mut module = self.average.clone();
+        for row in self.adam.moments.iter_mut().chain(self.powers.iter_mut().map(|(_, row)| row)) {
+            next(&mut module)?;
+            *row = self.layout.row(&module);
+        }
+        self.steps = steps;
+        Ok(())
+    }
+}
