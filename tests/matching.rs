@@ -226,11 +226,8 @@ fn fisher_divergence(model: &ScoreModel, sigma: f64) -> f64 {
 fn every_objective_learns_a_score() {
     const LEVEL: f64 = 0.2;
     for mut objective in Objective::all() {
-        match &mut objective {
-            Objective::Ism(ism) => ism.sigma = LEVEL,
-            Objective::Ssm(ssm) | Objective::SsmVr(SsmVr(ssm)) => ssm.sigma = LEVEL,
-            Objective::DsmOne(one) => one.sigma = LEVEL,
-            _ => {}
+        if let Some(sigma) = objective.sigma() {
+            *sigma = LEVEL;
         }
         let training = Fit {
             objective,

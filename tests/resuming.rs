@@ -106,6 +106,11 @@ fn a_run_stopped_after_every_step_gives_the_same_model() {
     assert_eq!(run(&config, parts.path(), true, false).unwrap(), Outcome::Finished);
     let model = |folder: &tempfile::TempDir| weights_of(&RunFolder(folder.path().into()).model("tiny"));
     assert_eq!(model(&whole), model(&parts));
+    for length in &config.averages {
+        let average =
+            |folder: &tempfile::TempDir| weights_of(&RunFolder(folder.path().into()).average(12, *length));
+        assert_eq!(average(&whole), average(&parts), "{length}");
+    }
     for folder in [&whole, &parts] {
         let mut names: Vec<String> = std::fs::read_dir(folder.path())
             .unwrap()
@@ -114,7 +119,7 @@ fn a_run_stopped_after_every_step_gives_the_same_model() {
         names.sort();
         assert_eq!(
             names,
-            ["checkpoint.safetensors", "config.toml", "loss.csv", "tiny.safetensors"],
+            ["averages", "checkpoint.safetensors", "config.toml", "loss.csv", "tiny.safetensors"],
             "no curve of one row"
         );
     }

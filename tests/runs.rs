@@ -46,10 +46,10 @@ attention_levels = []
 patch = 1
 "#;
 
-const TRAIN: &str = "train --config small.toml --device cpu";
+pub const TRAIN: &str = "train --config small.toml --device cpu";
 
 /// `small.toml`, and a folder `name` of six dark pictures.
-fn prepare(at: &Path, name: &str) {
+pub fn prepare(at: &Path, name: &str) {
     std::fs::write(at.join("small.toml"), SMALL).unwrap();
     std::fs::create_dir_all(at.join(name)).unwrap();
     (0..6).for_each(|i| picture(&at.join(name), i, 10 * i));

@@ -61,8 +61,11 @@ mod tangents;
 // Every objective against scores that are known.
 mod matching;
 // Training: repeatability, clipping, averages; and runs that are interrupted, or blow up.
+mod averages;
+// Noise levels from the data, objectives by name.
 mod resuming;
 mod runs;
+mod schedules;
 mod training;
 // Model files: round trips, files that lie, and files of earlier versions.
 mod cards;
@@ -116,6 +119,8 @@ fn main() {
         tangents::trials(),
         matching::trials(),
         training::trials(),
+        averages::trials(),
+        schedules::trials(),
         resuming::trials(),
         runs::trials(),
         weights::trials(),

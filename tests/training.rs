@@ -18,7 +18,7 @@ use scorefield::rng::draws::training::{NOISE, TIMES};
 use scorefield::sde::VeSde;
 use scorefield::training::run::checkpoint::Checkpoint;
 use scorefield::training::run::{Outcome, RunFolder, train};
-use scorefield::training::{Batches, Lesson, Problem, ScoreLesson, TrainConfig, Trainer};
+use scorefield::training::{Batches, Course, Lesson, Problem, ScoreLesson, TrainConfig, Trainer, presets};
 use scorefield::weights::ModelFile;
 
 use crate::support::{brief, cpu, figure, gpu, small_unet, tensor, trials, values};
@@ -30,6 +30,7 @@ trials! {
         the_loss_falls,
         the_loss_is_that_of_its_definition,
         what_cannot_be_trained_is_refused,
+        presets_of_the_papers_start,
         dropout_zeroes_its_share_and_keeps_the_mean,
         the_gradient_norm_is_reported_before_clipping,
         problems_are_measured,
@@ -71,6 +72,7 @@ pub fn config() -> TrainConfig {
         warmup: 3,
         clip: 0.5,
         ema: 0.9.into(),
+        averages: vec![0.05, 0.1],
         dropout: 0.1,
         flip: true,
         checkpoint_every: 5,
@@ -262,6 +264,26 @@ fn what_cannot_be_trained_is_refused() {
             let config = TrainConfig { steps: 2, ..base.clone() };
             assert_eq!(attempt(&config, &images).unwrap(), Outcome::Finished);
         }
+    }
+}
+
+/// The papers' settings with fewer channels, on smaller images: two steps of each.
+fn presets_of_the_papers_start() {
+    let names = presets::names().filter(|name| name.contains("ncsn")).collect::<Vec<_>>();
+    assert!(names.len() > 6, "{names:?}");
+    for name in names {
+        let Course::Score(config) = presets::preset(name).unwrap() else {
+            panic!("{name} is no score network")
+        };
+        let mut table = serde_json::json!(config);
+        table["network"]["channels"] = 4.into();
+        table["steps"] = 2.into();
+        table["batch"] = 3.into();
+        let config: TrainConfig = serde_json::from_value(table).unwrap();
+        let images = discs(10, if name.contains("mnist") { 1 } else { 3 });
+        let losses = steps(&mut trainer(&config, &images, &cpu()), &config, &images, 2);
+        // The mean squared error of unit noise, in all dimensions and levels alike.
+        assert!(losses.iter().all(|(loss, _)| (0.1..20.0).contains(loss)), "{name}: {losses:?}");
     }
 }
 

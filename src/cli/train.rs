@@ -9,7 +9,7 @@ use crate::checkup;
 use crate::data::{DataSource, Dataset, Split};
 use crate::device::{DeviceChoice, Opened};
 use crate::images::ImageSet;
-use crate::objective::Objective;
+use crate::objective::{Loss, Objective};
 use crate::sde::{NoiseSchedule, Sde, VeSde, Watch};
 use crate::training::run::checkpoint::{Checkpoint, State};
 use crate::training::run::{Outcome, RunFolder, train};

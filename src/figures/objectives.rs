@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::plane::{LEVELS, MODE, fisher_divergence, fit, two_modes};
 use super::{Figure, Outcome, Studio};
 use crate::Result;
-use crate::objective::{DsmOne, Objective, SsmVr};
+use crate::objective::{Loss, Objective};
 use crate::picture::Picture;
 use crate::picture::chart::{Axis, Chart, Mark, PALETTE, Series};
 
@@ -27,7 +27,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
         (0..COMPARED).map(|i| least * (most / least).powf(i as f64 / (COMPARED - 1) as f64)).collect();
     let (mut numbers, mut panels) = (vec![], [vec![], vec![]]);
     for mut objective in Objective::all() {
-        let one_level = has_one_level(&mut objective);
+        let one_level = objective.sigma().map(|sigma| *sigma = LEVEL).is_some();
         let training = fit(studio, objective, STEPS);
         let began = Instant::now();
         let (model, losses) = training.run_on(&target, &studio.device).await?;
@@ -55,17 +55,6 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
         "steps": STEPS, "batch": 256, "level": LEVEL, "mode": MODE, "objectives": numbers,
     });
     Ok(Outcome::Made(Figure { picture, numbers }))
-}
-
-/// Whether it learns one noise level, which is then set.
-fn has_one_level(objective: &mut Objective) -> bool {
-    match objective {
-        Objective::Ism(ism) => ism.sigma = LEVEL,
-        Objective::Ssm(ssm) | Objective::SsmVr(SsmVr(ssm)) => ssm.sigma = LEVEL,
-        Objective::DsmOne(DsmOne { sigma }) => *sigma = LEVEL,
-        _ => return false,
-    }
-    true
 }
 
 fn panel(title: &str, series: Vec<Series>) -> Result<Picture> {

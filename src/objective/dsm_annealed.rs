@@ -32,6 +32,10 @@ impl Loss for DsmAnnealed {
         require("power", self.power, self.power.abs() <= 8.0, "use -8 to 8; the papers have 2")
     }
 
+    fn levels(&mut self) -> Option<&mut usize> {
+        Some(&mut self.levels)
+    }
+
     fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
         let (uniform, _) = step.levels();
         let sigma = levels(models.student, self.levels, &uniform);

@@ -27,6 +27,10 @@ impl Loss for DsmOne {
         require("sigma", self.sigma, self.sigma > 0.0 && self.sigma.is_finite(), "use a positive number")
     }
 
+    fn sigma(&mut self) -> Option<&mut f64> {
+        Some(&mut self.sigma)
+    }
+
     fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
         denoising(models.student, step, &[self.sigma], &[self.sigma.powi(-2)])
     }

@@ -36,6 +36,10 @@ impl Loss for Ism {
         )
     }
 
+    fn sigma(&mut self) -> Option<&mut f64> {
+        Some(&mut self.sigma)
+    }
+
     fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
         let point = Point::new(models.student, step, &[self.sigma]);
         row(match point.dim() <= MOST_EXACT {

@@ -72,6 +72,16 @@ pub trait Loss {
     fn check(&self) -> Result<()> {
         Ok(())
     }
+
+    /// The noise level that it learns, where that is a single one.
+    fn sigma(&mut self) -> Option<&mut f64> {
+        None
+    }
+
+    /// The number of its noise levels, where it has a ladder of them.
+    fn levels(&mut self) -> Option<&mut usize> {
+        None
+    }
 }
 
 /// Refuses the `value` of a field unless it is `fine`.
@@ -110,6 +120,14 @@ macro_rules! objectives {
 
             fn check(&self) -> Result<()> {
                 match self { $(Self::$variant(objective) => objective.check()),+ }
+            }
+
+            fn sigma(&mut self) -> Option<&mut f64> {
+                match self { $(Self::$variant(objective) => objective.sigma()),+ }
+            }
+
+            fn levels(&mut self) -> Option<&mut usize> {
+                match self { $(Self::$variant(objective) => objective.levels()),+ }
             }
         }
 
@@ -153,17 +171,6 @@ objectives! {
     "ssm_vr" => ssm_vr::SsmVr,
     /// Sliced score matching at a ladder of noise levels.
     "ssm_annealed" => ssm_annealed::SsmAnnealed,
-}
-
-impl Objective {
-    /// The number of its noise levels, if it has a ladder of them.
-    pub fn levels(&mut self) -> Option<&mut usize> {
-        match self {
-            Self::DsmAnnealed(objective) => Some(&mut objective.levels),
-            Self::SsmAnnealed(objective) => Some(&mut objective.levels),
-            _ => None,
-        }
-    }
 }
 
 impl Default for Objective {

@@ -41,6 +41,10 @@ impl Loss for Ssm {
         require("projections", self.projections, (1..=1000).contains(&self.projections), "use 1 to 1000")
     }
 
+    fn sigma(&mut self) -> Option<&mut f64> {
+        Some(&mut self.sigma)
+    }
+
     fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
         self.sliced(Slice::Projected, models, step)
     }

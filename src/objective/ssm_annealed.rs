@@ -36,6 +36,10 @@ impl Loss for SsmAnnealed {
         Ssm { projections: self.projections, ..Ssm::default() }.check()
     }
 
+    fn levels(&mut self) -> Option<&mut usize> {
+        Some(&mut self.levels)
+    }
+
     fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
         let (uniform, _) = step.levels();
         let sigma = levels(models.student, self.levels, &uniform);

@@ -18,6 +18,10 @@ impl Loss for SsmVr {
         self.0.check()
     }
 
+    fn sigma(&mut self) -> Option<&mut f64> {
+        self.0.sigma()
+    }
+
     fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
         self.0.sliced(Slice::Whole, models, step)
     }

@@ -1,0 +1,106 @@
+//! Noise levels and step sizes computed from the data, and objectives by their names, as a user meets them.
+
+use std::path::Path;
+
+use scorefield::objective::Objective;
+use serde_json::Value;
+
+use crate::program::{bad, good};
+use crate::runs::{TRAIN, prepare};
+use crate::support::trials;
+
+trials! {
+    cpu: [
+        published_settings_are_computed,
+        a_data_set_is_measured,
+        a_run_takes_the_levels_of_its_data,
+        every_objective_trains_by_its_name,
+        what_makes_no_schedule_is_refused,
+    ],
+}
+
+fn json(at: &Path, arguments: &str) -> Value {
+    serde_json::from_str(&good(at, arguments)).unwrap()
+}
+
+/// Technique 2 asks for somewhat fewer levels than the released configurations have; with theirs, technique 4 gives their
+/// step sizes: CIFAR-10, CelebA, bedroom, FFHQ.
+fn published_settings_are_computed() {
+    let at = Path::new(".");
+    for (dim, sigma_max, levels, published, steps_each, epsilon) in [
+        (3072, 50, 220, 232, 5, 6.2e-6),
+        (12_288, 90, 473, 500, 5, 3.3e-6),
+        (49_152, 190, 1026, 1086, 3, 1.8e-6),
+        (196_608, 348, 2182, 2311, 3, 9e-7),
+    ] {
+        let data = format!("schedule --dim {dim} --sigma-max {sigma_max} --json");
+        assert_eq!(json(at, &data)["levels"], levels, "{dim}");
+        let found = json(at, &format!("{data} --levels {published} --steps-each {steps_each}"));
+        let found = found["epsilon"].as_f64().unwrap();
+        assert!((found - epsilon).abs() < 0.5e-7, "{dim}: {found:e}");
+    }
+    let table = good(at, "schedule --dim 3072 --sigma-max 50 --levels 232");
+    assert!(table.contains("6.20e-6") && table.contains("--steps 232 --option n_steps_each=5"), "{table}");
+}
+
+/// Grey pictures of 192 values, the brightest 50 levels brighter than the darkest.
+fn a_data_set_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path(), "dark");
+    for approx in ["", " --approx"] {
+        let arguments = format!("schedule --dataset folder --data-dir dark --json{approx}");
+        let found = json(folder.path(), &arguments);
+        assert_eq!(found["dim"], 192);
+        let largest = found["sigma_max"].as_f64().unwrap();
+        assert!((largest - 50.0 / 255.0 * 192_f64.sqrt()).abs() < 1e-9, "{largest}");
+    }
+}
+
+fn a_run_takes_the_levels_of_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, "dark");
+    let levels = json(at, "schedule --dataset folder --data-dir dark --json")["levels"].clone();
+    let run = format!("{TRAIN} --data-dir dark --schedule auto");
+    for objective in ["dsm_annealed", "ssm_annealed"] {
+        let printed = good(at, &format!("{run} --objective {objective} --dry-run"));
+        let config: Value = toml::from_str(&printed).unwrap();
+        assert_eq!(config["objective"]["levels"], levels, "{printed}");
+        assert!((config["sde"]["sigma_max"].as_f64().unwrap() - 2.717).abs() < 1e-3, "{printed}");
+    }
+    bad(at, &format!("{run} --objective dsm"), 2, &["--schedule", "the objective dsm has no ladder"]);
+    good(at, &format!("{run} --objective dsm_annealed --steps 1 --out run"));
+    bad(at, &format!("{TRAIN} --schedule manual"), 2, &["auto"]);
+}
+
+fn every_objective_trains_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, "dark");
+    for objective in Objective::all() {
+        let name = objective.name();
+        let run = format!("{TRAIN} --data-dir dark --steps 1 --objective {name} --out {name}");
+        good(at, &run);
+        let config: Value =
+            toml::from_str(&std::fs::read_to_string(at.join(name).join("config.toml")).unwrap()).unwrap();
+        assert_eq!(config["objective"]["kind"], name);
+    }
+    bad(at, &format!("{TRAIN} --objective dms"), 2, &["dms", "dsm_annealed"]);
+    bad(at, "train --preset mnist-classifier --objective dsm", 2, &["--objective"]);
+}
+
+fn what_makes_no_schedule_is_refused() {
+    let at = Path::new(".");
+    for (arguments, words) in [
+        ("schedule", "--dataset"),
+        ("schedule --dim 10", "--sigma-max"),
+        ("schedule --dim 10 --sigma-max 0.001", "a larger and a smaller positive level"),
+        ("schedule --dim 0 --sigma-max 1", "use a dimension"),
+        ("schedule --dim 10 --sigma-max 1 --overlap 1.5", "the overlap = 1.5"),
+        ("schedule --dim 10 --sigma-max 1 --levels 1", "levels = 1"),
+        ("schedule --dim 10 --sigma-max 1 --steps-each 0", "--steps-each = 0"),
+        ("schedule --dim 10 --sigma-max NaN", "a larger and a smaller positive level"),
+    ] {
+        bad(at, arguments, 2, &[words]);
+    }
+}
