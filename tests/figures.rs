@@ -11,6 +11,7 @@ use crate::support::{figure, trials};
 trials! {
     cpu: [
         langevin_dynamics_misses_the_weights_and_annealing_finds_them,
+        scores_are_learned_where_the_data_are,
         every_figure_is_made_and_in_the_gallery,
         figures_that_cannot_be_made_say_why,
     ],
@@ -41,6 +42,30 @@ fn langevin_dynamics_misses_the_weights_and_annealing_finds_them() {
     );
 }
 
+/// The score of two modes is learned where their points are, and not between them; an average is nearer to it than the
+/// weights on the way.
+fn scores_are_learned_where_the_data_are() {
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path(), "figures --device cpu --only low_density --only averages --count 20 --out made");
+    let error = numbers(folder.path(), "low_density")["relative_error"].clone();
+    let [inside, elsewhere] =
+        ["within_three_deviations_of_a_mode", "elsewhere"].map(|part| error[part].as_f64().unwrap());
+    figure(format_args!("error {inside:.3} among the data, {elsewhere:.3} elsewhere"));
+    assert!(inside < 0.25 && elsewhere > 2.0 * inside, "{error}");
+    let averages = numbers(folder.path(), "averages")["averages"].clone();
+    let mean = |i: usize| {
+        let errors: Vec<f64> =
+            averages[i]["errors"].as_array().unwrap()[5..20].iter().map(|e| e[1].as_f64().unwrap()).collect();
+        errors.iter().map(|error| error.ln()).sum::<f64>() / 15.0
+    };
+    figure(format_args!(
+        "mean log error {:.2} of the weights, {:.2} averaged over a tenth",
+        mean(0),
+        mean(2)
+    ));
+    assert!(mean(2) < mean(0) - 0.3, "{averages}");
+}
+
 fn every_figure_is_made_and_in_the_gallery() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -60,6 +85,10 @@ fn every_figure_is_made_and_in_the_gallery() {
     let tolerances = &numbers(at, "tolerance")["tolerances"];
     let nfe: Vec<u64> = tolerances.as_array().unwrap().iter().map(|t| t["nfe"].as_u64().unwrap()).collect();
     assert!(nfe.is_sorted() && nfe[0] < nfe[nfe.len() - 1], "{nfe:?}");
+    let slopes = numbers(at, "norm")["models"].clone();
+    let slopes = slopes.as_array().unwrap().iter().map(|model| model["slope"].as_f64().unwrap());
+    assert!(slopes.clone().all(|slope| (-1.05..-0.9).contains(&slope)), "{:?}", slopes.collect::<Vec<_>>());
+    assert_eq!(numbers(at, "overlap")["cifar10"]["levels"], 220);
     let encodings = numbers(at, "encodings");
     let cosine = |what: &str| encodings[what]["mean"].as_f64().unwrap();
     assert!(cosine("cosine_same_digit") > cosine("cosine_next_digit") + 0.3, "{encodings}");

@@ -8,7 +8,8 @@ use crate::picture::Picture;
 use crate::picture::chart::{Axis, Chart, Mark, PALETTE, Series};
 use crate::rng::Noise;
 
-const STEPS: usize = 3000;
+/// Steps of the training, for each sample behind a number.
+const STEPS: usize = 30;
 
 /// Noise so small that it changes nothing to be seen.
 const LEVEL: f64 = 0.05;
@@ -23,7 +24,8 @@ const LONGEST: f64 = 0.2;
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let target = two_modes()?;
     let objective = SsmVr(Ssm { sigma: LEVEL, ..Ssm::default() });
-    let (model, _) = fit(studio, objective.into(), STEPS).run_on(&target, &studio.device).await?;
+    let (model, _) =
+        fit(studio, objective.into(), STEPS * studio.count).run_on(&target, &studio.device).await?;
     let place = |i: usize| HALF * (2.0 * (i as f64 + 0.5) / ARROWS as f64 - 1.0);
     let grid: Vec<[f64; 2]> = (0..ARROWS * ARROWS).map(|i| [place(i % ARROWS), place(i / ARROWS)]).collect();
     let truth: Vec<[f64; 2]> =
@@ -49,7 +51,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
         (sum(&error) / sum(&truth)).sqrt()
     };
     let numbers = json!({
-        "steps": STEPS, "sigma": LEVEL, "objective": "ssm_vr",
+        "steps": STEPS * studio.count, "sigma": LEVEL, "objective": "ssm_vr",
         "relative_error": { "within_three_deviations_of_a_mode": share(true), "elsewhere": share(false) },
     });
     Ok(Outcome::Made(Figure { picture, numbers }))

@@ -14,8 +14,9 @@ use crate::{Error, Result};
 /// Noise that is added to the data; none, and what no eye sees.
 const NOISES: [f64; 4] = [0.0, 1e-3, 1e-2, 1e-1];
 
-const STEPS_OF_POINTS: usize = 2000;
-const STEPS_OF_IMAGES: usize = 300;
+/// Steps of the trainings, for each sample behind a number.
+const STEPS_OF_POINTS: usize = 20;
+const STEPS_OF_IMAGES: usize = 3;
 
 /// Where the data fill no volume the score is not defined, and score matching does not settle (Song and Ermon 2019, figure
 /// 1 and section 3.2.1): the loss of sliced score matching on a line in the plane, a rolled sheet in space, and images,
@@ -33,10 +34,11 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
             attention_levels: vec![],
             ..UNetConfig::default()
         };
-        fit(sigma, network.into(), [c, h, w], [STEPS_OF_IMAGES, 32], studio)
+        fit(sigma, network.into(), [c, h, w], [STEPS_OF_IMAGES * studio.count, 32], studio)
     };
-    let point_fit =
-        |sigma, d| fit(sigma, MlpConfig::default().into(), [d, 1, 1], [STEPS_OF_POINTS, 256], studio);
+    let point_fit = |sigma, d| {
+        fit(sigma, MlpConfig::default().into(), [d, 1, 1], [STEPS_OF_POINTS * studio.count, 256], studio)
+    };
     let pixels = |step: usize| -> Vec<f32> {
         let image = |k: usize| images.image((32 * step + k) % images.len()).iter();
         (0..32).flat_map(image).map(|byte| f32::from(*byte) / 255.0).collect()
@@ -59,7 +61,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
             let least = (sigma > 0.0 && name != "Images").then(|| -0.5 * across / (sigma * sigma));
             found.push(json!({
                 "noise": sigma, "least": least, "mean_of_last_tenth": mean(&losses[losses.len() * 9 / 10..]),
-                "rising": share_that_rises(&losses),
+                "of_it_in_the_last_half": of_last_half(&losses),
             }));
             series.push(Series {
                 label: format!("noise {sigma}"),
@@ -120,23 +122,24 @@ fn mean(losses: &[f64]) -> f64 {
 
 /// Means of forty stretches, as the negative of the loss: it falls below zero.
 fn means(losses: &[f64]) -> Vec<(f64, f64)> {
-    let stretch = losses.len() / 40;
+    let stretch = losses.len().div_ceil(40);
     let point = |(i, part): (usize, &[f64])| (((i as f64) + 0.5) * stretch as f64, -mean(part));
     losses.chunks_exact(stretch).enumerate().map(point).filter(|(_, y)| *y > 0.0).collect()
 }
 
 /// How much of the whole way the loss went in the last half.
-fn share_that_rises(losses: &[f64]) -> f64 {
-    let tenth = losses.len() / 10;
+fn of_last_half(losses: &[f64]) -> f64 {
+    let tenth = (losses.len() / 10).max(1);
     let at = |i: usize| mean(&losses[i * tenth..(i + 1) * tenth]);
     (at(9) - at(4)) / at(9)
 }
 
 fn panel(title: &str, series: Vec<Series>) -> Result<Picture> {
     let points = || series.iter().flat_map(|series| &series.points);
-    let (x, y) = (
+    let (x, mut y) = (
         Axis::around("step", points().map(|(x, _)| *x), false),
         Axis::around("negative loss", points().map(|(_, y)| *y), true),
     );
+    y.range[1] *= 20.0; // room for the legend
     Chart { title: title.into(), size: [480, 460], x, y, series }.draw()
 }

@@ -13,11 +13,12 @@ use crate::sde::{AnySde, VeSde};
 /// Evaluations that a sampler is given.
 const BUDGETS: [usize; 7] = [10, 30, 100, 300, 1000, 3000, 10_000];
 
-/// Half the sides of the squares in which Langevin dynamics starts.
-const STARTS: [f64; 2] = [1.5, 4.0];
+/// The sides of the squares in which Langevin dynamics starts: half of the one is nearer to the small mode, and a twelfth of
+/// the other.
+const STARTS: [[f64; 2]; 2] = [[-1.5, 1.5], [-1.5, 4.0]];
 
-/// The noise level of Langevin dynamics: the modes are sixteen deviations apart.
-const LEVEL: f64 = 0.05;
+/// The noise level of Langevin dynamics: the modes are ten deviations apart.
+const LEVEL: f64 = 0.1;
 
 /// The weight that a mode of one fifth gets, by the number of steps: Langevin dynamics from two starts, and annealed Langevin
 /// dynamics, with exact scores.
@@ -29,33 +30,22 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let sde = AnySde::from(VeSde { sigma_min, sigma_max, ..VeSde::default() });
     let n = 5 * studio.count;
     let (mut series, mut numbers) = (vec![], vec![]);
-    for (i, start) in STARTS.iter().map(|half| Some(*half)).chain([None]).enumerate() {
+    for (i, start) in STARTS.into_iter().map(Some).chain([None]).enumerate() {
         let name = match start {
-            Some(half) => format!("Langevin, start within {half}"),
+            Some([low, high]) => format!("Langevin from [{low}, {high}]²"),
             None => "annealed Langevin".into(),
         };
+        let [low, high] = start.unwrap_or([-1.0, 1.0]);
+        let range = DataRange { low, high };
         let mut weights = vec![];
-        for nfe in BUDGETS {
-            let (half, sampler) = match start {
-                Some(half) => {
-                    let langevin =
-                        Langevin { n_steps: nfe, sigma: LEVEL, step_size: 0.5, ..Langevin::default() };
-                    (half, Sampler::Langevin(langevin))
-                }
-                None => {
-                    let annealed = Sampler::AnnealedLangevin(AnnealedLangevin::default());
-                    (
-                        1.0,
-                        annealed
-                            .within(nfe)
-                            .unwrap_or(Sampler::AnnealedLangevin(AnnealedLangevin::default())),
-                    )
-                }
+        for nfe in BUDGETS.into_iter().filter(|nfe| *nfe <= 100 * studio.count) {
+            let sampler = match start {
+                Some(_) => Sampler::Langevin(langevin(nfe)),
+                None => Sampler::AnnealedLangevin(annealed(nfe)),
             };
-            let range = DataRange { low: -half, high: half };
             let model = ScoreModel::new(Box::new(target.clone()), sde, range, [2, 1, 1], &studio.device);
             let (pixels, nfe) = studio.draw(&model, &sampler, n).await?;
-            let unit = |v: f32| f64::from(v) * 2.0 * half - half;
+            let unit = |v: f32| low + f64::from(v) * (high - low);
             let below = pixels.chunks_exact(2).map(|x| f64::from(u8::from(unit(x[0]) + unit(x[1]) < 0.0)));
             weights.push((nfe, Estimate::of(below)));
         }
@@ -83,4 +73,14 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     .draw()?;
     let numbers = json!({ "samples": n, "exact": target.weights()[0], "weights": numbers });
     Ok(Outcome::Made(Figure { picture, numbers }))
+}
+
+fn langevin(nfe: usize) -> Langevin {
+    Langevin { n_steps: nfe, sigma: LEVEL, step_size: 0.5, ..Langevin::default() }
+}
+
+/// Annealed Langevin dynamics of so many evaluations, the last for the denoising: up to ten steps at each level.
+fn annealed(nfe: usize) -> AnnealedLangevin {
+    let n_steps_each = (nfe / 10).clamp(1, 10);
+    AnnealedLangevin { n_steps: (nfe - 1) / n_steps_each, n_steps_each, ..AnnealedLangevin::default() }
 }

@@ -3,6 +3,7 @@
 //! To add one: a file with `make`, and one line in the `figures!` list below. docs/GALLERY.md shows them all.
 
 mod annealing;
+mod averages;
 mod colorization;
 mod encodings;
 mod inpainting;
@@ -11,6 +12,7 @@ mod langevin;
 mod low_density;
 mod manifold;
 mod mixing;
+mod norm;
 mod objectives;
 mod overlap;
 mod plane;
@@ -64,6 +66,6 @@ macro_rules! figures {
 }
 
 figures! {
-    manifold, low_density, langevin, mixing, annealing, overlap, objectives, tolerance, interpolation, encodings, inpainting,
-    colorization,
+    manifold, low_density, langevin, mixing, annealing, overlap, norm, objectives, averages, tolerance, interpolation,
+    encodings, inpainting, colorization,
 }

@@ -34,7 +34,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     };
     let curve = |(i, dim): (usize, usize)| {
         let point = |j: i32| {
-            let gamma = 1.0 + 0.6 * (f64::from(j) / 200.0).powi(2);
+            let gamma = 1.0 + 0.2 * (f64::from(j) / 200.0).powi(2);
             (gamma, overlap(gamma, dim))
         };
         let label = format!("{dim} values");
@@ -43,15 +43,15 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let curves = [2, 784, DIM, 196_608].into_iter().enumerate().map(curve);
     let half = Series {
         label: "NCSNv2 asks for one half".into(),
-        points: vec![(1.0, 0.5), (1.6, 0.5)],
+        points: vec![(1.0, 0.5), (1.2, 0.5)],
         colour: PALETTE[6],
         mark: Mark::Faint,
     };
     let overlaps = Chart {
         title: "Overlap of neighbouring levels".into(),
         size: [560, 460],
-        x: Axis { label: "ratio of the levels".into(), range: [1.0, 1.6], log: false },
-        y: Axis { label: "overlap".into(), range: [0.0, 1.05], log: false },
+        x: Axis { label: "ratio of the levels".into(), range: [1.0, 1.2], log: false },
+        y: Axis { label: "overlap".into(), range: [0.0, 1.3], log: false },
         series: curves.chain([half]).collect(),
     };
     let picture = Picture::beside(&[shells.draw()?, overlaps.draw()?]);
@@ -61,7 +61,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
 
 /// The density of the distances of noise that is `scale` times as large.
 fn shell(label: &str, radii: &[f64], scale: f64, colour: usize) -> Series {
-    const BINS: usize = 40;
+    const BINS: usize = 16;
     let (low, high) =
         radii.iter().fold((f64::MAX, 0.0_f64), |(l, h), r| (l.min(scale * r), h.max(scale * r)));
     let width = (high - low) / BINS as f64;

@@ -89,7 +89,7 @@ macro_rules! networks {
     (usual: $usual:literal, $($(#[$doc:meta])* $name:literal => $variant:ident($network:ty)),+ $(,)?) => {
         /// A score network of any kind.
         #[derive(Debug, Clone)]
-        #[expect(clippy::large_enum_variant, reason = "a model has one network, and it is not moved about")]
+        #[allow(clippy::large_enum_variant, reason = "a model has one network, and it is not moved about")]
         pub enum Network { $($(#[$doc])* $variant($network)),+ }
 
         /// The sizes of a [`Network`]: in a file a table whose `kind` names the network, `unet` if it names none.

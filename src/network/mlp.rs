@@ -9,7 +9,7 @@ use super::layers::{Conv, Dropout, Embedding, Init, TimeMlp, TimeSizes, TimeWidt
 use crate::ops::Value;
 use crate::{Error, Result};
 
-/// Sizes of an [`Mlp`].
+/// Sizes of a multilayer perceptron for points.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MlpConfig {

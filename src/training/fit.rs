@@ -1,8 +1,10 @@
 //! Training on samples that are drawn for each step, without files: for figures, and where what is learned can be compared
 //! with the truth.
 
+use burn::module::Module;
 use burn::tensor::Device;
 
+use super::average::PowerAverage;
 use super::learner::{Learner, LearningStep};
 use crate::Result;
 use crate::images::DataRange;
@@ -40,6 +42,15 @@ pub struct Fit {
     pub seed: u64,
 }
 
+/// What a training was on its way.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Steps done.
+    pub step: usize,
+    /// The weights as they were, and those of the averages that were asked for.
+    pub models: Vec<ScoreModel>,
+}
+
 impl Fit {
     /// Trains on what `draw` gives for each step, `[batch, c, h, w]`. Returns the averaged weights as a model, and the loss
     /// of every step.
@@ -48,18 +59,37 @@ impl Fit {
     /// [`Error::NonFinite`](crate::Error::NonFinite) if the loss grows without bound, and those of the settings and of `draw`.
     pub async fn run(
         &self,
-        mut draw: impl FnMut(usize) -> Result<Vec<f32>>,
+        draw: impl FnMut(usize) -> Result<Vec<f32>>,
         device: &Device,
     ) -> Result<(ScoreModel, Vec<f64>)> {
+        let (model, losses, _) = self.run_watched(draw, device, vec![], self.steps + 1).await?;
+        Ok((model, losses))
+    }
+
+    /// [`Self::run`] with further averages, and what they and the weights are after every so many steps.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn run_watched(
+        &self,
+        mut draw: impl FnMut(usize) -> Result<Vec<f32>>,
+        device: &Device,
+        averages: Vec<PowerAverage>,
+        every: usize,
+    ) -> Result<(ScoreModel, Vec<f64>, Vec<Snapshot>)> {
         self.objective.check()?;
         self.network.validate()?;
         let ([c, h, w], recorded) = (self.shape, device.clone().autodiff());
         let network = Network::new(&self.network, c, c, &mut Init::new(self.seed, &recorded));
-        let mut learner = Learner::new(network, device);
+        let mut learner = Learner::new(network, device).keeping(averages);
         let preconditioned = |network: &Network| {
             Preconditioned::new(network.clone(), self.preconditioning.measured(self.sigma_data), self.sde)
         };
-        let mut losses = Vec::with_capacity(self.steps);
+        let model = |network: &Network| {
+            let denoiser = Box::new(preconditioned(network));
+            ScoreModel::new(denoiser, self.sde, DataRange::UNIT, self.shape, device)
+        };
+        let (mut losses, mut snapshots) = (Vec::with_capacity(self.steps), vec![]);
         for index in 0..self.steps {
             let step = Step {
                 index,
@@ -77,9 +107,13 @@ impl Fit {
             let rate = self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
             let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, ema: EMA };
             losses.push(learner.learn(loss, step).await?.loss);
+            if (index + 1).is_multiple_of(every) {
+                let networks = [learner.module().valid()].into_iter().chain(learner.powers());
+                let models = networks.map(|network| model(&network)).collect();
+                snapshots.push(Snapshot { step: index + 1, models });
+            }
         }
-        let denoiser = Box::new(preconditioned(learner.average()));
-        Ok((ScoreModel::new(denoiser, self.sde, DataRange::UNIT, self.shape, device), losses))
+        Ok((model(learner.average()), losses, snapshots))
     }
 
     /// [`Self::run`] on points of `mixture`, new ones for each step.
@@ -87,12 +121,13 @@ impl Fit {
     /// # Errors
     /// As there.
     pub async fn run_on(&self, mixture: &GaussianMixture, device: &Device) -> Result<(ScoreModel, Vec<f64>)> {
-        let noise = Noise::new(self.seed).domain(Domain::Data);
-        let points = |step: usize| {
-            let points = mixture.sample(&noise.at((step * self.batch) as u32), self.batch, 0.0);
-            Ok(points.into_iter().map(|value| value as f32).collect())
-        };
-        self.run(points, device).await
+        self.run(|step| Ok(self.points(mixture, step)), device).await
+    }
+
+    /// The points of `mixture` for a step.
+    pub fn points(&self, mixture: &GaussianMixture, step: usize) -> Vec<f32> {
+        let noise = Noise::new(self.seed).domain(Domain::Data).at((step * self.batch) as u32);
+        mixture.sample(&noise, self.batch, 0.0).into_iter().map(|value| value as f32).collect()
     }
 }
 

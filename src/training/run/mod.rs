@@ -163,7 +163,7 @@ async fn save<L: Lesson>(
     checkpoint::save(&folder.checkpoint(), state, trainer)?;
     for (length, module) in trainer.averages() {
         let path = folder.average(state.step, length);
-        files::make_folder(&folder.0.join(AVERAGES))?;
+        files::make_folder(folder.0.join(AVERAGES))?;
         // In full: what is made of them later is a difference of large numbers.
         let average = weights::to_bytes(&module, &card, Precision::F32)?;
         files::write_atomic(path, |file| file.write_all(&average))?;
