@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{sigmoid, silu, softmax};
+use burn::tensor::activation::{silu, softmax};
 use serde::{Deserialize, Serialize};
 
 use super::layers::{
     Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space, fill_up,
     space_to_depth,
 };
-use crate::ops::each;
+use crate::ops::{each, silu_slope};
 use crate::{Error, Result};
 
 /// Architecture of a [`Classifier`].
@@ -129,10 +129,7 @@ impl Classifier {
         let wanted = Tensor::<1>::from_floats(wanted.as_slice(), &logits.device()).unsqueeze();
         let d_logits = softmax(logits, 1).neg() + wanted;
 
-        // silu'(f) = s·(1 + f·(1 - s)) with the sigmoid s of f.
-        let f = pass.before_features;
-        let s = sigmoid(f.clone());
-        let slope = s.clone() * (f * (s.neg() + 1.0) + 1.0);
+        let slope = silu_slope(pass.before_features);
         let d_pooled = self.features.gradient(self.classes.gradient(d_logits) * slope);
         let [_, low_h, low_w, channels] = pass.low.dims();
         let d_normed = (d_pooled / (low_h * low_w) as f64).reshape([b, 1, 1, channels]);

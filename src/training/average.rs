@@ -117,14 +117,19 @@ impl PowerAverage {
     /// # Errors
     /// [`Error::Config`] for none, or for the same one twice.
     pub fn mixture(saved: &[(Self, usize)], wanted: (Self, usize)) -> Result<Vec<f64>> {
+        let undetermined = || {
+            let fix = "keep those of one run, each once";
+            Error::config("the saved averages", "do not determine another one", fix)
+        };
+        if saved.is_empty() {
+            return Err(undetermined());
+        }
         let at = |(average, step): (Self, usize)| (average, step as f64);
         let products =
             DMatrix::from_fn(saved.len(), saved.len(), |i, j| Self::product(at(saved[i]), at(saved[j])));
         let with_wanted = DVector::from_fn(saved.len(), |i, _| Self::product(at(saved[i]), at(wanted)));
-        let factors = products.lu().solve(&with_wanted).filter(|_| !saved.is_empty());
-        let factors = factors.map(|factors| factors.iter().copied().collect());
-        let fix = "keep those of one run, each once";
-        factors.ok_or_else(|| Error::config("the saved averages", "do not determine another one", fix))
+        let factors = products.lu().solve(&with_wanted).ok_or_else(undetermined)?;
+        Ok(factors.iter().copied().collect())
     }
 }
 

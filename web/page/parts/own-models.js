@@ -30,7 +30,7 @@ const MARKUP = `
     <p class="quiet" role="status"></p>
   </dialog>`;
 
-const NETWORKS = { unet: 'U-Net', refinenet: 'RefineNet' };
+const NETWORKS = { unet: 'U-Net', refinenet: 'RefineNet', mlp: 'Perceptron' };
 
 export class OwnModels {
   #app;
