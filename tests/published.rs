@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use safetensors::tensor::SafeTensors;
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
@@ -15,6 +15,7 @@ use scorefield::sde::VpSde;
 use scorefield::weights::import::{Published, StateDict, diffusers, ncsn, score_sde};
 use serde_json::Value;
 
+use crate::slopes::{against_differences, length};
 use crate::support::{cpu, figure, gpu, relative_error, tensor, trials, values};
 
 trials! {
@@ -292,37 +293,8 @@ fn slopes(case: &Case, network: &Network, device: &Device) -> Vec<Vec<f32>> {
     all.1
 }
 
-/// The network with one of its weights moved along `direction`.
-pub fn moved(network: &Network, which: usize, direction: &[f32], step: f64) -> Network {
-    struct Move<'a> {
-        left: Option<usize>,
-        direction: &'a [f32],
-        step: f64,
-    }
-    impl ModuleMapper for Move<'_> {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let mine = self.left == Some(0);
-            self.left = self.left.and_then(|left| left.checked_sub(1));
-            if !mine {
-                return param;
-            }
-            param.map(|weight| {
-                let by: Vec<f32> =
-                    self.direction.iter().map(|d| (f64::from(*d) * self.step) as f32).collect();
-                let by = tensor(&by, weight.dims(), &weight.device());
-                weight + by
-            })
-        }
-    }
-    network.clone().map(&mut Move { left: Some(which), direction, step })
-}
-
 pub fn network_of(case: &mut Case, device: &Device) -> Network {
     case.published.take().expect("a network that is not yet taken").network(device).unwrap()
-}
-
-pub fn length(numbers: impl Iterator<Item = f64>) -> f64 {
-    numbers.map(|v| v * v).sum::<f64>().sqrt()
 }
 
 /// Whether a network pools by the maximum: NCSNv2's. Its slope jumps wherever two pixels change places.
@@ -344,25 +316,8 @@ fn gradients_of_published_networks_are_differences() {
             let (y, probe) = output(&case, network, case.image(&cpu()));
             values(y).iter().zip(&probe).map(|(y, p)| f64::from(*y) * f64::from(*p)).collect()
         };
-        let size = length(products(&network).into_iter());
-        let (mut worst, mut tried) = (0.0_f64, 0);
-        for (which, gradient) in gradients[1..].iter().enumerate().step_by(9) {
-            let length = length(gradient.iter().map(|g| f64::from(*g)));
-            // A bias before a normalisation has none, up to rounding.
-            if length < 1e-3 * size {
-                continue;
-            }
-            tried += 1;
-            let direction: Vec<f32> = gradient.iter().map(|g| (f64::from(*g) / length) as f32).collect();
-            let sum = |step: f64| products(&moved(&network, which, &direction, step)).iter().sum::<f64>();
-            let errors = [1e-3, 3e-4, 1e-4].map(|change| {
-                let h = (change * size / length).min(0.1);
-                ((sum(h) - sum(-h)) / (2.0 * h) / length - 1.0).abs()
-            });
-            let error = errors.into_iter().fold(f64::MAX, f64::min);
-            worst = worst.max(error);
-            assert!(error < 2e-2, "{name}, weight {which}: {errors:?} of {length}");
-        }
+        let (worst, tried) =
+            against_differences(name, &network, gradients[1..].iter().map(Some), 9, products);
         figure(format_args!("{name}: gradients against differences: {worst:.1e}, {tried} weights"));
         assert!(tried > 4, "{name}: only {tried} weights have a gradient");
     }

@@ -11,7 +11,8 @@ use scorefield::rng::{Domain, Noise};
 use scorefield::sde::VpSde;
 use scorefield::toy::Toy;
 
-use crate::published::{cases, has_kinks, length, moved, network_of};
+use crate::published::{cases, has_kinks, network_of};
+use crate::slopes::{against_differences, length};
 use crate::support::{cpu, figure, gpu, learning, relative_error, small_unet, tensor, trials, values};
 
 trials! {
@@ -162,26 +163,8 @@ fn gradients_of_tangents_are_differences() {
             let tangent = values(tangent(&case, network, &cpu()));
             tangent.iter().zip(&u).map(|(t, u)| f64::from(*t) * f64::from(*u)).collect()
         };
-        let size = length(products(&case.network).into_iter());
-        let (mut worst, mut tried) = (0.0_f64, 0);
-        for (which, gradient) in gradients.iter().enumerate().step_by(7) {
-            let Some(gradient) = gradient else { continue };
-            let length = length(gradient.iter().map(|g| f64::from(*g)));
-            if length < 1e-3 * size {
-                continue;
-            }
-            tried += 1;
-            let direction: Vec<f32> = gradient.iter().map(|g| (f64::from(*g) / length) as f32).collect();
-            let sum =
-                |step: f64| -> f64 { products(&moved(&case.network, which, &direction, step)).iter().sum() };
-            let errors = [1e-3, 3e-4, 1e-4].map(|change| {
-                let h = (change * size / length).min(0.1);
-                ((sum(h) - sum(-h)) / (2.0 * h) / length - 1.0).abs()
-            });
-            let error = errors.into_iter().fold(f64::MAX, f64::min);
-            worst = worst.max(error);
-            assert!(error < 2e-2, "{name}, weight {which}: {errors:?} of {length}");
-        }
+        let gradients = gradients.iter().map(Option::as_ref);
+        let (worst, tried) = against_differences(&name, &case.network, gradients, 7, products);
         figure(format_args!(
             "{name}: gradients of the tangent against differences: {worst:.1e}, {tried} weights"
         ));

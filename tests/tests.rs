@@ -5,6 +5,7 @@
 //! that says why. `SCOREFIELD_FIGURES=1` prints the measured errors beside the bounds.
 
 mod program;
+mod slopes;
 mod support;
 
 // The rules of the house, held against the code.

@@ -82,8 +82,8 @@ pub enum Product {
     /// for the CPU alone. For shipped models it takes a tenth less time than reverse passes.
     #[default]
     Forward,
-    /// `J v` by a central difference, a fiftieth of the state's noise wide on either side or as far as f32 can tell: two
-    /// evaluations, and one more for all probes. Densities of digits agree to 1e-3 bits per dimension.
+    /// `J v` by a central difference, a fiftieth of the state's noise wide on either side or as far as f32 can tell: three
+    /// evaluations. Densities of digits agree to 1e-3 bits per dimension.
     Difference,
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::denoise::denoising;
 use super::{Loss, Models, Step};
 use crate::ops::each;
+use crate::rng::normal_cdf;
 use crate::sde::Sde;
 
 /// Continuous denoising score matching (Song et al. 2021, equation 7):
@@ -84,11 +85,6 @@ impl Dsm {
             Weighting::Edm => std * std * (1.0 + (sde.sigma(t) / sigma_data).powi(2)),
         }
     }
-}
-
-/// The probability that a standard normal is below `z`.
-fn normal_cdf(z: f64) -> f64 {
-    0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2)
 }
 
 /// The time in `[T_MIN, 1]` of which a share `u` of the distribution function `below`, cut to them, lies below: its

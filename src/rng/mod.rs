@@ -32,6 +32,7 @@ mod normal;
 mod philox;
 mod stream;
 
+pub(crate) use normal::normal_cdf;
 pub use stream::Philox;
 
 use normal::{normal_pair, uniform};

@@ -13,6 +13,11 @@ pub fn normal_pair(radius: u32, angle: u32) -> [f32; 2] {
     [r * cos, r * sin]
 }
 
+/// The probability that a standard normal is below `z`.
+pub fn normal_cdf(z: f64) -> f64 {
+    0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2)
+}
+
 /// `ln(max(word, 1) / 2³²)`, the word cut to 24 significant bits with the last one set.
 ///
 /// The cut makes the conversion to `f32` exact (rounding would reach 1 and is not specified in WGSL), and the

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::rng::normal_cdf;
 use crate::{Error, Result};
 
 /// Noise levels and the steps at each, for annealed Langevin dynamics.
@@ -85,9 +86,8 @@ fn check(dim: usize, sigma_max: f64, sigma_min: f64) -> Result<()> {
 /// proposition 2 and technique 2). Noise in `dim` dimensions lies in a shell, so that levels far apart have nothing in
 /// common.
 pub fn overlap(gamma: f64, dim: usize) -> f64 {
-    let phi = |z: f64| 0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2);
     let far = (2.0 * dim as f64).sqrt() * (gamma - 1.0);
-    phi(far + 3.0 * gamma) - phi(far - 3.0 * gamma)
+    normal_cdf(far + 3.0 * gamma) - normal_cdf(far - 3.0 * gamma)
 }
 
 #[cfg(test)]

@@ -153,27 +153,6 @@ mod tests {
         }
     }
 
-    /// NCSNv2's technique 2 asks that neighbouring levels overlap: with `gamma` their ratio, `D` dimensions,
-    /// `Phi(sqrt(2D)(gamma - 1) + 3·gamma) - Phi(sqrt(2D)(gamma - 1) - 3·gamma)` is about one half (its
-    /// section 3.2). The published numbers of levels give 0.567 for every data set.
-    #[test]
-    fn published_numbers_of_levels_overlap_as_technique_2_asks() {
-        let phi = |x: f64| {
-            let h = 1e-3;
-            let density = |y: f64| (-0.5 * y * y).exp() / std::f64::consts::TAU.sqrt();
-            (0..((x + 10.0) / h) as usize).map(|i| density(-10.0 + h * (i as f64 + 0.5)) * h).sum::<f64>()
-        };
-        for (sigma_max, levels, values) in
-            [(50.0, 232, 32 * 32 * 3), (90.0, 500, 64 * 64 * 3), (348.0, 2311, 256 * 256 * 3)]
-        {
-            let sigmas = VeSde { sigma_min: 0.01, sigma_max, ..VeSde::default() }.sigmas(levels);
-            let gamma = sigmas[levels - 1] / sigmas[levels - 2];
-            let far = (2.0 * f64::from(values)).sqrt() * (gamma - 1.0);
-            let overlap = phi(far + 3.0 * gamma) - phi(far - 3.0 * gamma);
-            assert!((overlap - 0.567).abs() < 1.5e-3, "{levels} levels overlap by {overlap}");
-        }
-    }
-
     /// Score-SDE's discrete models read 0 at the largest level and `n - 1` at the smallest.
     #[test]
     fn a_network_may_read_the_number_of_a_level() {
