@@ -14,7 +14,7 @@ use naga::valid::ModuleInfo;
 use pollster::block_on;
 use rayon::prelude::*;
 use scorefield::ops::{
-    Adapter, InstanceNorm, Program, Resample, StepSize, Taps, attention, attention_added, combine,
+    Adapter, InstanceNorm, Pool, Program, Resample, StepSize, Taps, attention, attention_added, combine,
     conv_normalised, elu, error_norm, group_norm, group_norm_silu, instance_norm, langevin, multiply_adds,
     noise, programs, reads_half, smooth, time_mlp,
 };
@@ -82,7 +82,10 @@ fn launch_everything() {
             Resample::Halve(taps).apply(images.clone());
             Resample::Double(taps).apply(images.clone());
         }
-        smooth(images);
+        smooth(images.clone());
+        for pool in [Pool::Mean, Pool::Max] {
+            pool.apply(images.clone());
+        }
     }
     let images = discs(40, 1);
     // Its loss is of memory that nobody has set.

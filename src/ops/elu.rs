@@ -9,10 +9,14 @@ use super::launch::wgsl::{self, Kernel, Launch, params, shader};
 /// `x` where it is positive, `e^x - 1` elsewhere (Clevert et al. 2016); differentiable.
 pub fn elu(x: Tensor<4>) -> Tensor<4> {
     let plain = x.clone().without_autodiff();
-    let on_host = || super::uses_flex(&plain.device()).then(|| elu_on_host(&plain));
-    match run(&plain).or_else(on_host) {
+    let on_host = super::uses_flex(&plain.device());
+    let y = if on_host { Some(on_cpu(&plain)) } else { run(&plain) };
+    // The slope is 1 where the result is positive, and e^x, one more than the result, elsewhere.
+    match y {
         None => elu_plain(x),
-        // The slope is 1 where the result is positive, and e^x, one more than the result, elsewhere.
+        Some(y) if on_host => record([x.into_dispatch()], y.clone(), move |dy, _| {
+            [Some(gradient_on_cpu(&y, &dy).into_dispatch())]
+        }),
         Some(y) => record([x.into_dispatch()], y.clone(), move |dy, _| {
             [Some((dy * (y.clone().clamp_max(0.0) + 1.0)).into_dispatch())]
         }),
@@ -32,7 +36,7 @@ pub fn elu_tangent(x: &Tensor<4>, dx: Tensor<4>) -> Tensor<4> {
 /// Values that a thread takes at once.
 const CHUNK: usize = 1 << 14;
 
-fn elu_on_host(x: &Tensor<4>) -> Tensor<4> {
+fn on_cpu(x: &Tensor<4>) -> Tensor<4> {
     let shape = x.shape();
     let x = host::values(x);
     let mut y = x.storage::<f32>().to_vec();
@@ -43,6 +47,20 @@ fn elu_on_host(x: &Tensor<4>) -> Tensor<4> {
         );
     });
     host::tensor(y, shape)
+}
+
+fn gradient_on_cpu(y: &Tensor<4>, dy: &Tensor<4>) -> Tensor<4> {
+    let shape = y.shape();
+    let (y, dy) = (host::values(y), host::values(dy));
+    let (y, mut dx) = (y.storage::<f32>(), dy.storage::<f32>().to_vec());
+    host::for_each_chunk(&mut dx, CHUNK, |i, dx| {
+        let y = &y[i * CHUNK..][..dx.len()];
+        host::vectorised(
+            #[inline(always)]
+            || dx.iter_mut().zip(y).for_each(|(dx, y)| *dx *= y.min(0.0) + 1.0),
+        );
+    });
+    host::tensor(dx, shape)
 }
 
 params! {

@@ -5,6 +5,7 @@ mod wgsl;
 
 use burn::tensor::{Device, Tensor};
 
+use super::gradient::record;
 use super::group_norm::{Norm, group_norm, norm_tangent};
 
 /// PyTorch's epsilon, which the networks were trained with.
@@ -27,15 +28,31 @@ pub struct InstanceNorm {
 ///
 /// Without `m` a network could not tell two images that differ by a constant apart. Differentiable in all of it.
 pub fn instance_norm(x: Tensor<4>, norm: InstanceNorm) -> Tensor<4> {
-    if x.is_autodiff() || norm.gamma.is_autodiff() {
-        return instance_norm_plain(x, norm);
+    let plain = x.clone().without_autodiff();
+    if super::uses_flex(&plain.device()) {
+        let InstanceNorm { gamma, alpha, beta } = norm;
+        let inputs = [
+            x.into_dispatch(),
+            gamma.clone().into_dispatch(),
+            alpha.clone().into_dispatch(),
+            beta.clone().into_dispatch(),
+        ];
+        let norm = InstanceNorm {
+            gamma: gamma.without_autodiff(),
+            alpha: alpha.without_autodiff(),
+            beta: beta.without_autodiff(),
+        };
+        let y = host::run(&plain, &norm);
+        return record(inputs, y, move |dy, _| host::gradients(&plain, &norm, &dy).map(Some));
     }
-    let on_host = || super::uses_flex(&x.device()).then(|| host::run(&x, &norm));
-    wgsl::run(&x, &norm).or_else(on_host).unwrap_or_else(|| instance_norm_plain(x, norm))
+    match x.is_autodiff() || norm.gamma.is_autodiff() {
+        true => instance_norm_plain(x, norm),
+        false => wgsl::run(&x, &norm).unwrap_or_else(|| instance_norm_plain(x, norm)),
+    }
 }
 
-/// [`instance_norm`] in other operations: the oracle of the tests, and the path of training, since each of these has a
-/// gradient.
+/// [`instance_norm`] in other operations: the oracle of the tests, and the path of training on a GPU, since each of
+/// these has a gradient.
 pub fn instance_norm_plain(x: Tensor<4>, InstanceNorm { gamma, alpha, beta }: InstanceNorm) -> Tensor<4> {
     let [b, h, w, c] = x.dims();
     let [rows, _] = gamma.dims();

@@ -1,6 +1,11 @@
 //! Pooling over the surroundings of every pixel.
 
+mod host;
+mod wgsl;
+
 use burn::tensor::Tensor;
+
+use super::gradient::record;
 
 /// What is made of the pixels of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +21,25 @@ const SIDE: usize = 5;
 const REACH: usize = SIDE / 2;
 
 impl Pool {
-    /// The 5x5 windows around every pixel: `[b, h, w, c]` kept (RefineNet's chained residual pooling, Lin et al. 2017).
+    /// The 5x5 windows around every pixel: `[b, h, w, c]` kept (RefineNet's chained residual pooling, Lin et al. 2017);
+    /// differentiable. Of equal maxima the first one counts.
     pub fn apply(self, x: Tensor<4>) -> Tensor<4> {
+        let plain = x.clone().without_autodiff();
+        if super::uses_flex(&plain.device()) {
+            let y = host::run(self, &plain);
+            return record([x.into_dispatch()], y, move |dy, _| {
+                [Some(host::gradient(self, &plain, &dy).into_dispatch())]
+            });
+        }
+        match x.is_autodiff() {
+            true => self.apply_plain(x),
+            false => wgsl::run(self, &x).unwrap_or_else(|| self.apply_plain(x)),
+        }
+    }
+
+    /// [`Self::apply`] in burn's stock operations: the oracle of the tests, and the path of training on a GPU, since each of
+    /// these has a gradient.
+    pub fn apply_plain(self, x: Tensor<4>) -> Tensor<4> {
         let [b, h, w, c] = x.dims();
         let rows = self.along(x.reshape([b, h, w * c]));
         self.along(rows.reshape([b * h, w, c])).reshape([b, h, w, c])
