@@ -123,7 +123,7 @@ impl Loss for Twice {
     fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
         let (first, second) = (step.masks(), step.masks());
         if !self.same_masks {
-            second.apply(step.x0.clone());
+            second.apply(step.x0.clone().into());
         }
         let evaluate = |masks| models.student.forward(step.x0.clone(), &[0.5], step.context(masks));
         let difference = evaluate(&first) - evaluate(&second);

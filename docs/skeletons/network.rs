@@ -87,11 +87,11 @@ impl ScoreNetwork for Plain {
         self.time.features(c_noise, labels)
     }
 
-    fn forward_features<V: Value>(&self, x: V, features: Tensor<2>, dropout: Option<&Dropout>) -> V {
+    fn forward_features(&self, x: Value, features: Tensor<2>, dropout: Option<&Dropout>) -> Value {
         let time = self.time.forward(features);
         let x = self.stem.forward(x.linear(|x| x.permute([0, 2, 3, 1])));
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x, &time, dropout));
-        self.head.forward(self.norm.forward::<V>(x)).linear(|x| x.permute([0, 3, 1, 2]))
+        self.head.forward(self.norm.forward(x)).linear(|x| x.permute([0, 3, 1, 2]))
     }
 
     fn is_autodiff(&self) -> bool {

@@ -3,7 +3,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 
 use super::Denoiser;
-use crate::ops::{Dual, Value, at_once};
+use crate::ops::{Dual, at_once};
 
 /// A denoiser that takes as many images at once as a GPU stands, and the others after them.
 #[derive(Debug)]
@@ -48,7 +48,8 @@ impl<D: Denoiser> Denoiser for Divided<D> {
             None => self.inner.denoise_dual(x, sigma),
             Some(parts) => {
                 let denoised = |(part, sigma): (Range<usize>, _)| {
-                    let part = x.clone().linear(|x| x.slice_dim(0, part.clone()));
+                    let of = |x: &Tensor<4>| x.clone().slice_dim(0, part.clone());
+                    let part = Dual { value: of(&x.value), tangent: of(&x.tangent) };
                     let Dual { value, tangent } = self.inner.denoise_dual(part, sigma);
                     (value, tangent)
                 };

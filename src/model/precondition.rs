@@ -174,7 +174,7 @@ impl Preconditioned {
             return then(self.network.forward(scale(x, c_in), c_noise, context));
         }
         let features = self.network.features(c_noise, context.labels);
-        let network = |x, features| self.network.forward_features(x, features, None);
+        let network = |x: Tensor<4>, features| self.network.forward_features(x.into(), features, None).into();
         self.replay.run((x, c_in), features, network, then)
     }
 }

@@ -150,15 +150,16 @@ impl Classifier {
         let features = Tensor::from_data(self.time.features(&c_noise, &[]), &x.device());
         let time = self.time.forward(features);
         let input = space_to_depth(fill_up(x, PATCH), PATCH);
-        let stem = self.stem.forward(input.clone());
+        let stem = self.stem.forward(input.clone().into());
         let high = self.high.forward(stem.clone(), &time, None);
         let down = self.down.forward(high.clone());
         let low = self.low.forward(down.clone(), &time, None);
-        let normed = self.norm.forward(low.clone());
+        let normed = Tensor::from(self.norm.forward(low.clone()));
         let [b, h, w, c] = normed.dims();
         let pooled = normed.reshape([b, h * w, c]).mean_dim(1).reshape([b, c]);
         let before_features = self.features.forward(pooled);
         let features = silu(before_features.clone());
+        let [stem, high, down, low] = [stem, high, down, low].map(Tensor::from);
         Pass { time, input, stem, high, down, low, before_features, features }
     }
 }

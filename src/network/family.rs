@@ -30,7 +30,7 @@ pub trait ScoreNetwork: Module {
     fn new(config: &Self::Config, c_in: usize, c_out: usize, init: &mut Init) -> Self;
 
     /// How the network reads noise levels and classes: what [`Self::forward_features`] takes of them, `[rows, n]`, a
-    /// row for the whole batch or one per image.
+    /// row for the whole batch or one per image. Of a [`Dual`](crate::ops::Dual) it is one too.
     ///
     /// # Panics
     /// For a class that the network does not have.
@@ -38,7 +38,7 @@ pub trait ScoreNetwork: Module {
 
     /// The raw output `[b, c_out, h, w]` for `x` `[b, c_in, h, w]`, or how it changes as `x` does, for the [`Self::features`] of the noise levels and
     /// classes. On a GPU nothing but launches, so that it can be recorded.
-    fn forward_features<V: Value>(&self, x: V, features: Tensor<2>, dropout: Option<&Dropout>) -> V;
+    fn forward_features(&self, x: Value, features: Tensor<2>, dropout: Option<&Dropout>) -> Value;
 
     /// Whether its weights are those of a training run, which records gradients for them.
     fn is_autodiff(&self) -> bool;
@@ -202,12 +202,12 @@ macro_rules! networks {
             }
 
             /// [`ScoreNetwork::forward_features`].
-            pub fn forward_features<V: Value>(
+            pub fn forward_features(
                 &self,
-                x: V,
+                x: Value,
                 features: Tensor<2>,
                 dropout: Option<&Dropout>,
-            ) -> V {
+            ) -> Value {
                 match self { $(Self::$variant(network) => network.forward_features(x, features, dropout)),+ }
             }
 
@@ -281,12 +281,13 @@ impl Default for NetworkConfig {
 
 impl Network {
     /// The network's raw output `[b, c_out, h, w]` for `x` `[b, c_in, h, w]` and one noise level for
-    /// the whole batch or one per image.
+    /// the whole batch or one per image. Of a [`Dual`](crate::ops::Dual) it is one too.
     ///
     /// # Panics
     /// For a class that the network does not have.
-    pub fn forward<V: Value>(&self, x: V, c_noise: &[f64], context: Context<'_>) -> V {
+    pub fn forward<T: Into<Value> + From<Value>>(&self, x: T, c_noise: &[f64], context: Context<'_>) -> T {
+        let x = x.into();
         let features = Tensor::from_data(self.features(c_noise, context.labels), &x.device());
-        self.forward_features(x, features, context.dropout)
+        self.forward_features(x, features, context.dropout).into()
     }
 }

@@ -100,10 +100,10 @@ impl ScoreNetwork for Mlp {
         self.time.features(c_noise, labels)
     }
 
-    fn forward_features<V: Value>(&self, x: V, features: Tensor<2>, dropout: Option<&Dropout>) -> V {
+    fn forward_features(&self, x: Value, features: Tensor<2>, dropout: Option<&Dropout>) -> Value {
         let ([b, _, h, w], time) = (x.dims(), self.time.forward(features));
         let [rows, _] = time.dims();
-        let told = |x: V, layer: usize| {
+        let told = |x: Value, layer: usize| {
             let shift = time.clone().narrow(1, layer * self.width, self.width);
             x.shifted(shift.reshape([1, rows, 1, self.width])).silu()
         };

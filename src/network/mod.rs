@@ -61,7 +61,8 @@ mod tests {
         config.validate_for(6, 5).unwrap();
         let network = Plain::new(&config, 3, 3, &mut layers::Init::new(0, &device));
         let features = Tensor::from_data(network.features(&[0.1], &[]), &device);
-        let y = network.forward_features(Tensor::ones([2, 3, 6, 5], &device), features, None);
+        let x = Tensor::<4>::ones([2, 3, 6, 5], &device);
+        let y = Tensor::from(network.forward_features(x.into(), features, None));
         assert_eq!(y.dims(), [2, 3, 6, 5]);
         let found = paths(&network);
         assert!(config.main_weights().iter().all(|(name, _)| found.contains(name)), "{found:?}");

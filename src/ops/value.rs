@@ -13,132 +13,6 @@ use super::instance_norm::{InstanceNorm, instance_norm, instance_norm_tangent};
 use super::pool::Pool;
 use super::{Joined, combine, silu_slope};
 
-/// Images `[b, h, w, c]` inside a network: a [`Tensor`], or a [`Dual`].
-///
-/// What is linear in the images is done by [`linear`](Self::linear); the methods are those that are not.
-pub trait Value: Clone + Add<Output = Self> + Sub<f64, Output = Self> + Mul<f64, Output = Self> {
-    /// Their shape.
-    fn dims(&self) -> [usize; 4];
-
-    /// Where they are.
-    fn device(&self) -> Device;
-
-    /// A map of the images that is linear, without a summand: of a change it makes the change.
-    fn linear(self, map: impl Fn(Tensor<4>) -> Tensor<4>) -> Self;
-
-    /// With `constant` added, which may be one for all images or pixels.
-    fn shifted(self, constant: Tensor<4>) -> Self;
-
-    /// `x·sigmoid(x)`.
-    fn silu(self) -> Self;
-
-    /// [`elu`].
-    fn elu(self) -> Self;
-
-    /// A convolution with all that goes with it.
-    fn pass(pass: Pass<Self>) -> Self;
-
-    /// [`group_norm`].
-    fn group_norm(self, norm: &Norm) -> Self;
-
-    /// [`group_norm_silu`].
-    fn group_norm_silu(x: Joined<Self>, norm: &Norm) -> Self;
-
-    /// [`conv_normalised`].
-    fn conv_normalised(self, norm: &Norm, filter: Filter) -> Self;
-
-    /// [`instance_norm`].
-    fn instance_norm(self, norm: InstanceNorm) -> Self;
-
-    /// [`Pool::apply`].
-    fn pool(self, pool: Pool) -> Self;
-
-    /// [`attention`] of each pixel to all others; `self` has query, key and value of each, `[b, h, w, 3c]`.
-    fn attention(self) -> Self;
-
-    /// [`attention_added`]; `self` is as for [`Self::attention`].
-    fn attention_added(self, projection: Filter, x: Self, scale: f64) -> Self;
-
-    /// The channels of `x`, then those of `skip`.
-    fn joined(x: Self, skip: Self) -> Joined<Self>;
-
-    /// One value.
-    fn cat(joined: Joined<Self>) -> Self;
-}
-
-/// `[b, h, w, c]` as `[b, h·w, c]`.
-fn pixels(x: Tensor<4>) -> Tensor<3> {
-    let [b, h, w, c] = x.dims();
-    x.reshape([b, h * w, c])
-}
-
-impl Value for Tensor<4> {
-    fn dims(&self) -> [usize; 4] {
-        self.dims()
-    }
-
-    fn device(&self) -> Device {
-        self.device()
-    }
-
-    fn linear(self, map: impl Fn(Self) -> Self) -> Self {
-        map(self)
-    }
-
-    fn shifted(self, constant: Self) -> Self {
-        self + constant
-    }
-
-    fn silu(self) -> Self {
-        silu(self)
-    }
-
-    fn elu(self) -> Self {
-        elu(self)
-    }
-
-    fn pass(pass: Pass) -> Self {
-        pass.run()
-    }
-
-    fn group_norm(self, norm: &Norm) -> Self {
-        group_norm(self, norm)
-    }
-
-    fn group_norm_silu(x: Joined, norm: &Norm) -> Self {
-        group_norm_silu(x, norm)
-    }
-
-    fn conv_normalised(self, norm: &Norm, filter: Filter) -> Self {
-        conv_normalised(self, norm, filter)
-    }
-
-    fn instance_norm(self, norm: InstanceNorm) -> Self {
-        instance_norm(self, norm)
-    }
-
-    fn pool(self, pool: Pool) -> Self {
-        pool.apply(self)
-    }
-
-    fn attention(self) -> Self {
-        let [b, h, w, c] = self.dims();
-        attention(pixels(self)).reshape([b, h, w, c / 3])
-    }
-
-    fn attention_added(self, projection: Filter, x: Self, scale: f64) -> Self {
-        attention_added(pixels(self), projection, x, scale)
-    }
-
-    fn joined(x: Self, skip: Self) -> Joined {
-        Joined::new(x, skip)
-    }
-
-    fn cat(joined: Joined) -> Self {
-        joined.cat()
-    }
-}
-
 /// Images and how they change along a direction: forward-mode differentiation.
 ///
 /// Of a function `f` of images, `f` of `x` with tangent `v` has the value `f(x)` and the tangent `J(x)·v`, the product of
@@ -160,7 +34,8 @@ impl Dual {
 
     /// [`scale`](super::scale) of both.
     pub fn scale(self, factors: &[f64]) -> Self {
-        self.linear(|x| super::scale(x, factors))
+        let scale = |x| super::scale(x, factors);
+        Self { value: scale(self.value), tangent: scale(self.tangent) }
     }
 
     /// [`combine`] of both.
@@ -170,11 +45,6 @@ impl Dual {
             combine(&terms)
         };
         Self { value: of(|x| &x.value), tangent: of(|x| &x.tangent) }
-    }
-
-    fn convolved(self, filter: Filter) -> Self {
-        let unbiased = Filter { bias: filter.bias.zeros_like(), ..filter.clone() };
-        Self { value: convolve(self.value, filter), tangent: convolve(self.tangent, unbiased) }
     }
 }
 
@@ -186,7 +56,55 @@ impl Add for Dual {
     }
 }
 
-impl Sub<f64> for Dual {
+/// Images `[b, h, w, c]` inside a network, with a tangent where one is asked for: so a network is written once.
+///
+/// What is linear in the images is done by [`linear`](Self::linear); the other methods are those that are not.
+#[derive(Debug, Clone)]
+pub struct Value {
+    value: Tensor<4>,
+    tangent: Option<Tensor<4>>,
+}
+
+impl From<Tensor<4>> for Value {
+    fn from(value: Tensor<4>) -> Self {
+        Self { value, tangent: None }
+    }
+}
+
+impl From<Value> for Tensor<4> {
+    fn from(x: Value) -> Self {
+        x.value
+    }
+}
+
+impl From<Dual> for Value {
+    fn from(Dual { value, tangent }: Dual) -> Self {
+        Self { value, tangent: Some(tangent) }
+    }
+}
+
+impl From<Value> for Dual {
+    fn from(Value { value, tangent }: Value) -> Self {
+        match tangent {
+            Some(tangent) => Self { value, tangent },
+            None => Self::constant(value),
+        }
+    }
+}
+
+impl Add for Value {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let tangent = match (self.tangent, other.tangent) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
+        Self { value: self.value + other.value, tangent }
+    }
+}
+
+impl Sub<f64> for Value {
     type Output = Self;
 
     fn sub(self, constant: f64) -> Self {
@@ -194,7 +112,7 @@ impl Sub<f64> for Dual {
     }
 }
 
-impl Mul<f64> for Dual {
+impl Mul<f64> for Value {
     type Output = Self;
 
     fn mul(self, factor: f64) -> Self {
@@ -202,32 +120,57 @@ impl Mul<f64> for Dual {
     }
 }
 
-impl Value for Dual {
-    fn dims(&self) -> [usize; 4] {
+impl Value {
+    /// Their shape.
+    pub fn dims(&self) -> [usize; 4] {
         self.value.dims()
     }
 
-    fn device(&self) -> Device {
+    /// Where they are.
+    pub fn device(&self) -> Device {
         self.value.device()
     }
 
-    fn linear(self, map: impl Fn(Tensor<4>) -> Tensor<4>) -> Self {
-        Self { value: map(self.value), tangent: map(self.tangent) }
+    /// `value` of the images; `tangent` makes of them and of their tangent that of the result.
+    fn map(
+        self,
+        value: impl FnOnce(Tensor<4>) -> Tensor<4>,
+        tangent: impl FnOnce(&Tensor<4>, Tensor<4>) -> Tensor<4>,
+    ) -> Self {
+        let tangent = self.tangent.map(|dx| tangent(&self.value, dx));
+        Self { value: value(self.value), tangent }
     }
 
-    fn shifted(self, constant: Tensor<4>) -> Self {
+    /// A map of the images that is linear, without a summand: of a change it makes the change.
+    pub fn linear(self, map: impl Fn(Tensor<4>) -> Tensor<4>) -> Self {
+        self.map(&map, |_, dx| map(dx))
+    }
+
+    /// With `constant` added, which may be one for all images or pixels.
+    pub fn shifted(self, constant: Tensor<4>) -> Self {
         Self { value: self.value + constant, ..self }
     }
 
-    fn silu(self) -> Self {
-        Self { tangent: self.tangent * silu_slope(self.value.clone()), value: silu(self.value) }
+    /// `x·sigmoid(x)`.
+    pub fn silu(self) -> Self {
+        self.map(silu, |x, dx| dx * silu_slope(x.clone()))
     }
 
-    fn elu(self) -> Self {
-        Self { tangent: elu_tangent(&self.value, self.tangent), value: elu(self.value) }
+    /// [`elu`].
+    pub fn elu(self) -> Self {
+        self.map(elu, elu_tangent)
     }
 
-    fn pass(Pass { x, upsample: doubles, filter, then }: Pass<Self>) -> Self {
+    /// A convolution with all that goes with it.
+    pub fn pass(Pass { x, upsample: doubles, filter, then }: Pass<Self>) -> Self {
+        if x.x.tangent.is_none() {
+            let then = match then {
+                Then::Nothing => Then::Nothing,
+                Then::ShiftNormSilu { shift, first, norm } => Then::ShiftNormSilu { shift, first, norm },
+                Then::Add { x, projection, scale } => Then::Add { x: values(x), projection, scale },
+            };
+            return Pass { x: values(x), upsample: doubles, filter, then }.run().into();
+        }
         let x = Self::cat(x);
         let y = if doubles { x.linear(upsample) } else { x }.convolved(filter);
         match then {
@@ -235,8 +178,10 @@ impl Value for Dual {
             Then::ShiftNormSilu { shift, first, norm } => {
                 let [_, _, _, c] = y.dims();
                 let shift = shift.narrow(1, first, c);
-                let tangent = norm_tangent(shifted(y.value.clone(), shift.clone()), y.tangent, &norm, true);
-                Self { value: shift_norm_silu(y.value, shift, &norm), tangent }
+                y.map(
+                    |y| shift_norm_silu(y, shift.clone(), &norm),
+                    |y, dy| norm_tangent(shifted(y.clone(), shift.clone()), dy, &norm, true),
+                )
             }
             Then::Add { x, projection, scale } => {
                 let x = Self::cat(x);
@@ -244,57 +189,98 @@ impl Value for Dual {
                     Some(projection) => x.convolved(projection),
                     None => x,
                 };
-                Self::combine(&[(x, &[scale]), (y, &[scale])])
+                (x + y) * scale
             }
         }
     }
 
-    fn group_norm(self, norm: &Norm) -> Self {
-        let tangent = norm_tangent(self.value.clone(), self.tangent, norm, false);
-        Self { value: group_norm(self.value, norm), tangent }
+    fn convolved(self, filter: Filter) -> Self {
+        let unbiased = Filter { bias: filter.bias.zeros_like(), ..filter.clone() };
+        self.map(|x| convolve(x, filter), |_, dx| convolve(dx, unbiased))
     }
 
-    fn group_norm_silu(x: Joined<Self>, norm: &Norm) -> Self {
-        let Self { value, tangent } = Self::cat(x);
-        let tangent = norm_tangent(value.clone(), tangent, norm, true);
-        Self { value: group_norm_silu(value.into(), norm), tangent }
+    /// [`group_norm`].
+    pub fn group_norm(self, norm: &Norm) -> Self {
+        self.map(|x| group_norm(x, norm), |x, dx| norm_tangent(x.clone(), dx, norm, false))
     }
 
-    fn conv_normalised(self, norm: &Norm, filter: Filter) -> Self {
-        self.group_norm(norm).convolved(filter)
+    /// [`group_norm_silu`].
+    pub fn group_norm_silu(x: Joined<Self>, norm: &Norm) -> Self {
+        if x.x.tangent.is_none() {
+            return group_norm_silu(values(x), norm).into();
+        }
+        Self::cat(x).map(|x| group_norm_silu(x.into(), norm), |x, dx| norm_tangent(x.clone(), dx, norm, true))
     }
 
-    fn instance_norm(self, norm: InstanceNorm) -> Self {
-        let tangent = instance_norm_tangent(self.value.clone(), self.tangent, &norm);
+    /// [`conv_normalised`].
+    pub fn conv_normalised(self, norm: &Norm, filter: Filter) -> Self {
+        match self.tangent {
+            None => conv_normalised(self.value, norm, filter).into(),
+            Some(_) => self.group_norm(norm).convolved(filter),
+        }
+    }
+
+    /// [`instance_norm`].
+    pub fn instance_norm(self, norm: InstanceNorm) -> Self {
+        let tangent = self.tangent.map(|dx| instance_norm_tangent(self.value.clone(), dx, &norm));
         Self { value: instance_norm(self.value, norm), tangent }
     }
 
-    fn pool(self, pool: Pool) -> Self {
-        let tangent = pool.tangent(self.value.clone(), self.tangent);
-        Self { value: pool.apply(self.value), tangent }
+    /// [`Pool::apply`].
+    pub fn pool(self, pool: Pool) -> Self {
+        self.map(|x| pool.apply(x), |x, dx| pool.tangent(x.clone(), dx))
     }
 
-    fn attention(self) -> Self {
+    /// [`attention`] of each pixel to all others; `self` has query, key and value of each, `[b, h, w, 3c]`.
+    pub fn attention(self) -> Self {
         let [b, h, w, c] = self.dims();
-        let tangent = attention_tangent(pixels(self.value.clone()), pixels(self.tangent));
-        Self { value: self.value.attention(), tangent: tangent.reshape([b, h, w, c / 3]) }
+        let images = |y: Tensor<3>| y.reshape([b, h, w, c / 3]);
+        self.map(
+            |qkv| images(attention(pixels(qkv))),
+            |qkv, tangent| images(attention_tangent(pixels(qkv.clone()), pixels(tangent))),
+        )
     }
 
-    fn attention_added(self, projection: Filter, x: Self, scale: f64) -> Self {
-        let projected = self.attention().convolved(projection);
-        Self::combine(&[(x, &[scale]), (projected, &[scale])])
+    /// [`attention_added`]; `self` is as for [`Self::attention`].
+    pub fn attention_added(self, projection: Filter, x: Self, scale: f64) -> Self {
+        match self.tangent {
+            None => attention_added(pixels(self.value), projection, x.value, scale).into(),
+            Some(_) => (x + self.attention().convolved(projection)) * scale,
+        }
     }
 
-    fn joined(x: Self, skip: Self) -> Joined<Self> {
-        let cat = |x, skip| Joined::new(x, skip).cat();
-        Self { value: cat(x.value, skip.value), tangent: cat(x.tangent, skip.tangent) }.into()
+    /// The channels of `x`, then those of `skip`.
+    pub fn joined(x: Self, skip: Self) -> Joined<Self> {
+        match (x.tangent, skip.tangent) {
+            (Some(dx), Some(dskip)) => {
+                let cat = |x, skip| Joined::new(x, skip).cat();
+                Self { value: cat(x.value, skip.value), tangent: Some(cat(dx, dskip)) }.into()
+            }
+            _ => {
+                let Joined { x, skip } = Joined::new(x.value, skip.value);
+                Joined { x: x.into(), skip: skip.map(Self::from) }
+            }
+        }
     }
 
-    fn cat(joined: Joined<Self>) -> Self {
+    /// One value.
+    pub fn cat(joined: Joined<Self>) -> Self {
         let Joined { x, skip } = joined;
         match skip {
-            Some(skip) => Self::joined(x, skip).x,
+            Some(skip) if x.tangent.is_some() => Self::joined(x, skip).x,
+            Some(skip) => Joined { x: x.value, skip: Some(skip.value) }.cat().into(),
             None => x,
         }
     }
+}
+
+/// Without tangents.
+fn values(joined: Joined<Value>) -> Joined {
+    Joined { x: joined.x.value, skip: joined.skip.map(|skip| skip.value) }
+}
+
+/// `[b, h, w, c]` as `[b, h·w, c]`.
+fn pixels(x: Tensor<4>) -> Tensor<3> {
+    let [b, h, w, c] = x.dims();
+    x.reshape([b, h * w, c])
 }

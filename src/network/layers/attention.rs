@@ -48,7 +48,7 @@ impl Attention {
     }
 
     /// Shape `[b, h, w, c]` kept; time grows with `(h·w)²`.
-    pub fn forward<V: Value>(&self, x: V) -> V {
+    pub fn forward(&self, x: Value) -> Value {
         let qkv = x.clone().conv_normalised(&self.norm.norm(), self.qkv.filter());
         match self.heads {
             1 => qkv.attention_added(self.out.filter(), x, self.scale),
@@ -61,7 +61,7 @@ impl Attention {
 }
 
 /// Attention of each head alone: `[b, h, w, 3c]` to `[b, h, w, c]`.
-fn by_heads<V: Value>(qkv: V, heads: usize) -> V {
+fn by_heads(qkv: Value, heads: usize) -> Value {
     let [b, h, w, channels] = qkv.dims();
     let (n, d) = (h * w, channels / 3 / heads);
     let parts = qkv.linear(|qkv| {

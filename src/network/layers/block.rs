@@ -79,18 +79,13 @@ impl ResBlock {
     }
 
     /// `[b, h, w, c_in]` to `[b, h, w, c_out]`, resampled if that is its style; `time` is `[b or 1, all channels]`.
-    pub fn forward<V: Value>(
-        &self,
-        x: impl Into<Joined<V>>,
-        time: &Tensor<2>,
-        dropout: Option<&Dropout>,
-    ) -> V {
+    pub fn forward(&self, x: impl Into<Joined<Value>>, time: &Tensor<2>, dropout: Option<&Dropout>) -> Value {
         let x = x.into();
-        let h: V = self.norm1.forward(x.clone());
+        let h: Value = self.norm1.forward(x.clone());
         let (x, h) = match self.resample {
             Some(resample) => {
-                let resampled = |x: V| x.linear(|x| resample.apply(x));
-                (resampled(V::cat(x)).into(), resampled(h))
+                let resampled = |x: Value| x.linear(|x| resample.apply(x));
+                (resampled(Value::cat(x)).into(), resampled(h))
             }
             None => (x, h),
         };
@@ -111,7 +106,7 @@ impl ResBlock {
     }
 
     /// `silu((1 + scale)·norm(conv(h)) + shift)`.
-    fn scaled_and_shifted<V: Value>(&self, h: V, time: &Tensor<2>) -> V {
+    fn scaled_and_shifted(&self, h: Value, time: &Tensor<2>) -> Value {
         let h = self.norm2.normalise(self.conv1.forward(h));
         let ([rows, _], [_, _, _, c]) = (time.dims(), h.dims());
         let part = |i: usize| time.clone().narrow(1, self.time + i * c, c).reshape([rows, 1, 1, c]);
@@ -125,7 +120,7 @@ impl ResBlock {
         let no_shift = Tensor::zeros([1, c_in], &x.device());
         let shift = time.clone().narrow(1, self.time, c_out);
         let dy = dy * self.scale;
-        let between = self.conv1.forward(self.norm1.forward(x.clone()));
+        let between = self.conv1.forward(self.norm1.forward(Value::from(x.clone()))).into();
         let d_between = self.norm2.gradient(&between, &shift, self.conv2.gradient(&between, dy.clone()));
         let through = self.norm1.gradient(x, &no_shift, self.conv1.gradient(x, d_between));
         let around = match &self.skip {

@@ -59,20 +59,20 @@ impl Conv {
     }
 
     /// `[b, h, w, c_in]` to `[b, h/stride, w/stride, c_out]`.
-    pub fn forward<V: Value>(&self, x: V) -> V {
+    pub fn forward(&self, x: Value) -> Value {
         self.then(x.into(), Then::Nothing)
     }
 
     /// [`Self::forward`] of the image doubled in height and width.
-    pub fn forward_upsampled<V: Value>(&self, x: V) -> V {
-        V::pass(Pass { x: x.into(), upsample: true, filter: self.filter(), then: Then::Nothing })
+    pub fn forward_upsampled(&self, x: Value) -> Value {
+        Value::pass(Pass { x: x.into(), upsample: true, filter: self.filter(), then: Then::Nothing })
     }
 
     /// [`Self::forward`] with `dilation - 1` pixels left out between the taps of the window.
     ///
     /// Each tap stays among the pixels whose row and column leave the same rest when divided by `dilation`. So the image
     /// is `dilation²` interleaved ones, each convolved without gaps.
-    pub fn forward_dilated<V: Value>(&self, x: V, dilation: usize) -> V {
+    pub fn forward_dilated(&self, x: Value, dilation: usize) -> Value {
         if dilation == 1 {
             return self.forward(x);
         }
@@ -95,7 +95,7 @@ impl Conv {
     }
 
     /// The convolution and what follows it.
-    pub fn then<V: Value>(&self, x: Joined<V>, then: Then<V>) -> V {
-        V::pass(Pass { x, upsample: false, filter: self.filter(), then })
+    pub fn then(&self, x: Joined<Value>, then: Then<Value>) -> Value {
+        Value::pass(Pass { x, upsample: false, filter: self.filter(), then })
     }
 }

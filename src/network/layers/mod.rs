@@ -38,7 +38,7 @@ impl Dropout {
     }
 
     /// Zeroes values with probability `rate` and scales the others by `1/(1 - rate)`.
-    pub fn apply<V: Value>(&self, x: V) -> V {
+    pub fn apply(&self, x: Value) -> Value {
         if self.rate == 0.0 {
             return x;
         }

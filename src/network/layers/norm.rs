@@ -54,8 +54,8 @@ impl NormSilu {
     }
 
     /// `silu(norm(x))`, `[b, h, w, c]`.
-    pub fn forward<V: Value>(&self, x: impl Into<Joined<V>>) -> V {
-        V::group_norm_silu(x.into(), &self.norm())
+    pub fn forward(&self, x: impl Into<Joined<Value>>) -> Value {
+        Value::group_norm_silu(x.into(), &self.norm())
     }
 
     /// The gradient for `x` of `silu(norm(x + shift))`, `dy` being that of its result; `shift` is `[b or 1, c]`.
@@ -64,7 +64,7 @@ impl NormSilu {
     }
 
     /// The normalisation alone.
-    pub fn normalise<V: Value>(&self, x: V) -> V {
+    pub fn normalise(&self, x: Value) -> Value {
         x.group_norm(&self.norm())
     }
 }

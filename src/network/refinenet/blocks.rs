@@ -53,14 +53,14 @@ pub struct Norms([Tensor<2>; 3]);
 
 impl Norms {
     /// InstanceNorm++ by the channels from `first` on.
-    pub fn apply<V: Value>(&self, x: V, first: usize) -> V {
+    pub fn apply(&self, x: Value, first: usize) -> Value {
         let [_, _, _, c] = x.dims();
         let [gamma, alpha, beta] = self.0.each_ref().map(|row| row.clone().narrow(1, first, c));
         x.instance_norm(InstanceNorm { gamma, alpha, beta })
     }
 
     /// The same for the `i`-th of several normalisations side by side; without any, `x` as it is.
-    fn apply_nth<V: Value>(&self, x: V, first: Option<usize>, i: usize) -> V {
+    fn apply_nth(&self, x: Value, first: Option<usize>, i: usize) -> Value {
         let [_, _, _, c] = x.dims();
         match first {
             Some(first) => self.apply(x, first + i * c),
@@ -114,7 +114,7 @@ impl Unit {
         }
     }
 
-    pub fn forward<V: Value>(&self, x: V, norms: &Norms) -> V {
+    pub fn forward(&self, x: Value, norms: &Norms) -> Value {
         let h = self.conv1.forward_dilated(norms.apply(x.clone(), self.norm1).elu(), self.dilation);
         let h = self.conv2.forward_dilated(norms.apply(h, self.norm2).elu(), self.dilation);
         let around = match &self.shortcut {
@@ -142,7 +142,7 @@ impl ConvUnits {
         Self { convs, norms }
     }
 
-    fn forward<V: Value>(&self, x: V, norms: &Norms) -> V {
+    fn forward(&self, x: Value, norms: &Norms) -> Value {
         self.convs.chunks_exact(2).enumerate().fold(x, |x, (unit, convs)| {
             let h = convs.iter().enumerate().fold(x.clone(), |h, (i, conv)| {
                 conv.forward(norms.apply_nth(h, self.norms, 2 * unit + i).elu())
@@ -202,7 +202,7 @@ impl RefineBlock {
     }
 
     /// The images `xs`, the first of which has the size of the result.
-    pub fn forward<V: Value>(&self, xs: Vec<V>, norms: &Norms) -> V {
+    pub fn forward(&self, xs: Vec<Value>, norms: &Norms) -> Value {
         let [_, h, w, _] = xs[0].dims();
         let adapted = xs.into_iter().zip(&self.adapt).map(|(x, units)| units.forward(x, norms));
         let fused = adapted.enumerate().map(|(i, x)| match self.fuse.get(i) {
@@ -217,7 +217,7 @@ impl RefineBlock {
     }
 
     /// Chained residual pooling. NCSN pools by the mean, NCSNv2 by the maximum.
-    fn pooled<V: Value>(&self, x: V, norms: &Norms) -> V {
+    fn pooled(&self, x: Value, norms: &Norms) -> Value {
         let pool = if self.pool_norms.is_some() { Pool::Mean } else { Pool::Max };
         let x = x.elu();
         let chain = self.pool.iter().enumerate().fold((x.clone(), x), |(sum, path), (i, conv)| {

@@ -100,7 +100,7 @@ impl ScoreNetwork for RefineNet {
         TensorData::new(features, [c_noise.len(), levels.number])
     }
 
-    fn forward_features<V: Value>(&self, x: V, features: Tensor<2>, _: Option<&Dropout>) -> V {
+    fn forward_features(&self, x: Value, features: Tensor<2>, _: Option<&Dropout>) -> Value {
         let [b, _, height, width] = x.dims();
         let norms = self.norms.at(features);
         let x = if self.centres { x * 2.0 - 1.0 } else { x };
@@ -112,7 +112,7 @@ impl ScoreNetwork for RefineNet {
             seen.push(x.clone());
             x
         });
-        let mut refined: Option<V> = None;
+        let mut refined: Option<Value> = None;
         for block in &self.refine {
             let xs = seen.pop().into_iter().chain(refined).collect();
             refined = Some(block.forward(xs, &norms));

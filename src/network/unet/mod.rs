@@ -25,8 +25,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn forward<V: Value>(&self, x: impl Into<Joined<V>>, time: &Tensor<2>, dropout: Option<&Dropout>) -> V {
-        let x: V = self.block.forward(x, time, dropout);
+    fn forward(&self, x: impl Into<Joined<Value>>, time: &Tensor<2>, dropout: Option<&Dropout>) -> Value {
+        let x: Value = self.block.forward(x, time, dropout);
         match &self.attention {
             Some(attention) => attention.forward(x),
             None => x,
@@ -42,8 +42,8 @@ struct Head {
 }
 
 impl Head {
-    fn forward<V: Value>(&self, x: V) -> V {
-        self.conv.forward(self.norm.forward::<V>(x))
+    fn forward(&self, x: Value) -> Value {
+        self.conv.forward(self.norm.forward(x))
     }
 }
 
@@ -209,7 +209,7 @@ impl ScoreNetwork for UNet {
         self.time.features(c_noise, labels)
     }
 
-    fn forward_features<V: Value>(&self, x: V, features: Tensor<2>, dropout: Option<&Dropout>) -> V {
+    fn forward_features(&self, x: Value, features: Tensor<2>, dropout: Option<&Dropout>) -> Value {
         let [b, _, height, width] = x.dims();
         let multiple = self.patch << (self.down.len() - 1);
         let time = self.time.forward(features);
@@ -229,11 +229,11 @@ impl ScoreNetwork for UNet {
         for stage in &self.middle {
             x = stage.forward(x, &time, dropout);
         }
-        let mut output: Option<V> = None;
+        let mut output: Option<Value> = None;
         for level in &self.up {
             for stage in &level.stages {
                 x = match kept.pop() {
-                    Some(skip) => stage.forward(V::joined(x, skip), &time, dropout),
+                    Some(skip) => stage.forward(Value::joined(x, skip), &time, dropout),
                     None => stage.forward(x, &time, dropout),
                 };
             }
@@ -242,7 +242,7 @@ impl ScoreNetwork for UNet {
             }
             x = level.resampled(&x, &time, dropout).unwrap_or(x);
         }
-        grown(output, self.head.forward(self.norm.forward::<V>(x))).linear(|x| {
+        grown(output, self.head.forward(self.norm.forward(x))).linear(|x| {
             let x = depth_to_space(x, self.patch);
             let [_, channels, _, _] = x.dims();
             x.slice([0..b, 0..channels, 0..height, 0..width])
@@ -251,7 +251,7 @@ impl ScoreNetwork for UNet {
 }
 
 /// The output's pyramid, doubled, and what the next level adds to it.
-fn grown<V: Value>(pyramid: Option<V>, more: V) -> V {
+fn grown(pyramid: Option<Value>, more: Value) -> Value {
     match pyramid {
         Some(pyramid) => pyramid.linear(|x| Resample::Double(Taps::Fir).apply(x)) + more,
         None => more,
@@ -260,7 +260,7 @@ fn grown<V: Value>(pyramid: Option<V>, more: V) -> V {
 
 impl Level {
     /// `x` at the next level's resolution, if there is a next one.
-    fn resampled<V: Value>(&self, x: &V, time: &Tensor<2>, dropout: Option<&Dropout>) -> Option<V> {
+    fn resampled(&self, x: &Value, time: &Tensor<2>, dropout: Option<&Dropout>) -> Option<Value> {
         match (&self.resample, &self.block) {
             (_, Some(block)) => Some(block.forward(x.clone(), time, dropout)),
             (Some(conv), None) if conv.halves() => Some(conv.forward(x.clone())),
@@ -272,7 +272,7 @@ impl Level {
 
 impl UNet {
     /// The features `x` of the next level with what it sees of the image itself, and the image for the level after it.
-    fn joined_by_pyramid<V: Value>(&self, level: &Level, x: V, pyramid: V) -> (V, V) {
+    fn joined_by_pyramid(&self, level: &Level, x: Value, pyramid: Value) -> (Value, Value) {
         match (&level.pyramid, self.input) {
             (Some(conv), InputPyramid::Skip) => {
                 let pyramid = pyramid.linear(|x| Resample::Halve(Taps::Fir).apply(x));
