@@ -12,6 +12,7 @@ use crate::training::{config, run};
 
 trials! {
     cpu: [
+        the_average_of_one_step_is_its_weights,
         an_average_of_any_length_is_made_of_what_a_run_has_saved,
         what_has_no_averages_is_told,
     ],
@@ -27,6 +28,20 @@ fn says(file: ModelFile) -> Vec<f32> {
 
 fn open(path: &Path) -> ModelFile {
     ModelFile::parse("average", &std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Whatever the length: nothing is left of what was there before. The step is long, so that it says something else.
+fn the_average_of_one_step_is_its_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let run_folder = RunFolder(folder.path().join("run"));
+    let short = TrainConfig { steps: 1, checkpoint_every: 1, averages: vec![0.25], ..config() };
+    let ema = scorefield::training::Ema::Rate(0.0);
+    let config = TrainConfig { ema, learning_rate: 0.05, warmup: 1, ..short };
+    run(&config, &run_folder.0, false, false).unwrap();
+    let [weights, average] = [run_folder.0.join("tiny.safetensors"), run_folder.average(1, 0.25)];
+    let off = relative_error(&says(open(&average)), &says(open(&weights)));
+    figure(format_args!("the average of one step is off by {off:.1e}"));
+    assert!(off < 1e-3, "off by {off:.1e}");
 }
 
 fn an_average_of_any_length_is_made_of_what_a_run_has_saved() {

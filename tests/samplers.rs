@@ -140,12 +140,20 @@ fn ald_follows_its_own_recursion() {
     let (variance, n) = (0.09, 16_384);
     let target = GaussianMixture::new(&[1.0], &[vec![0.0]], &[vec![vec![variance]]]).unwrap();
     for (sde, name) in sdes() {
-        for (n_steps, n_steps_each, step_size) in [(60, 4, 0.179), (30, 8, 0.05), (100, 2, 0.3)] {
-            let options = json!({"n_steps": n_steps, "n_steps_each": n_steps_each, "step_size": step_size});
+        // Two steps of no size are the start, the others have forgotten it.
+        let cases = [(60, 4, 0.179, "prior"), (30, 8, 0.05, "uniform"), (100, 2, 0.3, "prior")];
+        let starts = [(2, 1, 1e-4, "prior"), (2, 1, 1e-4, "uniform")];
+        for (n_steps, n_steps_each, step_size, start) in cases.into_iter().chain(starts) {
+            let options = json!({
+                "n_steps": n_steps, "n_steps_each": n_steps_each, "step_size": step_size, "start": start
+            });
             let samples = draw(&named("ald", options), &analytic(&target, sde), Noise::new(6), n);
             let (found, error) = estimate(samples.iter().map(|x| f64::from(*x).powi(2)));
             let ts = geometric(&*sde, 1.0, sde.time_of_sigma(0.01).max(sde.sampling_eps()), n_steps);
-            let mut expected = (sde.prior_std() / sde.marginal_prob(1.0).0).powi(2);
+            let mut expected = match start {
+                "uniform" => 1.0 / 3.0,
+                _ => (sde.prior_std() / sde.marginal_prob(1.0).0).powi(2),
+            };
             let mut sigma = 0.0;
             for t in ts {
                 sigma = sde.sigma(t);
@@ -156,14 +164,14 @@ fn ald_follows_its_own_recursion() {
             }
             expected *= (variance / (variance + sigma * sigma)).powi(2);
             figure(format_args!(
-                "ald, {name}, {n_steps}x{n_steps_each}: variance {:.4} ± {:.4} of the target's, {:.4} by the recursion",
+                "ald, {name}, {n_steps}x{n_steps_each} from {start}: variance {:.4} ± {:.4} of the target's, {:.4} by the recursion",
                 found / variance,
                 error / variance,
                 expected / variance
             ));
             assert!(
                 (found - expected).abs() < 5.0 * error,
-                "{name}: {found} ± {error} instead of {expected}"
+                "{name}, {start}: {found} ± {error} instead of {expected}"
             );
         }
     }

@@ -1,6 +1,7 @@
 //! What the tests share: the devices, the way a module lists its tests, and small tools.
 
 use std::sync::{OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -59,8 +60,11 @@ pub fn trial_alone(module: &str, name: &str, test: fn()) -> Trial {
 
 fn named_trial(module: &str, name: &str, test: impl FnOnce() + Send + 'static) -> Trial {
     let module = module.split_once("::").map_or(module, |(_, path)| path);
-    Trial::test(format!("{module}::{name}"), move || {
+    let name = format!("{module}::{name}");
+    Trial::test(name.clone(), move || {
+        let began = Instant::now();
         test();
+        figure(format_args!("{name} took {:.1} s", began.elapsed().as_secs_f64()));
         Ok(())
     })
 }

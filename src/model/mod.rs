@@ -189,6 +189,11 @@ impl ScoreModel {
         }
     }
 
+    /// Whether samples start in noise alone, and not from an image.
+    pub fn starts_in_prior(&self) -> bool {
+        self.start.is_none()
+    }
+
     /// Mean of the values of the prior, `mean_coeff(1)` times that of the data.
     pub fn prior_mean(&self) -> f64 {
         self.sde.marginal_prob(1.0).0 * self.data_mean

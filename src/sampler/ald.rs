@@ -26,8 +26,21 @@ pub struct AnnealedLangevin {
     pub step_size: f64,
     /// What chooses the step size.
     pub step_rule: StepRule,
+    /// Where the walk begins.
+    pub start: Start,
     /// What becomes of the last noise.
     pub last_step: LastStep,
+}
+
+/// Where annealed Langevin dynamics begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// In the diffusion's prior, noise of the first level.
+    Prior,
+    /// In images whose pixels are uniform in the range of the data, as in both papers; where an image is given, in that as
+    /// always.
+    Uniform,
 }
 
 /// What chooses the step size of annealed Langevin dynamics.
@@ -72,6 +85,7 @@ impl Default for AnnealedLangevin {
             n_steps_each: 4,
             step_size: 0.0,
             step_rule: StepRule::FixedPoint,
+            start: Start::Prior,
             last_step: LastStep::Denoise,
         }
     }
@@ -119,6 +133,15 @@ impl Method for AnnealedLangevin {
                     Choice { name: "technique4", title: "NCSNv2, technique 4" },
                 ],
             ),
+            OptionInfo::choice(
+                "start",
+                "Start",
+                "Noise of the first level, or uniform pixels as NCSN has them.",
+                &[
+                    Choice { name: "prior", title: "Noise" },
+                    Choice { name: "uniform", title: "Uniform pixels" },
+                ],
+            ),
             LastStep::OPTION,
         ],
     };
@@ -156,7 +179,8 @@ impl Method for AnnealedLangevin {
             chosen => chosen,
         };
         let total = self.n_steps * self.n_steps_each;
-        let mut x = chain.prior() / chain.sde().marginal_prob(1.0).0;
+        let uniform = if self.start == Start::Uniform { chain.uniform() } else { None };
+        let mut x = uniform.unwrap_or_else(|| chain.prior() / chain.sde().marginal_prob(1.0).0);
         for (i, (t, sigma)) in ts.iter().zip(&sigmas).enumerate() {
             let alpha = step_size * sigma * sigma;
             for j in 1..=self.n_steps_each {

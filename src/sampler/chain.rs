@@ -1,6 +1,6 @@
 //! What every sampler walks with: a model and an endless supply of addressed noise.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use crate::model::ScoreModel;
 use crate::ops;
@@ -61,13 +61,16 @@ impl<'a> Chain<'a> {
     /// Fresh standard normals for every value of every sample. Where given noise has come to its end they are zeros, and
     /// the run an error.
     pub fn noise(&mut self) -> Tensor<4> {
+        self.fresh(ops::noise::normal)
+    }
+
+    /// Fresh numbers of this distribution, or what is given in their place.
+    fn fresh(&mut self, of: impl Fn(&Noise, u32, usize, usize, &Device) -> Tensor<2>) -> Tensor<4> {
         let [c, h, w] = self.model.shape;
         let (draw, dims) = (self.draw, [self.n, c, h, w]);
         self.draw += 1;
         match &self.source {
-            Source::Seed(noise) => {
-                ops::noise::normal(noise, draw, self.n, c * h * w, self.model.device()).reshape(dims)
-            }
+            Source::Seed(noise) => of(noise, draw, self.n, c * h * w, self.model.device()).reshape(dims),
             Source::Given(noises) => match noises.get(draw as usize) {
                 Some(noise) => noise.clone(),
                 None => Tensor::zeros(dims, self.model.device()),
@@ -79,6 +82,13 @@ impl<'a> Chain<'a> {
     pub fn prior(&mut self) -> Tensor<4> {
         let z = self.noise();
         self.model.prior(z)
+    }
+
+    /// Images whose pixels are uniform in the range of the data, in the model's units: where NCSN begins (Song and Ermon
+    /// 2019). `None` if the model has its own start, an image or what is known of one.
+    pub fn uniform(&mut self) -> Option<Tensor<4>> {
+        let range = self.model.starts_in_prior().then_some(self.model.range)?;
+        Some(range.encode(self.fresh(ops::noise::uniform)))
     }
 
     /// The diffusion.
