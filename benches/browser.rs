@@ -5,16 +5,18 @@ use std::path::Path;
 use std::time::Duration;
 use std::{fs, thread};
 
+use scorefield::weights::ModelFile;
 use serde_json::{Value, json};
 
 use crate::harness::{Browser, Gpu, WASM_BYTES};
 use crate::native::first_estimate;
-use crate::networks::Network;
+use crate::networks::{Network, agree};
 use crate::peaks;
+use crate::published::{DDPM, Published, forward_of};
 use crate::report::{Engine, REPEATS, Report};
 use crate::site::Site;
 use crate::support::cpu;
-use crate::timing::{Timing, time};
+use crate::timing::{Timing, time, time_within};
 
 /// A run on a software GPU is slow.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -30,12 +32,7 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
     for device in ["cpu", "gpu"] {
         first_visits(dist, device, report);
     }
-    for file in fs::read_dir(dist).expect("the built page").flatten().filter(|file| file.path().is_file()) {
-        fs::copy(file.path(), stage.join(file.file_name())).expect("a place for the stage");
-    }
-    for folder in ["engine", "wasm"] {
-        copy(&dist.join(folder), &stage.join(folder), |name| Some(name.to_owned()));
-    }
+    stage_page(dist, stage);
     let mut page = Page::open(stage, "bench.html", report);
     for (engine, kind) in [(Engine::WASM, "cpu"), (Engine::WEBGPU, "gpu")] {
         let name = page.call("start", json!([kind, 1]));
@@ -49,7 +46,7 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
         report.engine(engine, name.as_str().unwrap_or("unnamed"), peak);
         for network in networks {
             let found = page.floats("firstEstimate", json!([network.name]));
-            report.same(engine, network, &found, &first_estimate(network, &cpu()));
+            report.same(engine, network, &found, &first_estimate(&network.score_model(&cpu())));
             report.forward(engine, network, |batch| {
                 time(|nfe| page.number("seconds", json!([kind, network.name, batch, nfe])))
             });
@@ -73,6 +70,15 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
         report.forward(Engine::WASM_WORKERS, network, |batch| {
             time(|nfe| page.number("seconds", json!(["cpu", network.name, batch, nfe])))
         });
+    }
+}
+
+fn stage_page(dist: &Path, stage: &Path) {
+    for file in fs::read_dir(dist).expect("the built page").flatten().filter(|file| file.path().is_file()) {
+        fs::copy(file.path(), stage.join(file.file_name())).expect("a place for the stage");
+    }
+    for folder in ["engine", "wasm"] {
+        copy(&dist.join(folder), &stage.join(folder), |name| Some(name.to_owned()));
     }
 }
 
@@ -103,14 +109,7 @@ const COUNT: &str = include_str!("page/count.js");
 
 /// The same networks in onnxruntime-web, from the files that PyTorch has written.
 pub fn onnxruntime(stage: &Path, peers: &Path, networks: &[Network], report: &mut Report) {
-    let dist = peers.join("node_modules/onnxruntime-web/dist");
-    copy(&dist, &stage.join("ort"), |name| match name {
-        // The server knows the type of `.js`.
-        "ort.wasm.bundle.min.mjs" => Some("wasm.js".into()),
-        "ort.webgpu.bundle.min.mjs" => Some("webgpu.js".into()),
-        _ => name.ends_with(".wasm").then(|| name.to_owned()),
-    });
-    let mut page = Page::open(stage, "peers.html", report);
+    let mut page = open_onnxruntime(stage, peers, report);
     report.fact("onnxruntime-web", page.call("version", json!([])));
     for (engine, provider) in [(Engine::ORT_WASM, "wasm"), (Engine::ORT_WEBGPU, "webgpu")] {
         for network in networks {
@@ -123,6 +122,46 @@ pub fn onnxruntime(stage: &Path, peers: &Path, networks: &[Network], report: &mu
                 time(|runs| page.number("seconds", json!([provider, network.name, shape, runs])))
             });
         }
+    }
+}
+
+fn open_onnxruntime(stage: &Path, peers: &Path, report: &mut Report) -> Page {
+    let dist = peers.join("node_modules/onnxruntime-web/dist");
+    copy(&dist, &stage.join("ort"), |name| match name {
+        // The server knows the type of `.js`.
+        "ort.wasm.bundle.min.mjs" => Some("wasm.js".into()),
+        "ort.webgpu.bundle.min.mjs" => Some("webgpu.js".into()),
+        _ => name.ends_with(".wasm").then(|| name.to_owned()),
+    });
+    Page::open(stage, "peers.html", report)
+}
+
+/// The published network that `published::run` has staged, in our page and in onnxruntime-web: one image at a time.
+pub fn published(dist: &Path, stage: &Path, peers: &Path, report: &mut Report) {
+    const WAYS: [(&str, &str, &str); 2] =
+        [("cpu", "wasm", "browser wasm"), ("gpu", "webgpu", "browser WebGPU")];
+    const WITHIN: f64 = 20.0;
+    stage_page(dist, stage);
+    let bytes = fs::read(stage.join(format!("models/{DDPM}.safetensors"))).expect("it is staged");
+    let model = ModelFile::parse(DDPM, &bytes).and_then(|file| file.score_model(&cpu())).expect("a model");
+    let expected = first_estimate(&model);
+    let mut page = Page::open(stage, "bench.html", report);
+    let ours = WAYS.map(|(kind, _, device)| {
+        page.call("start", json!([kind, 1]));
+        agree(device, &page.floats("firstEstimate", json!([DDPM])), &expected);
+        time_within(WITHIN, |nfe| page.number("seconds", json!([kind, DDPM, 1, nfe])))
+    });
+    drop(page);
+    let mut page = open_onnxruntime(stage, peers, report);
+    let expected = fs::read(stage.join(format!("examples/{DDPM}.output.f32"))).expect("an example");
+    let expected: Vec<f32> = bytemuck::pod_collect_to_vec(&expected);
+    for ((_, provider, device), ours) in WAYS.into_iter().zip(ours) {
+        let found = page.floats("example", json!([provider, DDPM, [3, 32, 32]]));
+        agree(&format!("onnxruntime-web, {provider}"), &found, &expected);
+        let theirs =
+            time_within(WITHIN, |runs| page.number("seconds", json!([provider, DDPM, [1, 3, 32, 32], runs])));
+        let theirs = Some(("onnxruntime-web", theirs));
+        report.published(Published { network: DDPM, what: forward_of(1), device, ours, theirs });
     }
 }
 

@@ -63,6 +63,9 @@ fn main() {
     }
     if let Some(peers) = peers.as_ref().filter(|_| wanted("published")) {
         rayon::scope(|_| published::run(peers, &stage, &mut report));
+        if let Some(dist) = site::dist() {
+            browser::published(&dist, &stage, peers, &mut report);
+        }
     }
     if let Some(dist) = site::dist().filter(|_| wanted("browser")) {
         browser::run(&dist, &stage, &networks, &mut report);

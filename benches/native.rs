@@ -38,8 +38,13 @@ pub fn gpu(networks: &[Network], report: &mut Report) {
     };
     report.engine(Engine::NATIVE_GPU, &opened.name, peaks::gpu(&opened.device));
     for network in networks {
-        let found = first_estimate(network, &opened.device);
-        report.same(Engine::NATIVE_GPU, network, &found, &first_estimate(network, &support::cpu()));
+        let found = first_estimate(&network.score_model(&opened.device));
+        report.same(
+            Engine::NATIVE_GPU,
+            network,
+            &found,
+            &first_estimate(&network.score_model(&support::cpu())),
+        );
         forward(network, &opened.device, Engine::NATIVE_GPU, report);
         train(network, &opened.device, Engine::NATIVE_GPU, report);
     }
@@ -174,8 +179,8 @@ fn sample(model: &ScoreModel, batch: usize, nfe: usize) -> (f64, Vec<f32>) {
 }
 
 /// Two images in one evaluation: the network's output, preconditioned. What devices have to agree on.
-pub fn first_estimate(network: &Network, device: &Device) -> Vec<f32> {
-    sample(&network.score_model(device), 2, 1).1
+pub fn first_estimate(model: &ScoreModel) -> Vec<f32> {
+    sample(model, 2, 1).1
 }
 
 fn noise_images([channels, height, width]: [usize; 3], n: usize) -> ImageSet {

@@ -1,7 +1,7 @@
 //! The networks that are measured, as model files that every engine reads.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use scorefield::images::DataRange;
 use scorefield::model::{Preconditioning, ScoreModel};
@@ -12,7 +12,7 @@ use scorefield::sde::{AnySde, VpSde};
 use scorefield::weights::{
     Architecture, FORMAT, ModelCard, ModelFile, Precision, Training, shipped, to_bytes,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::{cpu, lively_unet, relative_error, tensor, values};
@@ -129,25 +129,37 @@ pub fn agree(who: &str, found: &[f32], expected: &[f32]) -> f64 {
 
 /// Writes what the page and the peers read.
 pub fn stage(networks: &[Network], folder: &Path) {
-    let write = |path: String, bytes: &[u8]| {
-        let path = folder.join(path);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a place for the stage");
-        fs::write(path, bytes).expect("a place for the stage");
-    };
-    let mut manifest = Vec::new();
+    let _ = fs::remove_file(folder.join(MANIFEST));
     for network in networks {
-        let Network { name, bytes, card, .. } = network;
-        let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let file = format!("{name}.safetensors");
-        write(format!("models/{file}"), bytes);
-        manifest.push(json!({
-            "name": name, "title": card.title, "file": file, "bytes": bytes.len(), "sha256": sha256, "card": card,
-        }));
+        stage_model(&network.bytes, &network.card, folder);
         for (part, values) in ["x", "features", "output"].iter().zip(network.example()) {
-            write(format!("examples/{name}.{part}.f32"), bytemuck::cast_slice(&values));
+            write(
+                folder.join(format!("examples/{}.{part}.f32", network.name)),
+                bytemuck::cast_slice(&values),
+            );
         }
     }
-    write("models/manifest.json".into(), json!(manifest).to_string().as_bytes());
+}
+
+/// The page's list of models.
+const MANIFEST: &str = "models/manifest.json";
+
+/// Adds a model file to those that the page reads.
+pub fn stage_model(bytes: &[u8], card: &ModelCard, folder: &Path) {
+    let old = fs::read(folder.join(MANIFEST)).unwrap_or_else(|_| b"[]".to_vec());
+    let mut manifest: Vec<Value> = serde_json::from_slice(&old).expect("what was written here");
+    let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let file = format!("{}.safetensors", card.name);
+    write(folder.join("models").join(&file), bytes);
+    manifest.push(json!({
+        "name": card.name, "title": card.title, "file": file, "bytes": bytes.len(), "sha256": sha256, "card": card,
+    }));
+    write(folder.join(MANIFEST), json!(manifest).to_string().as_bytes());
+}
+
+fn write(path: PathBuf, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a place for the stage");
+    fs::write(path, bytes).expect("a place for the stage");
 }
 
 /// Of one image, by the shape of a U-Net, two for a multiplication with its addition: those of the convolutions,

@@ -1,5 +1,5 @@
 //! A published network at its full size, `google/ddpm-cifar10-32` with random weights, beside `diffusers`, whose folder is
-//! what is read here; and NCSNv2's for CIFAR-10 by itself.
+//! what is read here, and in Chromium beside onnxruntime-web; and NCSNv2's for CIFAR-10 by itself.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,7 @@ use scorefield::weights::import::Bundle;
 use serde::{Deserialize, Serialize};
 
 use crate::native::{resident_peak, step_of};
-use crate::networks::agree;
+use crate::networks::{self, agree};
 use crate::report::Report;
 use crate::support::{tensor, values};
 use crate::timing::{Timing, time_within};
@@ -40,16 +40,25 @@ struct Theirs {
 pub struct Published {
     pub network: &'static str,
     pub what: String,
+    pub device: &'static str,
     pub ours: Timing,
-    pub theirs: Option<Timing>,
+    /// The other program and what it takes.
+    pub theirs: Option<(&'static str, Timing)>,
 }
 
-const DDPM: &str = "ddpm-cifar10-32";
+/// The name of its folder, of its file for the page and of the one for onnxruntime-web.
+pub const DDPM: &str = "ddpm-cifar10-32";
 const NCSNV2: &str = "ncsnv2, CIFAR-10";
+const CPU: &str = "native CPU";
+const DIFFUSERS: &str = "diffusers";
+
+pub fn forward_of(batch: usize) -> String {
+    format!("forward, batch {batch}")
+}
 
 pub fn run(peers: &Path, stage: &Path, report: &mut Report) {
     const SCRIPT: &str = include_str!("../tests/peers/published.py");
-    let (script, folder) = (stage.join("published.py"), stage.join("published"));
+    let (script, folder) = (stage.join("published.py"), stage.join(DDPM));
     fs::write(&script, SCRIPT).expect("a place for the script");
     let output = Command::new(peers.join("venv/bin/python"))
         .args([&script, &folder])
@@ -64,6 +73,7 @@ pub fn run(peers: &Path, stage: &Path, report: &mut Report) {
     let file = Bundle::open(&folder).and_then(|bundle| bundle.model()).expect("a published model");
     let Architecture::Score { network: config, .. } = file.card.architecture.clone() else { unreachable!() };
     let fresh = |config: &NetworkConfig| Network::new(config, 3, 3, &mut Init::new(0, &opened.device));
+    networks::stage_model(&file.to_bytes().expect("finite weights"), &file.card, stage);
     let network = file.fill(fresh(&config)).expect("its own weights");
     let example = fs::read(folder.join("example.safetensors")).expect("an example");
     let example = SafeTensors::deserialize(&example).expect("an example");
@@ -86,9 +96,9 @@ pub fn run(peers: &Path, stage: &Path, report: &mut Report) {
         })
     };
     for (batch, seconds) in theirs.forward {
-        let theirs = Some(Timing::of(seconds));
+        let theirs = Some((DIFFUSERS, Timing::of(seconds)));
         let ours = timed(&network, batch);
-        report.published(Published { network: DDPM, what: format!("forward, batch {batch}"), ours, theirs });
+        report.published(Published { network: DDPM, what: forward_of(batch), device: CPU, ours, theirs });
     }
     if let Some(peak) = resident_peak() {
         let megabytes = |bytes: f64| format!("{:.0} MB", bytes / 1e6);
@@ -101,15 +111,16 @@ pub fn run(peers: &Path, stage: &Path, report: &mut Report) {
     let config = TrainConfig { batch, network: config, ..TrainConfig::default() };
     let ours = step_of(&config, [3, 32, 32], &opened.device, 8.0);
     let what = format!("training step, batch {batch}, of {weights} weights");
-    let theirs = Some(Timing::of(theirs.training));
-    report.published(Published { network: DDPM, what, ours, theirs });
+    let theirs = Some((DIFFUSERS, Timing::of(theirs.training)));
+    report.published(Published { network: DDPM, what, device: CPU, ours, theirs });
 
     let ncsnv2 = fresh(&RefineNetConfig::ncsnv2().into());
     for batch in [1, 16] {
         let ours = timed(&ncsnv2, batch);
         report.published(Published {
             network: NCSNV2,
-            what: format!("forward, batch {batch}"),
+            what: forward_of(batch),
+            device: CPU,
             ours,
             theirs: None,
         });

@@ -240,9 +240,9 @@ impl Report {
 
     /// A published network beside the code it is from.
     pub fn published(&mut self, row: Published) {
-        let Published { network, what, ours, theirs } = &row;
-        let theirs = theirs.map_or("none".into(), |theirs| format!("{:.0}", theirs.median_ms));
-        eprintln!("{network}, {what}: {:.0} ms, diffusers {theirs}", ours.median_ms);
+        let Published { network, what, device, ours, theirs } = &row;
+        let theirs = theirs.map_or("alone".into(), |(who, theirs)| format!("{who} {:.0}", theirs.median_ms));
+        eprintln!("{network}, {device}, {what}: {:.0} ms, {theirs}", ours.median_ms);
         self.published.push(row);
         self.save();
     }

@@ -394,7 +394,8 @@ fn the_optimiser_equals_its_twin() {
         let mut found = vec![];
         for (i, clip) in [0.5, 100.0, 3.0].into_iter().enumerate() {
             let gradient = draw.tensor([len]);
-            let step = AdamStep { rate: 0.1, step: i + 1, clip, epsilon: [1e-8, 1e-3][i % 2] };
+            let step =
+                AdamStep { rate: 0.1, step: i + 1, clip, epsilon: [1e-8, 1e-3][i % 2], rectified: i > 0 };
             let norm_sq = match own {
                 true => sum_of_squares(gradient.clone()),
                 false => (gradient.clone() * gradient.clone()).sum(),

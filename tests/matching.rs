@@ -225,7 +225,7 @@ fn fisher_divergence(model: &ScoreModel, sigma: f64) -> f64 {
 /// A short training leads all of them to a score that is nearly right: what they have in common is the least of the loss.
 fn every_objective_learns_a_score() {
     const LEVEL: f64 = 0.2;
-    for mut objective in Objective::all() {
+    for mut objective in Objective::of_scores() {
         if let Some(sigma) = objective.sigma() {
             *sigma = LEVEL;
         }

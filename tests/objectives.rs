@@ -2,7 +2,7 @@
 //! differentiate the network for its input, that compare two evaluations, and that have a teacher.
 
 use burn::tensor::Tensor;
-use scorefield::model::{Preconditioned, Preconditioning};
+use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
 use scorefield::network::Context;
 use scorefield::objective::{Dsm, Loss, Models, Objective, Step, TimeDistribution, Weighting};
 use scorefield::ops::each;
@@ -145,9 +145,7 @@ impl Loss for Taught {
         let sigma = each(&uniform, |u| 0.1 + u);
         let noisy = step.x0.clone() + step.noise() * sigma[0];
         let plain = noisy.clone().inner();
-        let of = |model: &Preconditioned| {
-            Tensor::from_inner(model.forward(plain.clone(), &sigma, Context::default()))
-        };
+        let of = |model: &dyn Denoiser| Tensor::from_inner(model.denoise(plain.clone(), &sigma));
         let targets = [of(models.average), of(models.teacher.expect("a teacher"))];
         let student = models.student.forward(noisy, &sigma, Context::default());
         let squares = targets.map(|target| {

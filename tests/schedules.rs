@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scorefield::objective::Objective;
+use scorefield::objective::{Loss, Objective};
 use serde_json::Value;
 
 use crate::program::{bad, good};
@@ -77,13 +77,27 @@ fn every_objective_trains_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     prepare(at, "dark");
+    let mut models = vec![];
     for objective in Objective::all() {
         let name = objective.name();
-        let run = format!("{TRAIN} --data-dir dark --steps 1 --objective {name} --out {name}");
-        good(at, &run);
+        let teacher =
+            if objective.has_teacher() { format!(" --teacher {}", models[0]) } else { String::new() };
+        let run = format!("{TRAIN} --data-dir dark --steps 1 --objective {name} --out {name}{teacher}");
+        models.push(good(at, &run).trim().to_owned());
         let config: Value =
             toml::from_str(&std::fs::read_to_string(at.join(name).join("config.toml")).unwrap()).unwrap();
         assert_eq!(config["objective"]["kind"], name);
+    }
+    let student = format!("--objective consistency_distillation --teacher {}", models.pop().unwrap());
+    for (options, words) in [
+        ("--objective consistency_distillation", "teacher is missing"),
+        ("--objective dsm --teacher mnist-vp", "has nothing to say"),
+        ("--objective consistency_distillation --teacher mnist-vp", "use one for"),
+        ("--objective consistency_distillation --teacher mnist-classifier", "is a classifier"),
+        ("--objective consistency_distillation --teacher ssm/nothing", "nothing"),
+        (&student, "gives a consistency function"),
+    ] {
+        bad(at, &format!("{TRAIN} --data-dir dark --steps 1 {options} --out there"), 2, &[words]);
     }
     bad(at, &format!("{TRAIN} --objective dms"), 2, &["dms", "dsm_annealed"]);
     bad(at, "train --preset mnist-classifier --objective dsm", 2, &["--objective"]);

@@ -60,6 +60,7 @@ mod objectives;
 // Forward mode: tangents of all networks.
 mod tangents;
 // Every objective against scores that are known.
+mod consistency;
 mod matching;
 // Training: repeatability, clipping, averages; and runs that are interrupted, or blow up.
 mod averages;
@@ -119,6 +120,7 @@ fn main() {
         objectives::trials(),
         tangents::trials(),
         matching::trials(),
+        consistency::trials(),
         training::trials(),
         averages::trials(),
         schedules::trials(),

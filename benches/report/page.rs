@@ -102,17 +102,17 @@ impl Report {
         }
         writeln!(
             out,
-            "\n## Published networks at their full size, native CPU\n\nRandom weights; the same folder is read by both.\n\n\
-             | network | | ms | diffusers, ms | ratio |\n|---|---|---:|---:|---:|"
+            "\n## Published networks at their full size\n\nRandom weights; the same file is read by both. One thread in the browser.\n\n\
+             | network | | device | ms | beside | ms | ratio |\n|---|---|---|---:|---|---:|---:|"
         )?;
-        for Published { network, what, ours, theirs } in &self.published {
-            write!(out, "| `{network}` | {what} | {:.0} |", ours.median_ms)?;
+        for Published { network, what, device, ours, theirs } in &self.published {
+            write!(out, "| `{network}` | {what} | {device} | {:.0} |", ours.median_ms)?;
             match theirs {
-                Some(theirs) => {
+                Some((who, theirs)) => {
                     let ratio = ours.median_ms / theirs.median_ms;
-                    writeln!(out, " {:.0} | {ratio:.2} |", theirs.median_ms)?;
+                    writeln!(out, " {who} | {:.0} | {ratio:.2} |", theirs.median_ms)?;
                 }
-                None => writeln!(out, " - | - |")?,
+                None => writeln!(out, " - | - | - |")?,
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use crate::checkup;
 use crate::data::{DataSource, Dataset, Split};
 use crate::device::{DeviceChoice, Opened};
 use crate::images::ImageSet;
+use crate::model::{Learned, PreconditioningChoice};
 use crate::objective::{Loss, Objective};
 use crate::sde::{NoiseSchedule, Sde, VeSde, Watch};
 use crate::training::run::checkpoint::{Checkpoint, State};
@@ -18,7 +19,7 @@ use crate::weights::{Accuracy, shipped};
 use crate::{Error, Result};
 
 /// What a run is started with. A resumed one has them from its checkpoint or from --config.
-const SETTINGS: [&str; 14] = [
+const SETTINGS: [&str; 15] = [
     "dataset",
     "preset",
     "batch",
@@ -30,6 +31,7 @@ const SETTINGS: [&str; 14] = [
     "objective",
     "schedule",
     "init",
+    "teacher",
     "gray",
     "array",
     "label_array",
@@ -97,6 +99,9 @@ pub struct Args {
     /// Start from the weights of this model (a shipped name or a file) of the same network.
     #[arg(long)]
     init: Option<String>,
+    /// Learn from this score model (a shipped name or a file), where the objective has a teacher.
+    #[arg(long)]
+    teacher: Option<String>,
     /// Print the configuration and stop.
     #[arg(long)]
     dry_run: bool,
@@ -232,7 +237,14 @@ impl Args {
             score(&mut course, "--flip")?.flip = true;
         }
         if let Some(objective) = self.objective {
-            score(&mut course, "--objective")?.objective = objective;
+            let config = score(&mut course, "--objective")?;
+            config.objective = objective;
+            if objective.learns() == Learned::Consistency {
+                config.preconditioning = PreconditioningChoice::Consistency;
+            }
+        }
+        if let Some(teacher) = &self.teacher {
+            score(&mut course, "--teacher")?.teacher = Some(teacher.clone());
         }
         Ok(course)
     }

@@ -18,7 +18,7 @@ const LEVEL: f64 = 0.2;
 /// Noise levels at which what was learned is compared with the truth.
 const COMPARED: usize = 9;
 
-/// What every objective learns in the plane: the error of the score at each noise level, after some training of a
+/// What every objective of scores learns in the plane: the error of the score at each noise level, after some training of a
 /// perceptron on two modes of which one has a fifth of the points. Objectives of one level learn that, the others all.
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let (target, steps) = (two_modes()?, STEPS * studio.count);
@@ -26,7 +26,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let levels: Vec<f64> =
         (0..COMPARED).map(|i| least * (most / least).powf(i as f64 / (COMPARED - 1) as f64)).collect();
     let (mut numbers, mut panels) = (vec![], [vec![], vec![]]);
-    for mut objective in Objective::all() {
+    for mut objective in Objective::of_scores() {
         let one_level = objective.sigma().map(|sigma| *sigma = LEVEL).is_some();
         let training = fit(studio, objective, steps);
         let began = Instant::now();

@@ -1,3 +1,4 @@
+use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +140,11 @@ impl Preconditioned {
     /// The network.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The same for weights that are taken as they are: nothing is recorded for them.
+    pub fn off_tape(&self) -> Self {
+        Self::new(self.network.valid(), self.preconditioning, self.sde)
     }
 
     /// The network, to change it: what a GPU has recorded of its evaluations is forgotten.

@@ -5,6 +5,9 @@
 //! one: a file with a type that implements [`Loss`] and its serde defaults, its `mod` line, and a line in the
 //! `objectives!` list. [`Recognition`] is apart: it trains a classifier.
 
+mod consistency;
+mod consistency_distillation;
+mod consistency_training;
 mod ddpm_bound;
 mod ddpm_simple;
 mod denoise;
@@ -21,6 +24,8 @@ mod ssm_annealed;
 mod ssm_vr;
 mod step;
 
+pub use consistency::{Metric, Solver, Target};
+pub use consistency_training::{Levels, doubling, rising, target_rate};
 pub use dsm::{TimeDistribution, Weighting};
 pub use recognition::Recognition;
 pub use step::Step;
@@ -30,7 +35,7 @@ use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 
 use crate::kind::Tagged;
-use crate::model::Preconditioned;
+use crate::model::{Denoiser, Learned, Preconditioned};
 use crate::{Error, Result};
 
 /// The objective of that name, with its default settings.
@@ -47,14 +52,14 @@ impl std::str::FromStr for Objective {
 }
 
 /// The models that take part in a training step.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Models<'a> {
     /// The one that learns: gradients are recorded for its weights, also through the gradient of a loss for its input.
     pub student: &'a Preconditioned,
     /// The moving average of its weights, off the tape: what a student may be compared with.
     pub average: &'a Preconditioned,
     /// A finished model that it learns from, off the tape, where the run has one.
-    pub teacher: Option<&'a Preconditioned>,
+    pub teacher: Option<&'a dyn Denoiser>,
 }
 
 /// How wrong a model is, as a number whose gradient improves it.
@@ -71,6 +76,16 @@ pub trait Loss {
     /// [`Error::Config`] names the field and what it may be.
     fn check(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// What a model is after it.
+    fn learns(&self) -> Learned {
+        Learned::Score
+    }
+
+    /// Whether it learns from a finished model.
+    fn has_teacher(&self) -> bool {
+        false
     }
 
     /// The noise level that it learns, where that is a single one.
@@ -107,6 +122,11 @@ macro_rules! objectives {
                 vec![$(Self::$variant(Default::default())),+]
             }
 
+            /// Those after which a model gives a score.
+            pub fn of_scores() -> impl Iterator<Item = Self> {
+                Self::all().into_iter().filter(|objective| objective.learns() == Learned::Score)
+            }
+
             /// Its name in files and on the command line.
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $name),+ }
@@ -120,6 +140,14 @@ macro_rules! objectives {
 
             fn check(&self) -> Result<()> {
                 match self { $(Self::$variant(objective) => objective.check()),+ }
+            }
+
+            fn learns(&self) -> Learned {
+                match self { $(Self::$variant(objective) => objective.learns()),+ }
+            }
+
+            fn has_teacher(&self) -> bool {
+                match self { $(Self::$variant(objective) => objective.has_teacher()),+ }
             }
 
             fn sigma(&mut self) -> Option<&mut f64> {
@@ -171,6 +199,10 @@ objectives! {
     "ssm_vr" => ssm_vr::SsmVr,
     /// Sliced score matching at a ladder of noise levels.
     "ssm_annealed" => ssm_annealed::SsmAnnealed,
+    /// A consistency function from images.
+    "consistency_training" => consistency_training::ConsistencyTraining,
+    /// A consistency function from a score model, the teacher.
+    "consistency_distillation" => consistency_distillation::ConsistencyDistillation,
 }
 
 impl Default for Objective {

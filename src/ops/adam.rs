@@ -23,9 +23,12 @@ pub struct AdamStep {
     pub clip: f64,
     /// Added to the root of the second moment, [`EPSILON`] where nothing is said.
     pub epsilon: f64,
+    /// Whether it is RAdam's (Liu et al. 2020, algorithm 2): early on, where few gradients make the second moment
+    /// uncertain, it takes a smaller step, and the first five without that moment.
+    pub rectified: bool,
 }
 
-/// Adam (Kingma and Ba 2015, algorithm 1) with the papers' constants: betas 0.9 and 0.999.
+/// Adam (Kingma and Ba 2015, algorithm 1), or RAdam, with the papers' constants: betas 0.9 and 0.999.
 ///
 /// The gradient is first scaled by `min(1, clip/norm)`; `norm_sq` `[1]` is the squared norm of all gradients
 /// together, which stays on the device. Takes and returns weights and both moments, `[n]` each, without autodiff.
@@ -57,9 +60,9 @@ pub fn adam_plain(
     let gradient = gradient / (norm_sq.clone().sqrt() / step.clip).clamp_min(1.0);
     let first = first * BETA1 + gradient.clone() * (1.0 - BETA1);
     let second = second * BETA2 + gradient.clone() * gradient * (1.0 - BETA2);
-    let (correction1, correction2) = step.corrections();
-    let slope = first.clone() * correction1 / ((second.clone() * correction2).sqrt() + step.epsilon);
-    [weight - slope * step.rate, first, second]
+    let Factors { rate, correction1, correction2, epsilon } = step.factors();
+    let slope = first.clone() * correction1 / ((second.clone() * correction2).sqrt() + epsilon);
+    [weight - slope * rate, first, second]
 }
 
 /// `sum of x²`, `[1]`: over all gradients, the squared norm that [`adam`] takes.
@@ -75,11 +78,36 @@ pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
     }
 }
 
+/// `weight - rate·correction1·first/(sqrt(correction2·second) + epsilon)` is the new weight.
+struct Factors {
+    rate: f64,
+    correction1: f64,
+    correction2: f64,
+    epsilon: f64,
+}
+
 impl AdamStep {
-    /// What makes up for moments that start at zero.
-    fn corrections(&self) -> (f64, f64) {
-        let correction = |beta: f64| 1.0 / (1.0 - beta.powf(self.step as f64));
-        (correction(BETA1), correction(BETA2))
+    fn factors(&self) -> Factors {
+        let (t, Self { rate, epsilon, .. }) = (self.step as f64, *self);
+        // What makes up for moments that start at zero.
+        let [correction1, correction2] = [BETA1, BETA2].map(|beta| 1.0 / (1.0 - beta.powf(t)));
+        if !self.rectified {
+            return Factors { rate, correction1, correction2, epsilon };
+        }
+        let most = 2.0 / (1.0 - BETA2) - 1.0;
+        let rho = most - 2.0 * t * BETA2.powf(t) * correction2;
+        match rho > 5.0 {
+            true => {
+                let certain = |rho: f64| (rho - 4.0) * (rho - 2.0) / rho;
+                Factors {
+                    rate: rate * (certain(rho) / certain(most)).sqrt(),
+                    correction1,
+                    correction2,
+                    epsilon,
+                }
+            }
+            false => Factors { rate, correction1, correction2: 0.0, epsilon: 1.0 },
+        }
     }
 }
 
@@ -109,17 +137,17 @@ params! {
 
 impl Params {
     fn new(len: usize, step: AdamStep) -> Self {
-        let (correction1, correction2) = step.corrections();
+        let Factors { rate, correction1, correction2, epsilon } = step.factors();
         Self {
             len: len as u32,
-            rate: step.rate as f32,
+            rate: rate as f32,
             beta1: BETA1 as f32,
             beta2: BETA2 as f32,
             rest1: (1.0 - BETA1) as f32,
             rest2: (1.0 - BETA2) as f32,
             correction1: correction1 as f32,
             correction2: correction2 as f32,
-            epsilon: step.epsilon as f32,
+            epsilon: epsilon as f32,
             clip: step.clip as f32,
         }
     }

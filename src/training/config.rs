@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::average::{Ema, PowerAverage};
 use super::{Pace, presets};
 use crate::data::{DataSource, Dataset};
-use crate::model::PreconditioningChoice;
+use crate::model::{Learned, PreconditioningChoice};
 use crate::network::NetworkConfig;
 use crate::objective::{Loss, Objective};
 use crate::ops::ADAM_EPSILON;
@@ -21,6 +21,9 @@ pub struct TrainConfig {
     /// Model whose weights to start from, a shipped name or a file of the same network; random without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
+    /// Model that is learned from, a shipped name or a file, where the objective has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<String>,
     /// Optimiser steps in all.
     pub steps: usize,
     /// Images per step.
@@ -36,6 +39,8 @@ pub struct TrainConfig {
     pub clip: f64,
     /// What Adam adds to the root of the second moment; NCSNv2 has 1e-3 for FFHQ.
     pub adam_epsilon: f64,
+    /// Whether Adam is RAdam (Liu et al. 2020), as consistency models are trained.
+    pub rectified: bool,
     /// The exponential moving average of the weights, which is the model that is kept: its rate, or its half-life as
     /// `{ images = 500000 }`.
     pub ema: Ema,
@@ -73,6 +78,7 @@ impl Default for TrainConfig {
         Self {
             name: "mnist-vp".into(),
             init: None,
+            teacher: None,
             steps: 12_000,
             batch: 64,
             learning_rate: 1e-3,
@@ -80,6 +86,7 @@ impl Default for TrainConfig {
             warmup: 300,
             clip: 1.0,
             adam_epsilon: ADAM_EPSILON,
+            rectified: false,
             ema: 0.999.into(),
             averages: vec![],
             dropout: 0.0,
@@ -135,8 +142,36 @@ impl TrainConfig {
         )?;
         self.sde.check()?;
         self.objective.check()?;
+        self.check_what_is_learned()?;
         self.data.validate()?;
         self.network.validate()
+    }
+
+    /// That scaling and teacher are those of the objective.
+    fn check_what_is_learned(&self) -> Result<()> {
+        let (objective, learns) = (self.objective.name(), self.objective.learns());
+        let fits = self.preconditioning.measured(1.0).learned() == learns;
+        if !fits {
+            let problem = format!("does not fit the objective {objective}, which gives {learns}");
+            let fix = match learns {
+                Learned::Consistency => "use \"consistency\"",
+                Learned::Score => "use \"edm\", \"eps\" or \"score\"",
+            };
+            return Err(Error::config("preconditioning", problem, fix));
+        }
+        match (self.objective.has_teacher(), &self.teacher) {
+            (true, None) => Err(Error::config(
+                "teacher",
+                format!("is missing, from which the objective {objective} learns"),
+                "name a score model, a shipped one or a file",
+            )),
+            (false, Some(name)) => Err(Error::config(
+                format!("teacher = {name}"),
+                format!("has nothing to say in the objective {objective}"),
+                "leave it out, or use the objective consistency_distillation",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// How the run proceeds.
@@ -150,6 +185,7 @@ impl TrainConfig {
             flip: self.flip,
             clip: self.clip,
             adam_epsilon: self.adam_epsilon,
+            rectified: self.rectified,
             ema: self.ema,
             averages: self.averages.clone(),
             checkpoint_every: self.checkpoint_every,

@@ -40,6 +40,8 @@ pub struct Pace {
     pub clip: f64,
     /// What Adam adds to the root of the second moment.
     pub adam_epsilon: f64,
+    /// Whether Adam is RAdam.
+    pub rectified: bool,
     /// The moving average of the weights.
     pub ema: Ema,
     /// Relative lengths of further ones.

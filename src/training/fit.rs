@@ -8,7 +8,7 @@ use super::average::PowerAverage;
 use super::learner::{Learner, LearningStep};
 use crate::Result;
 use crate::images::DataRange;
-use crate::model::{Preconditioned, PreconditioningChoice, ScoreModel};
+use crate::model::{Denoiser, Preconditioned, PreconditioningChoice, ScoreModel};
 use crate::network::layers::Init;
 use crate::network::{Network, NetworkConfig};
 use crate::objective::{Loss, Models, Objective, Step};
@@ -72,7 +72,18 @@ impl Fit {
     /// As there.
     pub async fn run_watched(
         &self,
+        draw: impl FnMut(usize) -> Result<Vec<f32>>,
+        device: &Device,
+        averages: Vec<PowerAverage>,
+        every: usize,
+    ) -> Result<(ScoreModel, Vec<f64>, Vec<Snapshot>)> {
+        self.taught(draw, None, device, averages, every).await
+    }
+
+    async fn taught(
+        &self,
         mut draw: impl FnMut(usize) -> Result<Vec<f32>>,
+        teacher: Option<&dyn Denoiser>,
         device: &Device,
         averages: Vec<PowerAverage>,
         every: usize,
@@ -88,6 +99,7 @@ impl Fit {
         let model = |network: &Network| {
             let denoiser = Box::new(preconditioned(network));
             ScoreModel::new(denoiser, self.sde, DataRange::UNIT, self.shape, device)
+                .having_learned(self.objective.learns())
         };
         let (mut losses, mut snapshots) = (Vec::with_capacity(self.steps), vec![]);
         for index in 0..self.steps {
@@ -101,11 +113,11 @@ impl Fit {
                 seed: self.seed,
             };
             let [student, average] = [learner.module(), learner.average()].map(preconditioned);
-            let loss =
-                self.objective.loss(Models { student: &student, average: &average, teacher: None }, &step);
+            let models = Models { student: &student, average: &average, teacher };
+            let loss = self.objective.loss(models, &step);
             let progress = index as f64 / self.steps as f64;
             let rate = self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
-            let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, ema: EMA };
+            let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, rectified: false, ema: EMA };
             losses.push(learner.learn(loss, step).await?.loss);
             if (index + 1).is_multiple_of(every) {
                 let networks = [learner.module().valid()].into_iter().chain(learner.powers());
@@ -116,12 +128,14 @@ impl Fit {
         Ok((model(learner.average()), losses, snapshots))
     }
 
-    /// [`Self::run`] on points of `mixture`, new ones for each step.
+    /// [`Self::run`] on points of `mixture`, new ones for each step; it is the teacher too, where the objective has one.
     ///
     /// # Errors
     /// As there.
     pub async fn run_on(&self, mixture: &GaussianMixture, device: &Device) -> Result<(ScoreModel, Vec<f64>)> {
-        self.run(|step| Ok(self.points(mixture, step)), device).await
+        let draw = |step| Ok(self.points(mixture, step));
+        let (model, losses, _) = self.taught(draw, Some(mixture), device, vec![], self.steps + 1).await?;
+        Ok((model, losses))
     }
 
     /// The points of `mixture` for a step.

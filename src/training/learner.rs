@@ -32,6 +32,8 @@ pub struct LearningStep {
     pub clip: f64,
     /// Of Adam.
     pub epsilon: f64,
+    /// Whether it is RAdam.
+    pub rectified: bool,
     /// What the moving average keeps of itself.
     pub ema: f64,
 }
@@ -100,8 +102,8 @@ impl<M: Module> Learner<M> {
         let gradients = self.layout.gradients(&self.module, &gradients);
         let [weights, average] = &mut self.rows;
         self.steps += 1;
-        let LearningStep { rate, clip, epsilon, ema } = step;
-        let step = AdamStep { rate, step: self.steps, clip, epsilon };
+        let LearningStep { rate, clip, epsilon, rectified, ema } = step;
+        let step = AdamStep { rate, step: self.steps, clip, epsilon, rectified };
         let norm_sq = self.adam.step(weights, gradients, step);
         update_average(average, weights, ema);
         for (power, row) in &mut self.powers {

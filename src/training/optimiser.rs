@@ -172,7 +172,7 @@ mod tests {
             let norm_sq = adam.step(
                 &mut weights,
                 gradients.clone(),
-                AdamStep { rate: 0.1, step: 1, clip, epsilon: ADAM_EPSILON },
+                AdamStep { rate: 0.1, step: 1, clip, epsilon: ADAM_EPSILON, rectified: false },
             );
             assert_eq!(values(&norm_sq), [20.0]);
             let factor = (clip as f32 / norm).min(1.0);
@@ -182,9 +182,45 @@ mod tests {
             }
         }
         let (_, _, mut weights, gradients) = layer_and_gradients([f32::NAN, 0.0, 0.0]);
-        let step = AdamStep { rate: 0.1, step: 1, clip: 1.0, epsilon: ADAM_EPSILON };
+        let step = AdamStep { rate: 0.1, step: 1, clip: 1.0, epsilon: ADAM_EPSILON, rectified: false };
         let norm_sq = Adam::new(&weights).step(&mut weights, gradients, step);
         assert!(values(&norm_sq)[0].is_nan(), "a NaN is reported");
+    }
+
+    /// RAdam as Liu et al. (2020, algorithm 2) have it, in f64: of a thousand steps on one weight.
+    #[test]
+    fn radam_rectifies_its_early_steps() {
+        let device = Device::flex();
+        let gradient = |t: usize| (0.3 * t as f64).sin() + 0.5;
+        let (beta1, beta2, rate, mut weights) =
+            (0.9_f64, 0.999_f64, 1e-3, Tensor::<1>::from_floats([1.0], &device));
+        let (mut adam, mut expected, mut m, mut v) = (Adam::new(&weights), 1.0, 0.0, 0.0);
+        let rho_inf = 2.0 / (1.0 - beta2) - 1.0;
+        for step in 1..=1000 {
+            let g = gradient(step);
+            let row = Tensor::<1>::from_floats([g as f32], &device);
+            let clip = 1e6;
+            adam.step(
+                &mut weights,
+                row,
+                AdamStep { rate, step, clip, epsilon: ADAM_EPSILON, rectified: true },
+            );
+            (m, v) = (beta1 * m + (1.0 - beta1) * g, beta2 * v + (1.0 - beta2) * g * g);
+            let t = step as i32;
+            let corrected = m / (1.0 - beta1.powi(t));
+            let rho = rho_inf - 2.0 * f64::from(t) * beta2.powi(t) / (1.0 - beta2.powi(t));
+            expected -= rate
+                * if rho > 5.0 {
+                    let root = ((1.0 - beta2.powi(t)) / v).sqrt();
+                    let r = ((rho - 4.0) * (rho - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * rho))
+                        .sqrt();
+                    corrected * r * root
+                } else {
+                    corrected
+                };
+            let found = f64::from(values(&weights)[0]);
+            assert!((found - expected).abs() < 1e-5, "step {step}: {found}, {expected}");
+        }
     }
 
     #[test]
@@ -218,7 +254,7 @@ mod tests {
                 adam.step(
                     &mut weights,
                     gradients.clone(),
-                    AdamStep { rate: 0.01, step, clip: 1e6, epsilon: ADAM_EPSILON },
+                    AdamStep { rate: 0.01, step, clip: 1e6, epsilon: ADAM_EPSILON, rectified: false },
                 );
                 for ((after, before), sign) in values(&weights).iter().zip(&before).zip(&signs) {
                     assert!((after - before + 0.01 * sign).abs() < 1e-6, "{after} after {before}");

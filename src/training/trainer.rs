@@ -70,9 +70,9 @@ impl<L: Lesson> Trainer<L> {
         let learners = [self.learner.module(), self.learner.average()];
         let loss = self.lesson.loss(learners, batches, step, &self.device.clone().autodiff());
         let rate = self.course.learning_rate_at(step);
-        let Pace { clip, adam_epsilon: epsilon, .. } = self.pace;
+        let Pace { clip, adam_epsilon: epsilon, rectified, .. } = self.pace;
         let ema = self.pace.ema.keeps(step + 1, self.pace.batch);
-        self.learner.learn(loss, LearningStep { rate, clip, epsilon, ema }).await
+        self.learner.learn(loss, LearningStep { rate, clip, epsilon, rectified, ema }).await
     }
 
     /// The further averages, with their relative lengths.

@@ -28,6 +28,11 @@ impl LoadedModel {
         self.denoiser.network().num_params()
     }
 
+    /// The network with its scaling.
+    pub fn denoiser(&self) -> &Preconditioned {
+        &self.denoiser
+    }
+
     /// Bytes of the largest layer's output for one image; a batch takes as many times that, in one piece.
     pub fn image_bytes(&self) -> u64 {
         self.image_bytes

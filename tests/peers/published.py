@@ -1,9 +1,11 @@
 """A full-size published network in `diffusers` with random weights: written as it is published, run, and timed.
 
-published.py FOLDER  writes the model and an example, and prints a JSON object; benches/published.rs reads both.
+published.py STAGE/NAME  writes the model there, an example, and an ONNX file of it beside those of peers.py, and prints a
+JSON object; benches/published.rs and benches/browser.rs read them.
 """
 
 import json
+import logging
 import pathlib
 import resource
 import sys
@@ -18,6 +20,8 @@ BATCHES = [1, 16]
 TRAINING_BATCH = 4
 
 folder = pathlib.Path(sys.argv[1])
+printed, sys.stdout = sys.stdout, sys.stderr  # the exporter talks,
+logging.disable(logging.WARNING)  # and warns of packages that it does not need
 torch.manual_seed(0)
 # google/ddpm-cifar10-32, 35,746,307 weights.
 network = UNet2DModel(
@@ -53,6 +57,27 @@ def seconds(work, runs):
     return times
 
 
+
+
+class Told(torch.nn.Module):
+    """The network as peers.js knows them: the timestep in a row, for all images."""
+
+    def forward(self, x, features):
+        return network(x, features[0].expand(x.shape[0])).sample
+
+
+def export(x):
+    stage, name, features = folder.parent, folder.name, torch.tensor([[500.0]])
+    for part in ("onnx", "examples"):
+        (stage / part).mkdir(exist_ok=True)
+    for part, values in (("x", x), ("features", features), ("output", Told()(x, features))):
+        values.numpy().tofile(stage / "examples" / f"{name}.{part}.f32")
+    torch.onnx.export(
+        Told().eval(), (x, features), stage / "onnx" / f"{name}.onnx", input_names=["x", "features"], output_names=["output"],
+        dynamic_shapes=({0: torch.export.Dim("batch")}, None), dynamo=True, external_data=False, verbose=False,
+    )
+
+
 network.eval()
 with torch.no_grad():
     x, t = inputs(2)
@@ -61,7 +86,8 @@ with torch.no_grad():
     for batch in BATCHES:
         x, t = inputs(batch)
         forward[batch] = seconds(lambda: network(x, t), 7 if batch == 1 else 3)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    export(inputs(2)[0])
 
 network.train()
 adam = torch.optim.Adam(network.parameters(), 1e-4)
@@ -84,5 +110,6 @@ print(
             "training_batch": TRAINING_BATCH,
             "peak": peak,
         }
-    )
+    ),
+    file=printed,
 )

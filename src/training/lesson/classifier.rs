@@ -113,6 +113,7 @@ impl ClassifierTraining {
             flip: false,
             clip: self.clip,
             adam_epsilon: ADAM_EPSILON,
+            rectified: false,
             ema: 0.0.into(),
             averages: vec![],
             checkpoint_every: self.checkpoint_every,

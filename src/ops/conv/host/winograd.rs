@@ -17,6 +17,8 @@ use transform::{A, At, Bt, G, Gt, Layout, POINTS, Place, Planes, TILE, WINDOW, t
 const BAND: usize = 32;
 /// Channels below which the transforms cost more than they save.
 const FEWEST_CHANNELS: usize = 8;
+/// Products of channels from which a filter's gradient is worth dividing among threads.
+const WIDE: usize = 1 << 13;
 /// Between planes, lest the same place in all of them falls into the same set of the cache.
 const GAP: usize = 16;
 
@@ -154,8 +156,14 @@ impl Tiles {
                 transform(Bt, n, (x, band.within(self, 1, c_in)), (v, v_planes), None);
                 transform(A, n, (dy, band.within(self, 0, c_out)), (d, d_planes), None);
                 let planes = v.chunks_exact(v_planes.plane).zip(d.chunks_exact(d_planes.plane));
-                for ((v, d), s) in planes.zip(s.chunks_exact_mut(s_planes.plane)) {
+                let planes = planes.zip(s.chunks_exact_mut(s_planes.plane));
+                let product = |((v, d), s): ((&[f32], &[f32]), &mut [f32])| {
                     host::gemm([c_in, c_out, n], (v, 1, c_in), (d, c_out, 1), s, true);
+                };
+                // Large networks learn from few images at a time, fewer blocks of them than there are threads.
+                match c_in * c_out >= WIDE {
+                    true => host::for_each(planes.collect(), product),
+                    false => planes.for_each(product),
                 }
             }
             transform(Gt, c_in, (s, s_planes), (dw, self.filter()), None);
