@@ -94,11 +94,12 @@ fn every_objective_trains_by_its_name() {
         ("--objective dsm --teacher mnist-vp", "has nothing to say"),
         ("--objective consistency_distillation --teacher mnist-vp", "use one for"),
         ("--objective consistency_distillation --teacher mnist-classifier", "is a classifier"),
-        ("--objective consistency_distillation --teacher ssm/nothing", "nothing"),
         (&student, "gives a consistency function"),
     ] {
         bad(at, &format!("{TRAIN} --data-dir dark --steps 1 {options} --out there"), 2, &[words]);
     }
+    let unknown = "--objective consistency_distillation --teacher nothing --out there";
+    bad(at, &format!("{TRAIN} --data-dir dark {unknown}"), 1, &["nothing"]);
     bad(at, &format!("{TRAIN} --objective dms"), 2, &["dms", "dsm_annealed"]);
     bad(at, "train --preset mnist-classifier --objective dsm", 2, &["--objective"]);
 }
