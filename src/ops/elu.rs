@@ -9,8 +9,9 @@ use super::launch::wgsl::{self, Kernel, Launch, params, shader};
 /// `x` where it is positive, `e^x - 1` elsewhere (Clevert et al. 2016); differentiable.
 pub fn elu(x: Tensor<4>) -> Tensor<4> {
     let plain = x.clone().without_autodiff();
-    let on_host = super::uses_flex(&plain.device());
-    let y = if on_host { Some(on_cpu(&plain)) } else { run(&plain) };
+    let on_gpu = run(&plain);
+    let on_host = on_gpu.is_none() && super::uses_flex(&plain.device());
+    let y = if on_host { Some(on_cpu(&plain)) } else { on_gpu };
     // The slope is 1 where the result is positive, and e^x, one more than the result, elsewhere.
     match y {
         None => elu_plain(x),

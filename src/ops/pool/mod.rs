@@ -24,6 +24,11 @@ impl Pool {
     /// The 5x5 windows around every pixel: `[b, h, w, c]` kept (RefineNet's chained residual pooling, Lin et al. 2017);
     /// differentiable. Of equal maxima the first one counts.
     pub fn apply(self, x: Tensor<4>) -> Tensor<4> {
+        if !x.is_autodiff()
+            && let Some(y) = wgsl::run(self, &x)
+        {
+            return y;
+        }
         let plain = x.clone().without_autodiff();
         if super::uses_flex(&plain.device()) {
             let y = host::run(self, &plain);
@@ -31,10 +36,7 @@ impl Pool {
                 [Some(host::gradient(self, &plain, &dy).into_dispatch())]
             });
         }
-        match x.is_autodiff() {
-            true => self.apply_plain(x),
-            false => wgsl::run(self, &x).unwrap_or_else(|| self.apply_plain(x)),
-        }
+        self.apply_plain(x)
     }
 
     /// [`Self::apply`] in burn's stock operations: the oracle of the tests, and the path of training on a GPU, since each of
