@@ -99,6 +99,8 @@ fn cases() -> Vec<Case> {
         (5, [26, 31], [9, 12]),
         (11, [7, 6], [17, 8]),
         (2, [3, 140], [8, 20]),
+        // Wide enough that threads divide the work on few images.
+        (9, [8, 8], [96, 96]),
     ] {
         for (kernel, stride) in [(1, 1), (1, 2), (3, 1), (3, 2), (5, 1), (5, 3)] {
             cases.push(Case { batch, size, channels, kernel, stride });
@@ -333,10 +335,18 @@ fn gradients_flow_only_where_they_are_asked_for() {
 }
 
 fn operations_do_not_depend_on_the_number_of_threads() {
-    let case = Case { batch: 21, size: [9, 9], channels: [8, 12], kernel: 3, stride: 1 };
+    // Many images, and few of so many channels that the work on each is divided.
+    let cases = [(21, [9, 9], [8, 12]), (9, [8, 8], [96, 128])].map(|(batch, size, channels)| Case {
+        batch,
+        size,
+        channels,
+        kernel: 3,
+        stride: 1,
+    });
     let with_threads = |n: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
-        pool.install(|| (case.run(&cpu(), conv), run_norm([21, 9, 9, 8], 2, &cpu(), group_norm_silu)))
+        let convolved = || cases.each_ref().map(|case| case.run(&cpu(), conv));
+        pool.install(|| (convolved(), run_norm([21, 9, 9, 8], 2, &cpu(), group_norm_silu)))
     };
     assert!(with_threads(1) == with_threads(3), "one thread and three give different bits");
 }

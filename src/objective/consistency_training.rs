@@ -36,14 +36,14 @@ impl Default for ConsistencyTraining {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Levels {
-    /// Neighbours of a grid of [`rising`] levels, all equally often (Song et al. 2023).
+    /// Neighbours of a grid of `N(k)` levels, all equally often (Song et al. 2023).
     Rising {
         /// `s_0`, 2 in the paper.
         first: usize,
         /// `s_1`, 150 in the paper.
         last: usize,
     },
-    /// Neighbours of a grid of [`doubling`] levels, chosen by a normal and weighing the inverse of their difference (Song
+    /// Neighbours of a grid whose levels double, chosen by a normal and weighing the inverse of their difference (Song
     /// and Dhariwal 2023).
     Doubling {
         /// `s_0`, 10 in the paper.
@@ -68,7 +68,7 @@ pub enum Levels {
 
 /// `N(k)`, the levels of a grid at step `k` of `steps`: `ceil(sqrt(k/steps·((last + 1)² - first²) + first²) - 1) + 1` (Song
 /// et al. 2023, appendix C).
-pub fn rising(first: usize, last: usize, k: usize, steps: usize) -> usize {
+fn rising(first: usize, last: usize, k: usize, steps: usize) -> usize {
     let [first, last] = [first as f64, last as f64];
     let share = k as f64 / steps as f64;
     ((share * ((last + 1.0).powi(2) - first * first) + first * first).sqrt() - 1.0).ceil() as usize + 1
@@ -76,17 +76,10 @@ pub fn rising(first: usize, last: usize, k: usize, steps: usize) -> usize {
 
 /// `N(k)` that doubles: `min(first·2^floor(k/K'), last) + 1` with `K' = floor(steps/(log2 floor(last/first) + 1))` (Song and
 /// Dhariwal 2023, section 3.4).
-pub fn doubling(first: usize, last: usize, k: usize, steps: usize) -> usize {
+fn doubling(first: usize, last: usize, k: usize, steps: usize) -> usize {
     let doublings = (last / first).ilog2() as usize + 1;
     let stage = k / (steps / doublings).max(1);
     first.saturating_mul(1 << stage.min(doublings)).min(last) + 1
-}
-
-/// `mu(k)`, what the average that is the target keeps of itself: `exp(first·ln(mu_0)/N(k))` as in the paper, or, as its code
-/// has it, by `N(k) - 1` (Song et al. 2023, appendix C).
-pub fn target_rate(first: usize, mu_0: f64, number: usize, as_in_code: bool) -> f64 {
-    let number = if as_in_code { number - 1 } else { number };
-    (first as f64 * mu_0.ln() / number as f64).exp()
 }
 
 impl Levels {
@@ -149,13 +142,11 @@ impl Loss for ConsistencyTraining {
 mod tests {
     use super::*;
 
-    /// The constants of the papers: CIFAR-10's 2 to 150 and 10 to 1280 levels, mu of .9, and its code's .81 at first.
+    /// The constants of the papers: CIFAR-10's 2 to 150 and 10 to 1280 levels.
     #[test]
     fn grids_grow_as_published() {
         assert_eq!([0, 400_000, 800_000].map(|k| rising(2, 150, k, 800_000)), [2, 107, 151]);
         let stages = [0, 49_999, 50_000, 100_000, 349_999, 350_000, 400_000];
         assert_eq!(stages.map(|k| doubling(10, 1280, k, 400_000)), [11, 11, 21, 41, 641, 1281, 1281]);
-        assert!((target_rate(2, 0.9, 2, false) - 0.9).abs() < 1e-12);
-        assert!((target_rate(2, 0.9, 2, true) - 0.81).abs() < 1e-12);
     }
 }

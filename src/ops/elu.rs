@@ -9,19 +9,17 @@ use super::launch::wgsl::{self, Kernel, Launch, params, shader};
 /// `x` where it is positive, `e^x - 1` elsewhere (Clevert et al. 2016); differentiable.
 pub fn elu(x: Tensor<4>) -> Tensor<4> {
     let plain = x.clone().without_autodiff();
-    let on_gpu = run(&plain);
-    let on_host = on_gpu.is_none() && super::uses_flex(&plain.device());
-    let y = if on_host { Some(on_cpu(&plain)) } else { on_gpu };
     // The slope is 1 where the result is positive, and e^x, one more than the result, elsewhere.
-    match y {
-        None => elu_plain(x),
-        Some(y) if on_host => record([x.into_dispatch()], y.clone(), move |dy, _| {
-            [Some(gradient_on_cpu(&y, &dy).into_dispatch())]
-        }),
-        Some(y) => record([x.into_dispatch()], y.clone(), move |dy, _| {
+    if let Some(y) = run(&plain) {
+        return record([x.into_dispatch()], y.clone(), move |dy, _| {
             [Some((dy * (y.clone().clamp_max(0.0) + 1.0)).into_dispatch())]
-        }),
+        });
     }
+    if !super::uses_flex(&plain.device()) {
+        return elu_plain(x);
+    }
+    let y = on_cpu(&plain);
+    record([x.into_dispatch()], y.clone(), move |dy, _| [Some(gradient_on_cpu(&y, &dy).into_dispatch())])
 }
 
 /// [`elu`] in burn's stock operations: the oracle of the tests.

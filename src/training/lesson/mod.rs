@@ -3,6 +3,7 @@
 
 mod classifier;
 mod score;
+mod teacher;
 
 pub use classifier::{ClassifierLesson, ClassifierTraining};
 pub use score::{Problem, ScoreLesson};

@@ -1,14 +1,12 @@
-use std::sync::OnceLock;
-
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::teacher::Teacher;
 use super::{Lesson, moments};
 use crate::images::{DataRange, ImageSet};
 use crate::model::{Denoiser, Learned, Preconditioned, Preconditioning, ScoreModel};
+use crate::network::Network;
 use crate::network::layers::Init;
-use crate::network::{Context, Network};
 use crate::objective::{Loss, Models, Step};
 use crate::ops::{read, upload};
 use crate::picture::{Grid, Picture};
@@ -17,7 +15,7 @@ use crate::run::Run;
 use crate::sampler::Sampler;
 use crate::sde::{AnySde, Watch};
 use crate::training::{Batches, Course, TrainConfig, Trainer};
-use crate::weights::{Accuracy, Architecture, FORMAT, ModelCard, ModelFile, Training, shipped};
+use crate::weights::{Accuracy, Architecture, FORMAT, ModelCard, ModelFile, Training};
 use crate::{Error, Result};
 
 /// What a run learns from its data before the first step.
@@ -60,79 +58,6 @@ pub struct ScoreLesson {
     licence: String,
     class_names: Vec<String>,
     teacher: Option<Teacher>,
-}
-
-/// A finished model that a student learns from.
-#[derive(Debug, Clone)]
-struct Teacher {
-    /// In main memory.
-    model: Preconditioned,
-    /// Where the student is, once that is known.
-    there: OnceLock<Preconditioned>,
-}
-
-impl Teacher {
-    /// The score model of that name for a student of `problem`.
-    fn open(name: &str, problem: &Problem, classes: usize) -> Result<Self> {
-        let file = shipped::open(name)?;
-        let refused =
-            |problem: String, fix: String| Err(Error::config(format!("teacher = {name}"), problem, fix));
-        let ModelCard { ref architecture, range, channels, height, width, .. } = file.card;
-        let (Architecture::Score { network, preconditioning }, Some(sde)) = (architecture, file.card.sde)
-        else {
-            return refused("is a classifier".into(), "name a score model".into());
-        };
-        if preconditioning.learned() != Learned::Score {
-            return refused(format!("gives {}", preconditioning.learned()), "name a score model".into());
-        }
-        if [channels, height, width] != problem.shape || range != problem.range {
-            let [c, h, w] = problem.shape;
-            return refused(
-                format!(
-                    "makes images of {channels}x{height}x{width} between {} and {}",
-                    range.low, range.high
-                ),
-                format!("use one for {c}x{h}x{w} between {} and {}", problem.range.low, problem.range.high),
-            );
-        }
-        if network.classes() < classes {
-            return refused(
-                format!("knows {} classes", network.classes()),
-                format!("use one that knows {classes}"),
-            );
-        }
-        // A tenth more is what rounding and measuring differ by; there is nothing to see beyond.
-        let [most, known] = [problem.sde, sde].map(|sde| sde.sigma(1.0));
-        if most > 1.1 * known {
-            return refused(
-                format!("knows noise up to {known:.3}"),
-                format!("use one that knows {most:.3}, or less noise"),
-            );
-        }
-        let model = file.load(&Device::flex())?.denoiser().clone();
-        Ok(Self { model, there: OnceLock::new() })
-    }
-
-    /// On `device`, the one of every step.
-    fn on(&self, device: &Device) -> &Preconditioned {
-        self.there.get_or_init(|| {
-            let Preconditioned { preconditioning, sde, .. } = self.model;
-            let network = self.model.network().clone().to_device(&device.clone().without_autodiff());
-            Preconditioned::new(network, preconditioning, sde)
-        })
-    }
-}
-
-/// A model that is told the classes of a step.
-struct Told<'a> {
-    model: &'a Preconditioned,
-    labels: &'a [Option<usize>],
-}
-
-impl Denoiser for Told<'_> {
-    fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
-        self.model.forward(x, sigma, Context { labels: self.labels, dropout: None })
-    }
 }
 
 /// Images in a sample grid.
@@ -249,8 +174,7 @@ impl Lesson for ScoreLesson {
             dropout: config.dropout,
             seed: config.seed,
         };
-        let teacher =
-            self.teacher.as_ref().map(|teacher| Told { model: teacher.on(device), labels: &labels });
+        let teacher = self.teacher.as_ref().map(|teacher| teacher.told(&labels, device));
         let teacher = teacher.as_ref().map(|teacher| teacher as &dyn Denoiser);
         config.objective.loss(Models { student: &student, average: &average, teacher }, &step)
     }
