@@ -98,6 +98,15 @@ fn every_objective_trains_by_its_name() {
     ] {
         bad(at, &format!("{TRAIN} --data-dir dark --steps 1 {options} --out there"), 2, &[words]);
     }
+    let loud = std::fs::read_to_string(at.join("small.toml"))
+        .unwrap()
+        .replace("sigma_max = 0.0", "sigma_max = 500.0");
+    std::fs::write(at.join("loud.toml"), loud).unwrap();
+    let louder = format!(
+        "train --config loud.toml --device cpu --data-dir dark --objective consistency_distillation --teacher {} --out there",
+        models[0]
+    );
+    bad(at, &louder, 2, &["knows noise up to", "use one that knows 500.000"]);
     let unknown = "--objective consistency_distillation --teacher nothing --out there";
     bad(at, &format!("{TRAIN} --data-dir dark {unknown}"), 1, &["nothing"]);
     bad(at, &format!("{TRAIN} --objective dms"), 2, &["dms", "dsm_annealed"]);
