@@ -99,8 +99,8 @@ fn cases() -> Vec<Case> {
         (5, [26, 31], [9, 12]),
         (11, [7, 6], [17, 8]),
         (2, [3, 140], [8, 20]),
-        // Wide enough that threads divide the work on few images.
-        (9, [8, 8], [96, 96]),
+        // Wide enough that threads divide the work on one band.
+        (3, [8, 8], [96, 96]),
     ] {
         for (kernel, stride) in [(1, 1), (1, 2), (3, 1), (3, 2), (5, 1), (5, 3)] {
             cases.push(Case { batch, size, channels, kernel, stride });
@@ -335,8 +335,8 @@ fn gradients_flow_only_where_they_are_asked_for() {
 }
 
 fn operations_do_not_depend_on_the_number_of_threads() {
-    // Many images, and few of so many channels that the work on each is divided.
-    let cases = [(21, [9, 9], [8, 12]), (9, [8, 8], [96, 128])].map(|(batch, size, channels)| Case {
+    // Many images, and few of so many channels that the work on a band is divided.
+    let cases = [(21, [9, 9], [8, 12]), (3, [8, 8], [96, 128])].map(|(batch, size, channels)| Case {
         batch,
         size,
         channels,

@@ -17,7 +17,7 @@ use transform::{A, At, Bt, G, Gt, Layout, POINTS, Place, Planes, TILE, WINDOW, t
 const BAND: usize = 32;
 /// Channels below which the transforms cost more than they save.
 const FEWEST_CHANNELS: usize = 8;
-/// Products of channels from which a filter's gradient is worth dividing among threads.
+/// Pairs of channels from which a band's matrix products are worth dividing among threads.
 const WIDE: usize = 1 << 13;
 /// Between planes, lest the same place in all of them falls into the same set of the cache.
 const GAP: usize = 16;
@@ -107,9 +107,9 @@ impl Tiles {
                 transform(Bt, n, (x, band.within(self, 1, c_in)), (v, v_planes), None);
                 let planes =
                     v.chunks_exact(v_planes.plane).zip(u.chunks_exact(self.transformed_filter().plane));
-                for ((v, u), m) in planes.zip(m.chunks_exact_mut(m_planes.plane)) {
+                self.for_each_point(planes.zip(m.chunks_exact_mut(m_planes.plane)), |((v, u), m)| {
                     host::gemm([n, c_out, c_in], (v, c_in, 1), (u, c_out, 1), m, false);
-                }
+                });
                 transform(At, n, (m, m_planes), (y, band.apart(self, c_out)), Some(bias));
             });
         });
@@ -156,18 +156,21 @@ impl Tiles {
                 transform(Bt, n, (x, band.within(self, 1, c_in)), (v, v_planes), None);
                 transform(A, n, (dy, band.within(self, 0, c_out)), (d, d_planes), None);
                 let planes = v.chunks_exact(v_planes.plane).zip(d.chunks_exact(d_planes.plane));
-                let planes = planes.zip(s.chunks_exact_mut(s_planes.plane));
-                let product = |((v, d), s): ((&[f32], &[f32]), &mut [f32])| {
+                self.for_each_point(planes.zip(s.chunks_exact_mut(s_planes.plane)), |((v, d), s)| {
                     host::gemm([c_in, c_out, n], (v, 1, c_in), (d, c_out, 1), s, true);
-                };
-                // Large networks learn from few images at a time, fewer blocks of them than there are threads.
-                match c_in * c_out >= WIDE {
-                    true => host::for_each(planes.collect(), product),
-                    false => planes.for_each(product),
-                }
+                });
             }
             transform(Gt, c_in, (s, s_planes), (dw, self.filter()), None);
         });
+    }
+
+    /// Does the product at each of the 36 places: of few images, where there may be but one band, divided among threads if the
+    /// work is worth it.
+    fn for_each_point<T: Send>(&self, products: impl Iterator<Item = T>, multiply: impl Fn(T) + Send + Sync) {
+        match self.batch <= BLOCK && self.c_in * self.c_out >= WIDE {
+            true => host::for_each(products.collect(), multiply),
+            false => products.for_each(multiply),
+        }
     }
 
     /// The filter `[9·c_in, c_out]`: a tile for each input channel.
