@@ -34,6 +34,8 @@ mod ode;
 mod likelihood;
 // Inpainting, guidance and other conditions: against posteriors that are known.
 mod control;
+// Consistency functions under them, and along walks.
+mod leaps;
 // Guidance by a classifier, in the opinion of another model.
 mod guidance;
 // Networks that know classes: labels, their training, and guidance without a classifier.
@@ -105,6 +107,7 @@ fn main() {
         ode::trials(),
         likelihood::trials(),
         control::trials(),
+        leaps::trials(),
         guidance::trials(),
         classes::trials(),
         parity::trials(),

@@ -4,6 +4,7 @@ use super::shared::{FitArgs, ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
 use crate::files::check_writable;
 use crate::flow::{check_temperature, decode, encode};
+use crate::model::Learned;
 use crate::ops::read;
 use crate::picture::{load_npy, save_npy};
 use crate::{Error, Result};
@@ -86,7 +87,10 @@ impl DecodeArgs {
         let mut run = watched(cancel, &bar);
         let middle = model.prior_mean();
         let codes = (model.upload(&values) - middle) * self.temperature + middle;
-        let images = decode(&model, codes, tolerance, !self.inverse, &mut run).await?;
+        let images = match model.learned {
+            Learned::Score => decode(&model, codes, tolerance, !self.inverse, &mut run).await?,
+            Learned::Consistency => model.pixels(model.denoised(codes, &[1.0])),
+        };
         bar.finish_and_clear();
         output.write(&read(images).await?, [shape[0], c, h, w], None, model.nfe(), self.json)
     }

@@ -14,14 +14,15 @@ use crate::{Error, Result, control};
 
 /// The sampler under a condition: the reverse diffusion alone. Corrector steps would forget an image in which samples
 /// start, and where a part of it is known they add little to what they cost (docs/CONTROL.md).
-const USUAL: Usual = Usual { sampler: "pc", options: &[("n_corrector", 0)], count: 4 };
+const USUAL: Usual<'_> = Usual { sampler: "pc", options: &[("n_corrector", 0)], leaps: 40, count: 4 };
 
 /// How a part of the image is given.
 #[derive(Debug, clap::Args)]
 struct KnownArgs {
-    /// How the rest learns of what is known: moments, pigdm (twice the evaluations each) or replacement (biased).
-    #[arg(long, default_value = Conditioning::default().name(), value_parser = str::parse::<Conditioning>)]
-    conditioning: Conditioning,
+    /// How the rest learns of what is known: moments, pigdm (twice the evaluations each) or replacement (biased) [default:
+    /// pigdm, or replacement for a consistency model].
+    #[arg(long, value_parser = str::parse::<Conditioning>)]
+    conditioning: Option<Conditioning>,
 }
 
 /// `inpaint`
@@ -181,7 +182,8 @@ pub struct DenoiseArgs {
 }
 
 impl DenoiseArgs {
-    /// Writes the mean of all images that fit, or draws some of them.
+    /// Writes the mean of all images that fit, or draws some of them. A consistency model has none: it writes the end of
+    /// the path through the image.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(USUAL)?;
         let model = self.model.open().await?;

@@ -2,9 +2,13 @@ use std::path::{Path, PathBuf};
 
 use super::shared::{FitArgs, ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
-use crate::flow::{Endpoint, check_temperature, interpolate};
+use crate::checkup;
+use crate::flow::{Endpoint, Steps, check_temperature, codes_between, encoder_for, interpolate};
+use crate::model::{Learned, ScoreModel};
 use crate::ops::read;
 use crate::rng::Noise;
+use crate::run::Solution;
+use crate::weights::shipped;
 use crate::{Error, Result};
 
 /// `interpolate`
@@ -24,6 +28,12 @@ pub struct Args {
     /// Multiplies the codes between: below 1 the images are plainer and more typical.
     #[arg(long, default_value_t = 1.0)]
     temperature: f64,
+    /// Evaluations for each image, of a consistency model: 1 is the quickest, a second one makes details clearer.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// The score model that encodes image files for a consistency model, which cannot do that itself.
+    #[arg(long, value_name = "MODEL")]
+    encoder: Option<String>,
     #[command(flatten)]
     tolerance: ToleranceArgs,
     #[command(flatten)]
@@ -68,16 +78,52 @@ impl Args {
                 "leave it out, or name one with --from or --to",
             ));
         }
-        let model = self.model.open().await?;
+        let opened = checkup::open(self.model.device).await?;
+        let model = self.model.open_on(&opened)?;
+        let steps = self.steps(&model)?;
+        let encoder = match &self.encoder {
+            Some(name) => Some(encoder_for(shipped::open(name)?.score_model(&opened.device)?, &model)?),
+            None => None,
+        };
         let a = endpoint(&self.from, model.shape, self.fit)?;
         let b = endpoint(&self.to, model.shape, self.fit)?;
         let bar = bar();
         let mut run = watched(cancel, &bar);
-        let solution =
-            interpolate(&model, &a, &b, self.frames, self.temperature, tolerance, &mut run).await?;
+        let solution = match steps {
+            None => interpolate(&model, &a, &b, self.frames, self.temperature, tolerance, &mut run).await?,
+            Some(steps) => {
+                let encoder = encoder.as_ref().unwrap_or(&model);
+                let codes = codes_between(encoder, [&a, &b], self.frames, tolerance, &mut run).await?;
+                let encoding = encoder.nfe();
+                let drawn = steps.images(&model, &codes, self.temperature, &Noise::new(0), &mut run).await?;
+                Solution { nfe: encoding + drawn.nfe, ..drawn }
+            }
+        };
         bar.finish_and_clear();
         let images = read(solution.images).await?;
         let [c, h, w] = model.shape;
         output.write(&images, [self.frames, c, h, w], Some(self.frames), solution.nfe, self.json)
+    }
+
+    /// How often a consistency model is evaluated for an image; `None` for a score model.
+    fn steps(&self, model: &ScoreModel) -> Result<Option<Steps>> {
+        let only = |name: &str| {
+            let problem = format!("is for consistency models, and this one has learned {}", model.learned);
+            Err(Error::config(name, problem, "leave it out"))
+        };
+        match (model.learned, self.steps, &self.encoder) {
+            (Learned::Score, Some(_), _) => only("--steps"),
+            (Learned::Score, _, Some(_)) => only("--encoder"),
+            (Learned::Score, None, None) => Ok(None),
+            (Learned::Consistency, n_steps, _) => {
+                let n_steps = n_steps.unwrap_or(1);
+                match (1..=1000).contains(&n_steps) {
+                    true => Ok(Some(Steps { n_steps, ..Steps::default() })),
+                    false => {
+                        Err(Error::config("--steps", format!("= {n_steps} is not allowed"), "use 1 to 1000"))
+                    }
+                }
+            }
+        }
     }
 }

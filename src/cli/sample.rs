@@ -27,7 +27,7 @@ pub struct Args {
 impl Args {
     /// Draws the images and writes them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let job = self.drawing.check(Usual { sampler: "heun", options: &[], count: 64 })?;
+        let job = self.drawing.check(Usual { sampler: "heun", options: &[], leaps: 1, count: 64 })?;
         let opened = checkup::open(self.model.device).await?;
         let Some(class) = &self.class else { return job.draw(&self.model.open_on(&opened)?, cancel).await };
         let file = self.model.file(&opened)?;

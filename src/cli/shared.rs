@@ -47,12 +47,12 @@ pub struct Drawing {
 
 impl Drawing {
     /// Checks everything that needs no model. `usual` is what the user left open.
-    pub fn check(&self, usual: Usual) -> Result<Job<'_>> {
+    pub fn check(&self, usual: Usual<'_>) -> Result<Job<'_>> {
         let count = self.count.unwrap_or(usual.count);
         check_count("--count", count)?;
         check_count("--batch", self.batch)?;
         let sampler = self.sampler.build(usual)?;
-        Ok(Job { sampler, count, output: Output::new(&self.out)?, drawing: self })
+        Ok(Job { sampler, count, leaps: usual.leaps, output: Output::new(&self.out)?, drawing: self })
     }
 }
 
@@ -60,6 +60,7 @@ impl Drawing {
 pub struct Job<'a> {
     sampler: Sampler,
     count: usize,
+    leaps: usize,
     output: Output,
     drawing: &'a Drawing,
 }
@@ -69,7 +70,7 @@ impl Job<'_> {
     pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
         let Drawing { seed, first, batch, json, .. } = *self.drawing;
         let count = self.count;
-        let sampler = self.drawing.sampler.fitting(self.sampler, model.learned)?;
+        let sampler = self.drawing.sampler.fitting(self.sampler, model.learned, self.leaps)?;
         let (mut images, mut nfe) = (Vec::new(), 0);
         let bar = bar();
         for from in (0..count).step_by(batch) {
@@ -137,11 +138,13 @@ impl FitArgs {
 
 /// What a command does if the user says nothing else.
 #[derive(Debug, Clone, Copy)]
-pub struct Usual {
+pub struct Usual<'a> {
     /// Name of the sampler.
-    pub sampler: &'static str,
+    pub sampler: &'a str,
     /// The options in which it differs from its defaults.
-    pub options: &'static [(&'static str, usize)],
+    pub options: &'a [(&'a str, usize)],
+    /// Steps of a consistency model.
+    pub leaps: usize,
     /// Number of images.
     pub count: usize,
 }
@@ -163,17 +166,18 @@ pub struct SamplerArgs {
 
 impl SamplerArgs {
     /// `sampler`, or if the user named none and it does not fit what the model has learned, the usual one that does.
-    fn fitting(&self, sampler: Sampler, learned: Learned) -> Result<Sampler> {
+    fn fitting(&self, sampler: Sampler, learned: Learned, leaps: usize) -> Result<Sampler> {
         match Sampler::usual_for(learned) {
             Some(usual) if self.sampler.is_none() && sampler.check_fits(learned).is_err() => {
-                self.build(Usual { sampler: usual.info().name, options: &[], count: 0 })
+                let options: &[_] = if learned == Learned::Consistency { &[("n_steps", leaps)] } else { &[] };
+                self.build(Usual { sampler: usual.info().name, options, leaps, count: 0 })
             }
             _ => Ok(sampler),
         }
     }
 
     /// The sampler with its options, validated; `usual` if the user named none.
-    pub fn build(&self, usual: Usual) -> Result<Sampler> {
+    pub fn build(&self, usual: Usual<'_>) -> Result<Sampler> {
         let (name, preset) = match &self.sampler {
             Some(name) => (name.as_str(), &[][..]),
             None => (usual.sampler, usual.options),

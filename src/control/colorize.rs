@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use super::check_shape;
+use super::{check_shape, conditioning_for};
 use crate::model::{Conditioning, Known, Projection, ScoreModel};
 use crate::{Error, Result};
 
@@ -10,11 +10,17 @@ use crate::{Error, Result};
 /// and blue, which is what an orthonormal transform of the colours needs, and not the luma of television.
 ///
 /// # Errors
-/// [`Error::Config`] for a model without colours or an image of another size.
-pub fn colorize(model: ScoreModel, image: Tensor<4>, conditioning: Conditioning) -> Result<ScoreModel> {
+/// [`Error::Config`] for a model without colours or an image of another size, or for a conditioning that a consistency
+/// function does not allow.
+pub fn colorize(
+    model: ScoreModel,
+    image: Tensor<4>,
+    conditioning: impl Into<Option<Conditioning>>,
+) -> Result<ScoreModel> {
     if model.shape[0] != 3 {
         return Err(Error::config("the model", "draws grey images", "use a model with 3 channels"));
     }
     check_shape("the image", &model, &image)?;
+    let conditioning = conditioning_for(&model, conditioning.into())?;
     Ok(model.knowing(Known::new(Projection::Grey, image, conditioning)))
 }

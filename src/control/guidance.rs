@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
 use crate::images::DataRange;
-use crate::model::{Denoiser, ScoreModel, check_class};
+use crate::model::{Denoiser, Learned, ScoreModel, check_class};
 use crate::network::Classifier;
 use crate::ops::{each, scale};
 use crate::weights::LoadedClassifier;
@@ -69,7 +69,8 @@ impl Guide for ClassGuide {
 /// The classifier judges pixel values in `[0, 1]` with noise (`mnist-classifier` does).
 ///
 /// # Errors
-/// [`Config`](crate::Error::Config) for a class it does not have, or a weight that is not a number from 0 to 100.
+/// [`Config`](crate::Error::Config) for a class it does not have, a weight that is not a number from 0 to 100, or a model that has
+/// learned no score.
 pub fn class_guided(
     model: ScoreModel,
     classifier: Classifier,
@@ -78,6 +79,10 @@ pub fn class_guided(
     weight: f64,
 ) -> Result<ScoreModel> {
     check_class(classes, class, weight)?;
+    if model.learned != Learned::Score {
+        let problem = format!("pulls a score, but the model has learned {}", model.learned);
+        return Err(Error::config("the classifier", problem, "use a model that has learned classes itself"));
+    }
     let guide = ClassGuide::new(classifier, model.range, class);
     Ok(guided(model, Box::new(guide), weight))
 }

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use super::check_shape;
+use super::{check_shape, conditioning_for};
 use crate::model::{Conditioning, Known, Projection, ScoreModel};
 use crate::{Error, Result};
 
@@ -11,12 +11,13 @@ use crate::{Error, Result};
 /// n samples.
 ///
 /// # Errors
-/// [`Error::Config`] if the image or the mask has another size than the model's.
+/// [`Error::Config`] if the image or the mask has another size than the model's, or for a conditioning
+/// that a consistency function does not allow.
 pub fn inpaint(
     model: ScoreModel,
     image: Tensor<4>,
     mask: Tensor<4>,
-    conditioning: Conditioning,
+    conditioning: impl Into<Option<Conditioning>>,
 ) -> Result<ScoreModel> {
     check_shape("the image", &model, &image)?;
     let [n, channels, h, w] = mask.dims();
@@ -26,5 +27,6 @@ pub fn inpaint(
         return Err(Error::config("the mask", problem, "use one of the image's size"));
     }
     let mask = mask.expand([n, c, h, w]);
+    let conditioning = conditioning_for(&model, conditioning.into())?;
     Ok(model.knowing(Known::new(Projection::Mask(Box::new(mask)), image, conditioning)))
 }

@@ -23,6 +23,10 @@
 //!   `ald`: they move the rest towards equilibrium with the known part at every level.
 //!
 //! docs/CONTROL.md has the measured bias of each.
+//!
+//! # Consistency functions
+//! They are no expectation of the image, so no covariance carries anything over. Their known part is put in its place after
+//! each of several steps, whose fresh noise the rest then learns from (Song et al. 2023, algorithm 4).
 
 mod colorize;
 mod denoise;
@@ -40,8 +44,21 @@ pub use upscale::{small_shape, upscale};
 
 use burn::tensor::Tensor;
 
-use crate::model::ScoreModel;
+use crate::model::{Conditioning, Learned, ScoreModel};
 use crate::{Error, Result};
+
+/// How the rest is to learn of a known part: as it was said, or else as suits what the model has learned.
+fn conditioning_for(model: &ScoreModel, said: Option<Conditioning>) -> Result<Conditioning> {
+    match (model.learned, said) {
+        (Learned::Score, said) => Ok(said.unwrap_or_default()),
+        (Learned::Consistency, None | Some(Conditioning::Replacement)) => Ok(Conditioning::Replacement),
+        (learned, Some(other)) => Err(Error::config(
+            "the conditioning",
+            format!("{} needs {}, but the model has learned {learned}", other.name(), Learned::Score),
+            format!("use {}", Conditioning::Replacement.name()),
+        )),
+    }
+}
 
 /// Refuses an image that is not of the model's shape.
 fn check_shape(what: &str, model: &ScoreModel, image: &Tensor<4>) -> Result<()> {

@@ -1,5 +1,6 @@
 use burn::tensor::Tensor;
 
+use super::conditioning_for;
 use crate::model::{Conditioning, Known, Projection, ScoreModel};
 use crate::{Error, Result};
 
@@ -21,12 +22,13 @@ pub fn small_shape(model: &ScoreModel, factor: usize) -> Result<[usize; 3]> {
 /// `small` is `[1 or n, c, h / factor, w / factor]`, pixel values in `[0, 1]`.
 ///
 /// # Errors
-/// As [`small_shape`], and [`Error::Config`] if `small` is not that much smaller.
+/// As [`small_shape`], and [`Error::Config`] if `small` is not that much smaller, or for a conditioning that a consistency
+/// function does not allow.
 pub fn upscale(
     model: ScoreModel,
     small: Tensor<4>,
     factor: usize,
-    conditioning: Conditioning,
+    conditioning: impl Into<Option<Conditioning>>,
 ) -> Result<ScoreModel> {
     let [c, h, w] = small_shape(&model, factor)?;
     let [n, channels, rows, columns] = small.dims();
@@ -34,6 +36,7 @@ pub fn upscale(
         let problem = format!("is {channels}x{rows}x{columns}");
         return Err(Error::config("the image", problem, format!("use one of {c}x{h}x{w}")));
     }
+    let conditioning = conditioning_for(&model, conditioning.into())?;
     let blocks: Tensor<6> = small.reshape([n, c, h, 1, w, 1]).expand([n, c, h, factor, w, factor]);
     let image = blocks.reshape([n, c, h * factor, w * factor]);
     Ok(model.knowing(Known::new(Projection::Blocks(factor), image, conditioning)))

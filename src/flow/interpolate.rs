@@ -1,7 +1,7 @@
 //! Interpolation between two images along the sphere of their latent codes.
 
 use super::{Tolerance, decode, encode};
-use crate::model::ScoreModel;
+use crate::model::{Learned, ScoreModel};
 use crate::ops::{self, read, upload};
 use crate::rng::Noise;
 use crate::run::{Run, Solution};
@@ -52,27 +52,69 @@ pub async fn interpolate(
     run: &mut Run<'_>,
 ) -> Result<Solution> {
     check_temperature(temperature)?;
+    let before = model.nfe();
+    run.first_nfe = before;
+    let codes = codes_between(model, [a, b], frames, tolerance, run).await?;
+    let latents = model.upload(&codes) * temperature + model.prior_mean();
+    let images = decode(model, latents, tolerance, true, run).await?;
+    Ok(Solution { images, nfe: model.nfe() - before })
+}
+
+/// The codes of `frames` points on the great circle from one end to the other, one after the other, as [`code`] gives them.
+///
+/// # Errors
+/// [`Error::Config`] for fewer than 2 frames; as [`code`].
+pub async fn codes_between(
+    model: &ScoreModel,
+    ends: [&Endpoint; 2],
+    frames: usize,
+    tolerance: Tolerance,
+    run: &mut Run<'_>,
+) -> Result<Vec<f32>> {
     if !(2..=1024).contains(&frames) {
         return Err(Error::config("frames", format!("= {frames} is not allowed"), "use 2 to 1024"));
     }
-    let before = model.nfe();
-    run.first_nfe = before;
-    let ends = [a, b];
     let to_encode = ends.iter().filter(|end| matches!(end, Endpoint::Pixels(_))).count();
     run.parts = [0, to_encode];
     let mut codes = Vec::new();
     for end in ends {
-        codes.push(latent(model, end, tolerance, run).await?);
+        codes.push(code(model, end, tolerance, run).await?);
         if matches!(end, Endpoint::Pixels(_)) {
             run.parts = [run.parts[0] + 1, run.parts[1] - 1];
         }
     }
-    let between: Vec<f32> =
-        (0..frames).flat_map(|i| slerp(&codes[0], &codes[1], i as f64 / (frames - 1) as f64)).collect();
-    let [c, h, w] = model.shape;
-    let latents = upload(&between, [frames, c, h, w], model.device()) * temperature + model.prior_mean();
-    let images = decode(model, latents, tolerance, true, run).await?;
-    Ok(Solution { images, nfe: model.nfe() - before })
+    Ok((0..frames).flat_map(|i| slerp(&codes[0], &codes[1], i as f64 / (frames - 1) as f64)).collect())
+}
+
+/// The point `[across, down]`, each 0 to 1, of the sheet between four codes, its corners by rows: along a great circle between
+/// the upper two and the lower two, and then along the one between those points.
+pub fn sheet(corners: [&[f32]; 4], [across, down]: [f64; 2]) -> Vec<f32> {
+    let [a, b, c, d] = corners;
+    slerp(&slerp(a, b, across), &slerp(c, d, across), down)
+}
+
+/// The score model `encoder` in the units and on the diffusion of a consistency function, whose codes it then finds for images.
+///
+/// # Errors
+/// [`Error::Config`] if it has learned something else, of images of another size, or knows less noise.
+pub fn encoder_for(encoder: ScoreModel, function: &ScoreModel) -> Result<ScoreModel> {
+    let refused = |problem: String, fix: String| Err(Error::config("the encoder", problem, fix));
+    if encoder.learned != Learned::Score {
+        return refused(format!("gives {}", encoder.learned), "name a score model".into());
+    }
+    if encoder.shape != function.shape {
+        let [from, to] = [encoder.shape, function.shape].map(|[c, h, w]| format!("{c}x{h}x{w}"));
+        let fix = format!("use one of {to} (channels, rows, columns)");
+        return refused(format!("knows images of {from}"), fix);
+    }
+    // In pixel values, black being 0 and white 1.
+    let [known, most] =
+        [&encoder, function].map(|model| model.sde.sigma(1.0) / (model.range.high - model.range.low));
+    // A tenth more is what measuring the data differs by; there is nothing to see beyond.
+    if most > 1.1 * known {
+        return refused(format!("knows noise up to {known:.3}"), format!("use one that knows {most:.3}"));
+    }
+    Ok(encoder.on_the_terms_of(function))
 }
 
 /// Refuses a temperature of latent codes outside 0.1 to 2.
@@ -87,7 +129,10 @@ pub fn check_temperature(temperature: f64) -> Result<()> {
 }
 
 /// The latent code of an end on the host, seen from the prior's mean, which is the middle of the sphere.
-async fn latent(
+///
+/// # Errors
+/// [`Error::Config`] for an image of the wrong size, or one that a consistency function is to encode; as [`encode`].
+pub async fn code(
     model: &ScoreModel,
     end: &Endpoint,
     tolerance: Tolerance,
@@ -99,6 +144,14 @@ async fn latent(
             let z = ops::noise::normal(noise, 0, 1, model.dim(), model.device());
             read(z * model.sde.prior_std()).await
         }
+        Endpoint::Pixels(_) if model.learned != Learned::Score => Err(Error::config(
+            "the image",
+            format!(
+                "has no code: the model has learned {}, which leads from noise to images only",
+                model.learned
+            ),
+            "name a score model of the same images to encode it, or use seeds",
+        )),
         Endpoint::Pixels(pixels) if pixels.len() == model.dim() => {
             let image = upload(pixels, [1, c, h, w], model.device());
             read(encode(model, image, tolerance, run).await? - model.prior_mean()).await
@@ -126,5 +179,19 @@ mod tests {
             assert!((length - 5.0).abs() < 1e-5, "{length} at {share}");
         }
         assert_eq!(slerp(&a, &a, 0.5), a);
+    }
+
+    #[test]
+    fn a_sheet_has_its_corners_and_edges() {
+        let corners = [[3.0, 0.0, 4.0], [0.0, 5.0, 0.0], [-5.0, 0.0, 0.0], [0.0, 3.0, -4.0]];
+        let point = |at| sheet(corners.each_ref().map(|corner| &corner[..]), at);
+        for (at, corner) in [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]].into_iter().zip(&corners) {
+            let off = point(at).iter().zip(corner).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            assert!(off < 1e-6, "{at:?}: {off}");
+        }
+        assert_eq!(point([0.3, 0.0]), slerp(&corners[0], &corners[1], 0.3));
+        assert_eq!(point([0.0, 0.3]), slerp(&corners[0], &corners[2], 0.3));
+        let length = point([0.4, 0.7]).iter().map(|v| v * v).sum::<f32>().sqrt();
+        assert!((length - 5.0).abs() < 1e-5, "{length}");
     }
 }

@@ -1,12 +1,17 @@
 //! The probability-flow ODE, a path without randomness between images and noise: followed in either direction,
-//! to encode and decode, to walk between two images, and to measure how probable one is.
+//! to encode and decode, to walk between two images, and to measure how probable one is. A consistency function leaps
+//! along it, from noise to images.
 
 mod interpolate;
 mod likelihood;
 mod solve;
+mod steps;
 
-pub use interpolate::{Endpoint, check_temperature, interpolate, slerp};
+pub use interpolate::{
+    Endpoint, check_temperature, code, codes_between, encoder_for, interpolate, sheet, slerp,
+};
 pub use likelihood::{Density, Likelihood, Probe, Product, Trace, bits_per_dim, dequantised};
+pub use steps::Steps;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,7 @@ mod classifier_free;
 mod divided;
 mod known;
 mod precondition;
+mod rescaled;
 
 pub use classifier_free::ClassifierFree;
 pub(crate) use classifier_free::check_class;

@@ -3,9 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Chain, Claim, Method, OptionInfo, Run, SamplerInfo};
 use crate::Result;
+use crate::flow::Steps;
 use crate::model::Learned;
-use crate::ops::sum;
-use crate::schedule::uniform;
 
 /// Sampling with a consistency function `D`, in one step or several (Song et al. 2023, algorithm 1).
 ///
@@ -13,35 +12,12 @@ use crate::schedule::uniform;
 /// out: `x ← D(x + sqrt(sigma² - epsilon²)·z; sigma)`, `epsilon` being the least noise level, where `D` changes nothing. On
 /// a diffusion that scales its states both are scaled alike. The levels are equally spaced in `sigma^(1/rho)`, as
 /// consistency models are trained (Karras et al. 2022, equation 5). Costs `n_steps` NFE, counted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Multistep {
-    /// Evaluations of the consistency function.
-    pub n_steps: usize,
-    /// The noise that the last of several steps takes out, in data units; 0 leaves it to the grid, which then ends as far
-    /// above `epsilon` as its levels are apart.
-    pub last_sigma: f64,
-    /// Exponent of the grid of noise levels.
-    pub rho: f64,
-}
-
-impl Default for Multistep {
-    fn default() -> Self {
-        Self { n_steps: 1, last_sigma: 0.0, rho: 7.0 }
-    }
-}
-
-impl Multistep {
-    /// The noise levels of the steps, from `most` down.
-    fn levels(&self, most: f64, least: f64) -> Vec<f64> {
-        let root = |sigma: f64| sigma.powf(1.0 / self.rho);
-        let roots = match self.last_sigma {
-            0.0 => uniform(root(most), root(least), self.n_steps + 1),
-            last => uniform(root(most), root(last.clamp(least, most)), self.n_steps),
-        };
-        roots.into_iter().take(self.n_steps).map(|root| root.powf(self.rho)).collect()
-    }
-}
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Multistep(
+    /// How many, and at which noise.
+    pub Steps,
+);
 
 impl Method for Multistep {
     const INFO: SamplerInfo = SamplerInfo {
@@ -64,11 +40,11 @@ impl Method for Multistep {
     };
 
     fn evaluations(&self) -> Option<usize> {
-        Some(self.n_steps)
+        Some(self.0.n_steps)
     }
 
     fn within(self, nfe: usize) -> Option<Self> {
-        Some(Self { n_steps: nfe, ..self })
+        Some(Self(Steps { n_steps: nfe, ..self.0 }))
     }
 
     /// More steps correct what the function has learned badly; of a true one a single step is exact, and its tests ask so.
@@ -77,18 +53,8 @@ impl Method for Multistep {
     }
 
     async fn walk(&self, chain: &mut Chain<'_>, run: &mut Run<'_>) -> Result<Tensor<4>> {
-        let model = chain.model;
-        let [most, least] = [1.0, chain.sde().sampling_eps()].map(|t| chain.sde().sigma(t));
-        let mut x = model.denoised(chain.prior(), &[1.0]);
-        run.step(model, [1, self.n_steps], &x, 1.0, 0.0).await?;
-        for (step, sigma) in self.levels(most, least).into_iter().enumerate().skip(1) {
-            let t = chain.sde().time_of_sigma(sigma);
-            let (mean, _) = chain.sde().marginal_prob(t);
-            let noised = sum([(mean, x), (mean * (sigma * sigma - least * least).sqrt(), chain.noise())]);
-            x = model.denoised(noised, &[t]);
-            run.step(model, [step + 1, self.n_steps], &x, 1.0, 0.0).await?;
-        }
-        Ok(x)
+        let (model, prior) = (chain.model, chain.prior());
+        self.0.denoised(model, prior, || chain.noise(), run).await
     }
 }
 
@@ -128,7 +94,8 @@ mod tests {
                 let truth = Box::new(Gaussian { variance: 0.3, least });
                 let model = ScoreModel::new(truth, sde, DataRange::CENTRED, [1, 1, 1], &device)
                     .having_learned(Learned::Consistency);
-                let sampler = Sampler::Multistep(Multistep { n_steps, last_sigma, ..Multistep::default() });
+                let sampler =
+                    Sampler::Multistep(Multistep(Steps { n_steps, last_sigma, ..Steps::default() }));
                 let run = &mut Run::default();
                 let solution = pollster::block_on(sampler.sample(&model, &Noise::new(1), 4096, run)).unwrap();
                 assert_eq!(solution.nfe, n_steps);
@@ -137,18 +104,5 @@ mod tests {
                 assert!((variance / 0.3 - 1.0).abs() < 0.034, "{sde:?}, {n_steps}: {variance}");
             }
         }
-    }
-
-    #[test]
-    fn levels_fall_from_the_prior_to_what_is_asked() {
-        let levels = |n_steps, last_sigma| {
-            Multistep { n_steps, last_sigma, ..Multistep::default() }.levels(80.0, 0.002)
-        };
-        assert_eq!(levels(1, 0.0).len(), 1);
-        assert!((levels(1, 0.5)[0] - 80.0).abs() < 1e-9);
-        let two = levels(2, 0.8);
-        assert!((two[0] - 80.0).abs() < 1e-9 && (two[1] - 0.8).abs() < 1e-9, "{two:?}");
-        let four = levels(4, 0.0);
-        assert!(four.windows(2).all(|pair| pair[0] > pair[1]) && four[3] > 0.002, "{four:?}");
     }
 }

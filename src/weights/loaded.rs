@@ -38,6 +38,11 @@ impl LoadedModel {
         self.image_bytes
     }
 
+    /// Whether it draws none but of a class that it is told.
+    pub fn needs_class(&self) -> bool {
+        self.needs_class
+    }
+
     /// Images of any class.
     ///
     /// # Errors

@@ -31,15 +31,15 @@ impl Condition {
             Self::Inpaint { image: pixels, mask, conditioning } => {
                 let (image, mask) =
                     (image(pixels, model.shape)?, tensor("mask", &mask, &model, [1, 1, h, w])?);
-                control::inpaint(model, image, mask, conditioning.unwrap_or_default())
+                control::inpaint(model, image, mask, conditioning)
             }
             Self::Colorize { image: pixels, conditioning } => {
                 let image = image(pixels, [c, h, w])?;
-                control::colorize(model, image, conditioning.unwrap_or_default())
+                control::colorize(model, image, conditioning)
             }
             Self::Upscale { image: pixels, factor, conditioning } => {
                 let image = image(pixels, control::small_shape(&model, factor)?)?;
-                control::upscale(model, image, factor, conditioning.unwrap_or_default())
+                control::upscale(model, image, factor, conditioning)
             }
             Self::Edit { image: pixels, strength } => {
                 let image = image(pixels, [c, h, w])?;
