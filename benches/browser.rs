@@ -32,6 +32,7 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
     for device in ["cpu", "gpu"] {
         first_visits(dist, device, report);
     }
+    play(dist, report);
     stage_page(dist, stage);
     let mut page = Page::open(stage, "bench.html", report);
     for (engine, kind) in [(Engine::WASM, "cpu"), (Engine::WEBGPU, "gpu")] {
@@ -71,6 +72,29 @@ pub fn run(dist: &Path, stage: &Path, networks: &[Network], report: &mut Report)
             time(|nfe| page.number("seconds", json!(["cpu", network.name, batch, nfe])))
         });
     }
+}
+
+/// How long Play's picture takes to follow a slider that moves with every frame of the display, on the CPU.
+fn play(dist: &Path, report: &mut Report) {
+    const LINK: &str = "#task=play&device=cpu&player=mnist-cm&leaps=1&run=1";
+    const FOLLOW: &str = "const slider = document.querySelector('#play .across');
+        const context = document.querySelector('#play .picture').getContext('2d');
+        const draw = context.drawImage.bind(context);
+        const drawn = [];
+        context.drawImage = (...all) => (drawn.push(performance.now()), draw(...all));
+        const began = performance.now();
+        while (performance.now() - began < 10_000) {
+            slider.value = 0.5 + 0.5 * Math.sin(performance.now() / 500);
+            slider.dispatchEvent(new Event('input'));
+            await new Promise(requestAnimationFrame);
+        }
+        drawn.slice(1).map((now, i) => (now - drawn[i]) / 1000)";
+    let site = Site::serve_altered(dist, |_, bytes| bytes);
+    let mut browser = Browser::launch(Gpu::None);
+    browser.open(&site.url(LINK));
+    browser.wait_for("document.querySelector('#play .pace').textContent !== ''", PATIENCE);
+    let between = browser.eval_within(FOLLOW, PATIENCE);
+    report.play(Timing::of(serde_json::from_value(between).expect("seconds")));
 }
 
 fn stage_page(dist: &Path, stage: &Path) {

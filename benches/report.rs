@@ -148,6 +148,8 @@ pub struct Report {
     memory: Vec<Memory>,
     /// By device: cold and warm.
     first_pictures: Vec<(String, [Timing; 2])>,
+    /// Between pictures of the task Play.
+    play: Option<Timing>,
     wasm_bytes: Map<String, Value>,
     /// Where [`Self::save`] writes.
     #[serde(skip)]
@@ -185,6 +187,7 @@ impl Report {
             tuned: vec![],
             memory: vec![],
             first_pictures: vec![],
+            play: None,
             wasm_bytes: Map::new(),
             file,
         }
@@ -275,6 +278,12 @@ impl Report {
     pub fn first_picture(&mut self, device: &str, cold: Timing, warm: Timing) {
         eprintln!("first picture, {device}: {:.0} ms cold, {:.0} ms warm", cold.median_ms, warm.median_ms);
         self.first_pictures.push((device.into(), [cold, warm]));
+    }
+
+    /// How long the picture of Play takes to follow.
+    pub fn play(&mut self, between: Timing) {
+        eprintln!("Play, cpu: {:.1} ms a picture, {} pictures", between.median_ms, between.runs);
+        self.play = Some(between);
     }
 
     /// What a run of one evaluation and a run of three sent to WebGPU: half the difference is of one evaluation.

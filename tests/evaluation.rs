@@ -14,6 +14,7 @@ use crate::support::trials;
 trials! {
     cpu: [
         shards_and_interruptions_change_nothing,
+        options_are_those_that_were_asked_for,
         what_does_not_belong_together_is_refused,
         an_interrupted_evaluation_goes_on,
         numbers_are_saved_into_the_card,
@@ -64,6 +65,21 @@ fn shards_and_interruptions_change_nothing() {
     other.save(&batch(0)).unwrap();
     good(at, &format!("{SMALL} --out whole"));
     assert_eq!(row(&results(&at.join("whole")), 1)["nfe"], (3 * 300 + 5 * 3) / 8);
+}
+
+/// Of a consistency model too, which nobody has to tell of its sampler.
+fn options_are_those_that_were_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let start = "evaluate --device cpu --dataset synthetic --count 4 --batch 4";
+    good(at, &format!("{start} --model mnist-cm --option n_steps=2 --option last_sigma=0.5 --out leaps"));
+    let leaps = row(&results(&at.join("leaps")), 1);
+    assert_eq!(leaps["nfe"], 2);
+    assert_eq!(leaps["options"]["name"], "multistep");
+    assert_eq!(leaps["options"]["last_sigma"], 0.5);
+    good(at, &format!("{start} --samplers heun --nfe 5 --option s_churn=3 --out churned"));
+    let churned = row(&results(&at.join("churned")), 1);
+    assert_eq!((&churned["options"]["s_churn"], &churned["nfe"]), (&3.0.into(), &5.into()));
 }
 
 fn what_does_not_belong_together_is_refused() {
@@ -117,6 +133,8 @@ fn what_does_not_belong_together_is_refused() {
     bad(at, &format!("{start} --batch 0"), 2, &["--batch"]);
     bad(at, &format!("{start} --samplers ode,pc --nfe 2"), 2, &["ode cannot work with 2", "raise --nfe"]);
     bad(at, &format!("{start} --samplers leapfrog"), 2, &["dpmpp_2m"]);
+    bad(at, &format!("{start} --samplers ddim --option eta"), 2, &["NAME=VALUE"]);
+    bad(at, &format!("{start} --samplers ddim --option s_churn=1"), 2, &["s_churn", "eta"]);
 }
 
 fn an_interrupted_evaluation_goes_on() {

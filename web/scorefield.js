@@ -106,6 +106,21 @@ export { ScorefieldError };
  * @property {number} [temperature]    Multiplies the latents between, 0.1 to 2; 1. Below 1 pictures are plainer.
  * @property {Object<string, number>} [options]  Options of the sampler `ode`.
  *
+ * @typedef {object} EncodeRequest
+ * @property {string} model
+ * @property {string} [encoder]        The score model that encodes pictures for a consistency model; seeds need none.
+ * @property {Endpoint[]} ends
+ * @property {Object<string, number>} [options]  Options of the sampler `ode`.
+ *
+ * @typedef {object} PlayRequest
+ * @property {string} model            A consistency model.
+ * @property {Float32Array} corners    Codes of the four corners of the sheet by rows, as `encode` gives them.
+ * @property {number[][]} points       Points [across, down] of the sheet, each 0 to 1: a picture each.
+ * @property {number} [class]          As in a `SampleRequest`.
+ * @property {number} [guidance]       As there.
+ * @property {{n_steps?: number, last_sigma?: number, rho?: number}} [steps]  Options of the sampler `multistep`.
+ * @property {number} [seed]           Of the noise of steps after the first one, the same for all points; 0.
+ *
  * @typedef {object} LikelihoodRequest
  * @property {string} model
  * @property {Float32Array} images      [n, channels, height, width] in [0, 1]: 8-bit pictures, byte / 255. They are
@@ -243,6 +258,26 @@ export class Engine {
   }
 
   /**
+   * The latent codes of seeds and pictures.
+   * @param {EncodeRequest} request
+   * @param {RunOptions} [options]
+   * @returns {Promise<Result>}  The codes are its `images`.
+   */
+  encode(request, options = {}) {
+    return this.#run('encode', { options: {}, ...request }, 1, options);
+  }
+
+  /**
+   * Pictures of points on a sheet between four codes, by a consistency model: so quick that they can follow a finger.
+   * @param {PlayRequest} request
+   * @param {RunOptions} [options]
+   * @returns {Promise<Result>}
+   */
+  play(request, options = {}) {
+    return this.#run('play', { steps: {}, seed: 0, ...request }, request.points.length, options);
+  }
+
+  /**
    * Measures how probable a model finds 8-bit pictures, by the probability-flow ODE and one random probe each.
    * @param {LikelihoodRequest} request
    * @param {RunOptions} [options]
@@ -299,7 +334,7 @@ export class Engine {
 
   #run(type, request, count, { onDownload, onCompile, onProgress, onPreview, signal }) {
     return this.#exclusively(signal, async () => {
-      for (const name of [request.model, request.classifier]) {
+      for (const name of [request.model, request.classifier, request.encoder]) {
         if (name !== undefined) await this.#load(name, count, { onDownload, onCompile });
       }
       return this.#channel.call({ type, request }, { onCompile, onProgress, onPreview });

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::networks::{BATCHES, Network};
 use crate::published::Published;
+use crate::timing::Timing;
 
 use super::{Agreement, Convolution, Engine, Memory, PATIENCE_MS, REPEATS, Report, Row, cards};
 
@@ -273,6 +274,13 @@ impl Report {
                 write!(out, " {:.2} ({:.2}) |", timing.median_ms / 1e3, timing.min_ms / 1e3)?;
             }
             writeln!(out)?;
+        }
+        if let Some(Timing { median_ms, min_ms, .. }) = self.play {
+            writeln!(
+                out,
+                "\nPlay: a picture of `mnist-cm` in {median_ms:.1} ms ({min_ms:.1}), one worker on the CPU, where the display shows 60 a\n\
+                 second."
+            )?;
         }
         writeln!(out, "\n| wasm | MB |\n|---|---:|")?;
         for (name, bytes) in &self.wasm_bytes {

@@ -1,13 +1,15 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, json};
+
 use super::data::DataArgs;
-use super::shared::{ModelArgs, bar, check_count, watched};
+use super::shared::{ModelArgs, add_options, bar, check_count, watched};
 use crate::cancel::CancelToken;
 use crate::data::{DataSource, Split};
 use crate::evaluation::{Folder, Judge, Results, Settings, Shard, changes, markdown, quality_by_nfe};
 use crate::images::ImageSet;
-use crate::model::ScoreModel;
+use crate::model::{Learned, ScoreModel};
 use crate::picture::save_png;
 use crate::sampler::Sampler;
 use crate::weights::shipped;
@@ -21,9 +23,12 @@ pub struct Args {
     command: Option<Command>,
     #[command(flatten)]
     model: ModelArgs,
-    /// Samplers to judge, separated by commas.
-    #[arg(long, default_value = "ald,pc,ode,heun", value_delimiter = ',')]
+    /// Samplers to judge, separated by commas [default: ald,pc,ode,heun, or multistep for a consistency model].
+    #[arg(long, value_delimiter = ',')]
     samplers: Vec<String>,
+    /// An option of all these samplers; may be repeated (`--option s_churn=10`).
+    #[arg(long = "option", value_name = "NAME=VALUE")]
+    options: Vec<String>,
     /// Budgets of network evaluations, separated by commas: each sampler makes the best of each. Without it,
     /// every sampler has its default options.
     #[arg(long, value_delimiter = ',')]
@@ -86,7 +91,6 @@ impl Args {
         if let Some(Command::Merge(merge)) = self.command {
             return merge.run();
         }
-        let samplers = self.samplers()?;
         check_count("--count", self.count)?;
         if self.save && shipped::bytes(&self.model.model).is_some() {
             return Err(Error::config(
@@ -100,6 +104,7 @@ impl Args {
         }
         let classifier = shipped::open(&self.classifier)?;
         let file = shipped::open(&self.model.model)?;
+        let samplers = self.samplers(file.card.learned())?;
         let source = self.data.source();
         let test = DataSource { split: Split::Test, ..source.clone() }.load()?;
         let training = source.load()?.truncated(self.count);
@@ -147,10 +152,17 @@ impl Args {
     }
 
     /// The samplers with their options, at every budget that they can keep.
-    fn samplers(&self) -> Result<Vec<Sampler>> {
+    fn samplers(&self, learned: Option<Learned>) -> Result<Vec<Sampler>> {
+        let named = match (self.samplers.as_slice(), learned) {
+            ([], Some(Learned::Consistency)) => vec!["multistep"],
+            ([], _) => vec!["ald", "pc", "ode", "heun"],
+            (names, _) => names.iter().map(String::as_str).collect(),
+        };
+        let mut given = Map::new();
+        add_options(&self.options, &mut given)?;
         let mut samplers = Vec::new();
-        for name in &self.samplers {
-            let sampler = Sampler::named(name)?;
+        for name in named {
+            let sampler = Sampler::with_options(name, &given)?;
             if self.nfe.is_empty() {
                 samplers.push(sampler);
                 continue;
@@ -204,7 +216,7 @@ impl MergeArgs {
 
 /// Prints the results and leaves them in `folder`.
 fn report(results: &Results, folder: &Path, json: bool) -> Result<()> {
-    let (table, data) = (markdown(results), format!("{:#}\n", serde_json::json!(results)));
+    let (table, data) = (markdown(results), format!("{:#}\n", json!(results)));
     for (name, text) in [("results.md", &table), ("results.json", &data)] {
         files::write_atomic(folder.join(name), |file| file.write_all(text.as_bytes()))?;
     }

@@ -186,22 +186,28 @@ impl SamplerArgs {
         if let Some(steps) = self.steps {
             given.insert("n_steps".into(), steps.into());
         }
-        for option in &self.options {
-            let Some((name, value)) = option.split_once('=') else {
-                let fix = "write it as NAME=VALUE";
-                return Err(Error::config("option", format!("`{option}` cannot be read"), fix));
-            };
-            let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-            if given.insert(name.into(), value).is_some() {
-                let fix = "give it once (--steps is n_steps)";
-                return Err(Error::config("option", format!("`{name}` is given twice"), fix));
-            }
-        }
+        add_options(&self.options, &mut given)?;
         let mut options: Map<String, Value> =
             preset.iter().map(|(option, value)| (option.to_string(), Value::from(*value))).collect();
         options.extend(given);
         Sampler::with_options(name, &options)
     }
+}
+
+/// Adds options of a sampler, `NAME=VALUE` each, to those that are given otherwise.
+pub fn add_options(options: &[String], given: &mut Map<String, Value>) -> Result<()> {
+    for option in options {
+        let Some((name, value)) = option.split_once('=') else {
+            let fix = "write it as NAME=VALUE";
+            return Err(Error::config("option", format!("`{option}` cannot be read"), fix));
+        };
+        let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+        if given.insert(name.into(), value).is_some() {
+            let fix = "give it once (--steps is n_steps)";
+            return Err(Error::config("option", format!("`{name}` is given twice"), fix));
+        }
+    }
+    Ok(())
 }
 
 /// How accurately the ODE is solved.

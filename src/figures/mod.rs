@@ -9,6 +9,7 @@ mod encodings;
 mod inpainting;
 mod interpolation;
 mod langevin;
+mod leaps;
 mod low_density;
 mod manifold;
 mod mixing;
@@ -67,5 +68,5 @@ macro_rules! figures {
 
 figures! {
     manifold, low_density, langevin, mixing, annealing, overlap, norm, objectives, averages, tolerance, interpolation,
-    encodings, inpainting, colorization,
+    encodings, inpainting, colorization, leaps,
 }

@@ -68,7 +68,7 @@ pub enum Levels {
 
 /// `N(k)`, the levels of a grid at step `k` of `steps`: `ceil(sqrt(k/steps·((last + 1)² - first²) + first²) - 1) + 1` (Song
 /// et al. 2023, appendix C).
-fn rising(first: usize, last: usize, k: usize, steps: usize) -> usize {
+pub fn rising(first: usize, last: usize, k: usize, steps: usize) -> usize {
     let [first, last] = [first as f64, last as f64];
     let share = k as f64 / steps as f64;
     ((share * ((last + 1.0).powi(2) - first * first) + first * first).sqrt() - 1.0).ceil() as usize + 1

@@ -25,7 +25,7 @@ mod ssm_vr;
 mod step;
 
 pub use consistency::{Metric, Solver, Target};
-pub use consistency_training::Levels;
+pub use consistency_training::{Levels, rising};
 pub use dsm::{TimeDistribution, Weighting};
 pub use recognition::Recognition;
 pub use step::Step;

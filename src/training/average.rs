@@ -3,6 +3,7 @@
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
+use crate::objective::rising;
 use crate::{Error, Result};
 
 /// How the average that is kept forgets. In files a number is a rate, a table a half-life.
@@ -14,6 +15,8 @@ pub enum Ema {
     Rate(f64),
     /// By images, whatever the batch (Karras et al. 2022, appendix F.2).
     HalfLife(HalfLife),
+    /// As the grid of noise levels grows that a consistency function is trained on (Song et al. 2023).
+    Growing(Growing),
 }
 
 impl From<f64> for Ema {
@@ -33,18 +36,35 @@ pub struct HalfLife {
     pub warmup: f64,
 }
 
+/// See [`Ema::Growing`]: `mu(k) = exp(first·ln(start)/N(k))`, `N(k)` being the levels of the grid `rising`
+/// ([`Levels::Rising`](crate::objective::Levels::Rising)).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Growing {
+    /// `mu_0`, what it keeps of itself at first; 0.9 in the paper.
+    pub start: f64,
+    /// `s_0`, 2 in the paper.
+    pub first: usize,
+    /// `s_1`, 150 in the paper.
+    pub last: usize,
+}
+
 fn usual_warmup() -> f64 {
     0.05
 }
 
 impl Ema {
-    /// What the average keeps of itself after `steps` steps of `batch` images.
-    pub fn keeps(&self, steps: usize, batch: usize) -> f64 {
+    /// What the average keeps of itself after `steps` steps, of a run of `of`, of `batch` images.
+    pub fn keeps(&self, steps: usize, of: usize, batch: usize) -> f64 {
         match *self {
             Self::Rate(rate) => rate.min((1 + steps) as f64 / (10 + steps) as f64),
             Self::HalfLife(HalfLife { images, warmup }) => {
                 let half_life = images.min(warmup * (steps * batch) as f64);
                 0.5_f64.powf(batch as f64 / half_life.max(1e-8))
+            }
+            Self::Growing(Growing { start, first, last }) => {
+                let levels = rising(first, last, steps.saturating_sub(1), of.max(1));
+                (first as f64 * start.ln() / levels as f64).exp()
             }
         }
     }
@@ -62,6 +82,14 @@ impl Ema {
                 format!("ema.images, ema.warmup = {images}, {warmup}"),
                 images > 0.0 && images.is_finite() && warmup > 0.0 && warmup.is_finite(),
                 "use positive numbers",
+            ),
+            Self::Growing(Growing { start, first, last }) => (
+                format!("ema.start, ema.first, ema.last = {start}, {first}, {last}"),
+                start > 0.0
+                    && start < 1.0
+                    && (2..=100_000).contains(&first)
+                    && (first..=100_000).contains(&last),
+                "use a start between 0 and 1 and two numbers of levels, 2 to 100000; the paper has 0.9, 2, 150",
             ),
         };
         if fine { Ok(()) } else { Err(Error::config(what, "is not allowed", fix)) }
@@ -179,14 +207,35 @@ mod tests {
     fn a_half_life_halves() {
         let ema = Ema::HalfLife(HalfLife { images: 6400.0, warmup: 1.0 });
         // After 100 steps of 64 the average has seen as many images as its half-life.
-        let left: f64 = (1000..1100).map(|step| ema.keeps(step, 64)).product();
+        let left: f64 = (1000..1100).map(|step| ema.keeps(step, 2000, 64)).product();
         assert!((left - 0.5).abs() < 1e-9);
         let early = Ema::HalfLife(HalfLife { images: 1e9, warmup: 0.05 });
-        assert!((early.keeps(20, 64) - 0.5_f64.powf(1.0)).abs() < 1e-9, "one step is a twentieth of twenty");
+        assert!(
+            (early.keeps(20, 2000, 64) - 0.5_f64.powf(1.0)).abs() < 1e-9,
+            "one step is a twentieth of twenty"
+        );
         assert!(Ema::Rate(1.0).check().is_err() && Ema::Rate(0.0).check().is_ok());
         assert!(Ema::HalfLife(HalfLife { images: 0.0, warmup: 0.05 }).check().is_err());
         assert_eq!(serde_json::from_str::<Ema>("0.9").unwrap(), Ema::Rate(0.9));
         let table: Ema = serde_json::from_str(r#"{"images": 5e5}"#).unwrap();
         assert_eq!(table, Ema::HalfLife(HalfLife { images: 5e5, warmup: 0.05 }));
+    }
+
+    /// The constants of CIFAR-10 in Song et al. 2023: .9 at first, and after the grid has grown from 2 to 151 levels
+    /// `.9^(2/151)`; half way there it has 107.
+    #[test]
+    fn an_average_grows_with_its_grid() {
+        let ema: Ema = serde_json::from_str(r#"{"start": 0.9, "first": 2, "last": 150}"#).unwrap();
+        for (step, levels) in [(1, 2.0), (400_001, 107.0), (800_001, 151.0)] {
+            let kept = ema.keeps(step, 800_000, 512);
+            assert!((kept - 0.9_f64.powf(2.0 / levels)).abs() < 1e-12, "{step}: {kept}");
+        }
+        assert!(ema.check().is_ok());
+        for (start, first, last) in [(0.0, 2, 150), (1.0, 2, 150), (0.9, 1, 150), (0.9, 20, 10)] {
+            assert!(
+                Ema::Growing(Growing { start, first, last }).check().is_err(),
+                "{start}, {first}, {last}"
+            );
+        }
     }
 }

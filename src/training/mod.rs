@@ -16,7 +16,7 @@ mod trainer;
 pub mod presets;
 pub mod run;
 
-pub use average::{Ema, HalfLife, PowerAverage};
+pub use average::{Ema, Growing, HalfLife, PowerAverage};
 pub use batches::Batches;
 pub use config::TrainConfig;
 pub use course::{Basics, Course, Pace};

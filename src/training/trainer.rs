@@ -71,7 +71,7 @@ impl<L: Lesson> Trainer<L> {
         let loss = self.lesson.loss(learners, batches, step, &self.device.clone().autodiff());
         let rate = self.course.learning_rate_at(step);
         let Pace { clip, adam_epsilon: epsilon, rectified, .. } = self.pace;
-        let ema = self.pace.ema.keeps(step + 1, self.pace.batch);
+        let ema = self.pace.ema.keeps(step + 1, self.pace.steps, self.pace.batch);
         self.learner.learn(loss, LearningStep { rate, clip, epsilon, rectified, ema }).await
     }
 

@@ -50,6 +50,7 @@ const SHIPPED: &[(&str, &[u8])] = &[
     ("mnist-vp", include_bytes!("../../web/models/mnist-vp.safetensors")),
     ("mnist-ve", include_bytes!("../../web/models/mnist-ve.safetensors")),
     ("mnist-class-vp", include_bytes!("../../web/models/mnist-class-vp.safetensors")),
+    ("mnist-cm", include_bytes!("../../web/models/mnist-cm.safetensors")),
     ("emoji-vp", include_bytes!("../../web/models/emoji-vp.safetensors")),
     ("mnist-classifier", include_bytes!("../../web/models/mnist-classifier.safetensors")),
 ];

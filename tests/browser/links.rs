@@ -57,9 +57,18 @@ fn every_value_of_a_link_is_checked() {
         ("edit", "noise", texts(&["-1", "3"])),
         ("edit", "results", texts(&["0", "17"])),
         ("interpolate", "a", ends.clone()),
-        ("interpolate", "b", ends),
+        ("interpolate", "b", ends.clone()),
         ("interpolate", "frames", texts(&["1", "65"])),
         ("interpolate", "temperature", texts(&["0", "2.5"])),
+        ("play", "player", texts(&["a model"])),
+        ("play", "nw", ends),
+        ("play", "ne", texts(&seeds)),
+        ("play", "sw", texts(&seeds)),
+        ("play", "se", texts(&seeds)),
+        ("play", "wanted", texts(&["-1", "1.5"])),
+        ("play", "leaps", texts(&["0", "5"])),
+        ("play", "at", texts(&["0.5", "0.5:2", "0.5:0.5:0.5", "a:b"])),
+        ("play", "walk", texts(&["AAA", "AAAA", "walk!", ""])),
     ];
 
     let mut visit = Visit::with(Gpu::None);
@@ -80,7 +89,11 @@ fn every_value_of_a_link_is_checked() {
             assert_eq!(visit.alert(), format!("The link's {key} “{said}” makes no sense and was ignored."));
             assert!(!visit.hash().contains("run=1"), "{}", visit.hash());
             let runs = "Array.from(document.querySelectorAll('.start'), (button) => button.disabled)";
-            assert_eq!(visit.browser.eval(runs), json!([false, false, false]), "{key}={text} has started");
+            assert_eq!(
+                visit.browser.eval(runs),
+                json!([false, false, false, false]),
+                "{key}={text} has started"
+            );
         }
     }
     visit.browser.assert_console_clean();

@@ -16,6 +16,7 @@ mod edit;
 mod fit;
 mod generate;
 mod interpolate;
+mod play;
 // The same pictures as the native program.
 mod native;
 mod noise;
@@ -50,6 +51,7 @@ pub fn trials() -> Vec<Trial> {
         classes::trials(),
         edit::trials(),
         interpolate::trials(),
+        play::trials(),
         fit::trials(),
         native::trials(),
         noise::trials(),

@@ -3,12 +3,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
-use super::finish;
+use super::{finish, ode};
 use crate::flow::{Endpoint, interpolate};
 use crate::page::turn::now;
 use crate::page::{Session, messages};
 use crate::rng::Noise;
-use crate::sampler::Sampler;
 use crate::{Error, Result};
 
 /// `Session.interpolate`'s argument.
@@ -33,7 +32,7 @@ fn unchanged() -> f64 {
 /// A latent of a seed or a picture; [`RequestEnd::read`] sees to it that it is exactly one.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RequestEnd {
+pub(super) struct RequestEnd {
     seed: Option<u64>,
     #[serde(default)]
     index: u32,
@@ -42,8 +41,8 @@ struct RequestEnd {
 }
 
 impl RequestEnd {
-    /// `name` is `a` or `b`; `dim` the number of values in an image of the model.
-    fn read(self, name: &str, dim: usize) -> Result<Endpoint> {
+    /// `name` is what it is called; `dim` the number of values in an image of the model.
+    pub(super) fn read(self, name: &str, dim: usize) -> Result<Endpoint> {
         let wrong = |problem: String| {
             let fix = format!("give a seed, or {dim} pixel values");
             Err(Error::config(format!("endpoint {name}"), problem, fix))
@@ -71,16 +70,14 @@ impl Session {
         let between = async {
             let request: InterpolateRequest = messages::read(request)?;
             messages::check_count("frames", request.frames, 2)?;
-            let Sampler::ProbabilityFlow(ode) = Sampler::with_options("ode", &request.options)? else {
-                return Err(Error::config("sampler", "`ode` is another method", "report this as a bug"));
-            };
+            let tolerance = ode(&request.options)?;
             let loaded = self.model(&request.model)?;
             self.has_room(&loaded, request.frames)?;
             let model = loaded.score_model()?;
             let mut run = self.begin(on_event)?;
             let (a, b) = (request.a.read("a", model.dim())?, request.b.read("b", model.dim())?);
             let solution =
-                interpolate(&model, &a, &b, request.frames, request.temperature, ode.0, &mut run).await?;
+                interpolate(&model, &a, &b, request.frames, request.temperature, tolerance, &mut run).await?;
             finish(solution, started).await
         };
         between.await.map_err(|e| self.failure(&e))

@@ -3,20 +3,25 @@
 
 mod check;
 mod condition;
+mod encode;
 mod import;
 mod interpolate;
 mod likelihood;
 mod noise;
+mod play;
 mod sample;
 
 use burn::tensor::Tensor;
+use serde_json::{Map, Value};
 use wasm_bindgen::JsValue;
 
 use super::messages;
 use super::turn::now;
+use crate::flow::Tolerance;
 use crate::model::ScoreModel;
 use crate::ops::read;
 use crate::run::Solution;
+use crate::sampler::Sampler;
 use crate::{Error, Result};
 
 /// Images `values` as a tensor on the model's device.
@@ -35,6 +40,14 @@ fn check_images(what: &str, values: &[f32], [n, c, h, w]: [usize; 4]) -> Result<
         return Err(Error::config(what, "has a value that is not a number", "use values from 0 to 1"));
     }
     Ok(())
+}
+
+/// How accurately the ODE is to be solved, by the options of its sampler.
+fn ode(options: &Map<String, Value>) -> Result<Tolerance> {
+    match Sampler::with_options("ode", options)? {
+        Sampler::ProbabilityFlow(method) => Ok(method.0),
+        _ => Err(Error::config("sampler", "`ode` is another method", "report this as a bug")),
+    }
 }
 
 /// Reads the images back. `started` is when the request came, in milliseconds.

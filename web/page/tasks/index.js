@@ -12,5 +12,6 @@ import { about } from './about.js';
 import { edit } from './edit.js';
 import { generate } from './generate.js';
 import { interpolate } from './interpolate.js';
+import { play } from './play.js';
 
-export const TASKS = [generate, edit, interpolate, about];
+export const TASKS = [generate, edit, interpolate, play, about];
