@@ -16,7 +16,7 @@
 //! part is settled too early, when the known part is still noisy (Lugmayr et al. 2022 call it disharmony;
 //! Song et al. 2021, appendix I.2, accept it). There are two answers, and they can be combined:
 //!
-//! - [`Conditioning`](crate::model::Conditioning) carries what the denoised image misses of the known part over to the
+//! - [`Conditioning`] carries what the denoised image misses of the known part over to the
 //!   rest, by the covariance of the image given its noisy state: every sampler then follows the right density, as far as
 //!   images are normal given their noisy state.
 //! - RePaint goes back and forth between two noise levels; here that is the corrector of `pc` and the inner steps of
