@@ -18,6 +18,7 @@ trials! {
         codes_lead_back_to_their_image,
         likelihood_is_measured,
         images_are_drawn_under_conditions,
+        a_consistency_model_takes_as_many_steps_as_suit_it,
         wrong_usage_exits_with_2_and_names_what_is_allowed,
         failures_exit_with_1_and_say_what_to_change,
         nothing_half_written_is_left,
@@ -113,6 +114,49 @@ fn write_digit(folder: &Path, name: &str, place: usize) {
     image::GrayImage::from_raw(28, 28, bytes).unwrap().save(folder.join(name)).unwrap();
 }
 
+/// One to draw or to walk, many where a part of the image is known, and as many as are asked for.
+fn a_consistency_model_takes_as_many_steps_as_suit_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_digit(at, "seven.png", 14);
+    let lower = image::GrayImage::from_fn(28, 28, |_, y| image::Luma([if y < 14 { 0 } else { 255 }]));
+    lower.save(at.join("lower.png")).unwrap();
+    let inpaint = "inpaint --image seven.png --mask lower.png --count 1";
+    for (command, nfe) in [
+        ("sample --count 1", 1),
+        ("sample --count 1 --class 3 --guidance 2 --steps 2", 4),
+        (inpaint, 40),
+        ("inpaint --image seven.png --mask lower.png --count 1 --steps 1", 1),
+        ("edit --image seven.png --count 1 --steps 1", 1),
+        ("denoise --image seven.png --sigma 0.5", 1),
+        ("interpolate --frames 3", 1),
+        ("interpolate --frames 3 --steps 2", 2),
+    ] {
+        let said = good(at, &format!("{command} --model mnist-cm --device cpu --out out.npy --json"));
+        let summary: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(summary["nfe"], nfe, "{command}");
+    }
+    let encoded = "interpolate --from seven.png --frames 3 --model mnist-cm --device cpu --out walk.npy";
+    good(at, &format!("{encoded} --encoder mnist-vp"));
+    let (shape, walk) = load_npy(at.join("walk.npy")).unwrap();
+    assert_eq!(shape, [3, 1, 28, 28]);
+    let digit = digits()[14 * 784..15 * 784].to_vec();
+    let off = digit.iter().zip(&walk).map(|(b, v)| (f32::from(*b) / 255.0 - v).abs()).sum::<f32>() / 784.0;
+    assert!(off < 0.06, "the first image is {off} from the digit");
+    bad(at, encoded, 2, &["to encode it", "seeds"]);
+    bad(at, &format!("{encoded} --encoder mnist-cm"), 2, &["a score model"]);
+    bad(at, &format!("{encoded} --encoder emoji-vp"), 2, &["3x32x32", "1x28x28"]);
+    bad(at, "interpolate --model mnist-cm --device cpu --steps 0", 2, &["n_steps", "1 to"]);
+    bad(at, "interpolate --device cpu --steps 2", 2, &["leave it out"]);
+    bad(at, "interpolate --device cpu --encoder mnist-ve", 2, &["leave it out"]);
+    bad(
+        at,
+        &format!("{inpaint} --model mnist-cm --device cpu --conditioning pigdm"),
+        2,
+        &["use replacement"],
+    );
+}
+
 fn images_are_drawn_under_conditions() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -129,6 +173,7 @@ fn images_are_drawn_under_conditions() {
         "edit --image seven.png --strength 0.4",
         "denoise --image seven.png --sigma 0.5 --draw",
         "sample --class 4 --guidance 2",
+        "inpaint --image seven.png --mask lower.png --model mnist-cm",
     ] {
         let said = good(at, &format!("{command} {few}"));
         let summary: serde_json::Value = serde_json::from_str(&said).unwrap();

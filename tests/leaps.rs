@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::Error;
 use scorefield::control::{class_guided, denoise, edit, inpaint};
-use scorefield::flow::{Endpoint, Steps, Tolerance, code, codes_between, encode, encoder_for, slerp};
+use scorefield::flow::{Endpoint, Steps, Tolerance, codes, codes_between, encode, encoder_for, slerp};
 use scorefield::images::DataRange;
 use scorefield::model::{Conditioning, Denoiser, Learned, ScoreModel};
 use scorefield::ops::{combine, each};
@@ -189,7 +189,8 @@ fn a_score_model_encodes_for_it() {
     for (other, name) in sdes().into_iter().filter(|(other, _)| other.sigma(1.0) > 15.0) {
         let encoder = encoder_for(analytic(&gaussian(0.5, 0.5), other), &function).unwrap();
         let run = &mut Run::default();
-        let found = block_on(code(&encoder, &Endpoint::Pixels(image.clone()), tolerance, run)).unwrap();
+        let found =
+            block_on(codes(&encoder, &[Endpoint::Pixels(image.clone())], tolerance, run)).unwrap().concat();
         let straight =
             ScoreModel::new(Box::new(gaussian(0.0, 1.0)), sde, DataRange::CENTRED, [2, 1, 1], &cpu());
         let own = block_on(encode(&straight, straight.upload(&image), tolerance, run)).unwrap();
@@ -213,8 +214,8 @@ fn what_only_a_score_can_do_is_refused() {
     let other =
         || ScoreModel::new(Box::new(Pair { least: 0.01 }), sde, DataRange::CENTRED, [1, 2, 1], &cpu());
     let run = &mut Run::default();
-    let image = Endpoint::Pixels(vec![0.5; 2]);
-    let encoded = block_on(code(&pair(sde), &image, Tolerance::default(), run));
+    let image = [Endpoint::Pixels(vec![0.5; 2])];
+    let encoded = block_on(codes(&pair(sde), &image, Tolerance::default(), run));
     for (result, word) in [
         (inpaint(pair(sde), zeros(), kept(), Conditioning::Pigdm), "use replacement"),
         (inpaint(pair(sde), zeros(), kept(), Conditioning::Moments), "use replacement"),

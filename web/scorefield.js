@@ -118,7 +118,7 @@ export { ScorefieldError };
  * @property {number[][]} points       Points [across, down] of the sheet, each 0 to 1: a picture each.
  * @property {number} [class]          As in a `SampleRequest`.
  * @property {number} [guidance]       As there.
- * @property {{n_steps?: number, last_sigma?: number, rho?: number}} [steps]  Options of the sampler `multistep`.
+ * @property {Object<string, number>} [options]  Options of the sampler `multistep`.
  * @property {number} [seed]           Of the noise of steps after the first one, the same for all points; 0.
  *
  * @typedef {object} LikelihoodRequest
@@ -274,7 +274,7 @@ export class Engine {
    * @returns {Promise<Result>}
    */
   play(request, options = {}) {
-    return this.#run('play', { steps: {}, seed: 0, ...request }, request.points.length, options);
+    return this.#run('play', { options: {}, seed: 0, ...request }, request.points.length, options);
   }
 
   /**

@@ -8,6 +8,7 @@ use crate::model::{Learned, ScoreModel};
 use crate::ops::read;
 use crate::rng::Noise;
 use crate::run::Solution;
+use crate::sampler::Multistep;
 use crate::weights::shipped;
 use crate::{Error, Result};
 
@@ -116,13 +117,8 @@ impl Args {
             (Learned::Score, _, Some(_)) => only("--encoder"),
             (Learned::Score, None, None) => Ok(None),
             (Learned::Consistency, n_steps, _) => {
-                let n_steps = n_steps.unwrap_or(1);
-                match (1..=1000).contains(&n_steps) {
-                    true => Ok(Some(Steps { n_steps, ..Steps::default() })),
-                    false => {
-                        Err(Error::config("--steps", format!("= {n_steps} is not allowed"), "use 1 to 1000"))
-                    }
-                }
+                let given = n_steps.map(|n_steps| ("n_steps".to_owned(), n_steps.into()));
+                Ok(Some(Multistep::with_options(&given.into_iter().collect())?.0))
             }
         }
     }

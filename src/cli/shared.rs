@@ -47,20 +47,21 @@ pub struct Drawing {
 
 impl Drawing {
     /// Checks everything that needs no model. `usual` is what the user left open.
-    pub fn check(&self, usual: Usual<'_>) -> Result<Job<'_>> {
+    pub fn check<'a>(&'a self, usual: Usual<'a>) -> Result<Job<'a>> {
         let count = self.count.unwrap_or(usual.count);
         check_count("--count", count)?;
         check_count("--batch", self.batch)?;
-        let sampler = self.sampler.build(usual)?;
-        Ok(Job { sampler, count, leaps: usual.leaps, output: Output::new(&self.out)?, drawing: self })
+        if self.sampler.sampler.is_some() {
+            self.sampler.build(usual)?;
+        }
+        Ok(Job { usual, count, output: Output::new(&self.out)?, drawing: self })
     }
 }
 
 /// A [`Drawing`] that has been checked.
 pub struct Job<'a> {
-    sampler: Sampler,
+    usual: Usual<'a>,
     count: usize,
-    leaps: usize,
     output: Output,
     drawing: &'a Drawing,
 }
@@ -70,7 +71,7 @@ impl Job<'_> {
     pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
         let Drawing { seed, first, batch, json, .. } = *self.drawing;
         let count = self.count;
-        let sampler = self.drawing.sampler.fitting(self.sampler, model.learned, self.leaps)?;
+        let sampler = self.drawing.sampler.fitting(self.usual, model.learned)?;
         let (mut images, mut nfe) = (Vec::new(), 0);
         let bar = bar();
         for from in (0..count).step_by(batch) {
@@ -165,14 +166,12 @@ pub struct SamplerArgs {
 }
 
 impl SamplerArgs {
-    /// `sampler`, or if the user named none and it does not fit what the model has learned, the usual one that does.
-    fn fitting(&self, sampler: Sampler, learned: Learned, leaps: usize) -> Result<Sampler> {
-        match Sampler::usual_for(learned) {
-            Some(usual) if self.sampler.is_none() && sampler.check_fits(learned).is_err() => {
-                let options: &[_] = if learned == Learned::Consistency { &[("n_steps", leaps)] } else { &[] };
-                self.build(Usual { sampler: usual.info().name, options, leaps, count: 0 })
-            }
-            _ => Ok(sampler),
+    /// The sampler that the user named, or else the usual one for what the model has learned.
+    fn fitting(&self, usual: Usual<'_>, learned: Learned) -> Result<Sampler> {
+        let leaps = [("n_steps", usual.leaps)];
+        match learned {
+            Learned::Score => self.build(usual),
+            Learned::Consistency => self.build(Usual { sampler: "multistep", options: &leaps, ..usual }),
         }
     }
 

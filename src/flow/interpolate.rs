@@ -60,10 +60,10 @@ pub async fn interpolate(
     Ok(Solution { images, nfe: model.nfe() - before })
 }
 
-/// The codes of `frames` points on the great circle from one end to the other, one after the other, as [`code`] gives them.
+/// The codes of `frames` points on the great circle from one end to the other, one after the other, as [`codes`] are.
 ///
 /// # Errors
-/// [`Error::Config`] for fewer than 2 frames; as [`code`].
+/// [`Error::Config`] for fewer than 2 frames; as [`codes`].
 pub async fn codes_between(
     model: &ScoreModel,
     ends: [&Endpoint; 2],
@@ -74,6 +74,21 @@ pub async fn codes_between(
     if !(2..=1024).contains(&frames) {
         return Err(Error::config("frames", format!("= {frames} is not allowed"), "use 2 to 1024"));
     }
+    let [from, to] = ends;
+    let ends = codes(model, &[from.clone(), to.clone()], tolerance, run).await?;
+    Ok((0..frames).flat_map(|i| slerp(&ends[0], &ends[1], i as f64 / (frames - 1) as f64)).collect())
+}
+
+/// The latent code of each end on the host, seen from the prior's mean, which is the middle of the sphere.
+///
+/// # Errors
+/// [`Error::Config`] for an image of the wrong size, or one that a consistency function is to encode; as [`encode`].
+pub async fn codes(
+    model: &ScoreModel,
+    ends: &[Endpoint],
+    tolerance: Tolerance,
+    run: &mut Run<'_>,
+) -> Result<Vec<Vec<f32>>> {
     let to_encode = ends.iter().filter(|end| matches!(end, Endpoint::Pixels(_))).count();
     run.parts = [0, to_encode];
     let mut codes = Vec::new();
@@ -83,7 +98,7 @@ pub async fn codes_between(
             run.parts = [run.parts[0] + 1, run.parts[1] - 1];
         }
     }
-    Ok((0..frames).flat_map(|i| slerp(&codes[0], &codes[1], i as f64 / (frames - 1) as f64)).collect())
+    Ok(codes)
 }
 
 /// The point `[across, down]`, each 0 to 1, of the sheet between four codes, its corners by rows: along a great circle between
@@ -128,11 +143,7 @@ pub fn check_temperature(temperature: f64) -> Result<()> {
     }
 }
 
-/// The latent code of an end on the host, seen from the prior's mean, which is the middle of the sphere.
-///
-/// # Errors
-/// [`Error::Config`] for an image of the wrong size, or one that a consistency function is to encode; as [`encode`].
-pub async fn code(
+async fn code(
     model: &ScoreModel,
     end: &Endpoint,
     tolerance: Tolerance,

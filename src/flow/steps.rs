@@ -5,7 +5,7 @@ use super::check_temperature;
 use crate::model::ScoreModel;
 use crate::ops::{noise, sum};
 use crate::rng::Noise;
-use crate::run::{Run, Solution};
+use crate::run::{self, Run, Solution};
 use crate::schedule::uniform;
 use crate::{Error, Result};
 
@@ -55,13 +55,14 @@ impl Steps {
         Ok(x)
     }
 
-    /// The images of latent codes, as [`code`](super::code) gives them, one after the other; `temperature` multiplies them.
+    /// The images of latent codes, as [`codes`](super::codes) are, one after the other; `temperature` multiplies them.
     ///
     /// Steps after the first one give all images the same noise, that of the first sample of `noise`: images of codes near
     /// each other then differ by their codes alone.
     ///
     /// # Errors
-    /// [`Error::Config`] for a temperature outside 0.1 to 2 or codes of another size; those of the run.
+    /// [`Error::Config`] for a temperature outside 0.1 to 2 or codes of another size, [`Error::NonFinite`] if the images are
+    /// not finite; those of the run.
     pub async fn images(
         &self,
         model: &ScoreModel,
@@ -85,7 +86,7 @@ impl Steps {
             noise::normal(seed, draw, 1, c * h * w, model.device()).reshape([1, c, h, w]).repeat_dim(0, n)
         };
         let x = self.denoised(model, prior, fresh, run).await?;
-        Ok(Solution { images: model.pixels(x), nfe: model.nfe() - before })
+        Ok(Solution { images: run::finished(model, x, run.last_step).await?, nfe: model.nfe() - before })
     }
 
     /// The noise levels of the steps, from `most` down.

@@ -33,6 +33,7 @@ pub use predictor::LastStep;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::model::{Learned, ScoreModel};
 use crate::rng::Noise;
@@ -83,6 +84,19 @@ macro_rules! samplers {
             #[serde(rename = $name)]
             $variant($variant)
         ),+ }
+
+        $(impl $variant {
+            /// This method with some options set; the others keep their defaults.
+            ///
+            /// # Errors
+            /// As [`Sampler::with_options`].
+            pub fn with_options(given: &Map<String, Value>) -> Result<Self> {
+                match options::build(&Sampler::$variant(Self::default()), given)? {
+                    Sampler::$variant(method) => Ok(method),
+                    other => Err(Error::config("sampler", format!("became {other:?}"), "report this as a bug")),
+                }
+            }
+        })+
 
         impl Sampler {
             /// All samplers with their default options, in the order in which they are shown.
@@ -191,7 +205,7 @@ impl Sampler {
     /// # Errors
     /// [`Error::Config`] names an unknown sampler or option, a value outside its range, or values that do not fit
     /// each other.
-    pub fn with_options(name: &str, options: &serde_json::Map<String, serde_json::Value>) -> Result<Self> {
+    pub fn with_options(name: &str, options: &Map<String, Value>) -> Result<Self> {
         options::build(&Self::named(name)?, options)
     }
 

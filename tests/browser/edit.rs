@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::control;
-use scorefield::model::{Conditioning, ScoreModel};
+use scorefield::model::ScoreModel;
 use scorefield::picture::to_byte;
 use scorefield::rng::{Domain, Noise};
 use scorefield::run::Run;
@@ -25,6 +25,7 @@ trials! {
         every_kind_draws_the_native_picture_and_its_link_shows_it_again,
         known_pixels_stay_as_they_were,
         a_mask_is_painted_by_keyboard_and_by_pointer,
+        a_consistency_model_edits_in_many_steps,
         noise_of_a_seed_that_was_left_is_not_shown,
         colour_needs_a_colour_model,
         a_generated_image_can_be_edited_and_edited_again,
@@ -58,13 +59,11 @@ fn conditioned(model: ScoreModel, condition: &Value) -> ScoreModel {
     let [c, h, w] = model.shape;
     let image = |shape| tensor("image", shape);
     match kind.as_str() {
-        "inpaint" => {
-            control::inpaint(model, image([c, h, w]), tensor("mask", [1, h, w]), Conditioning::default())
-        }
-        "colorize" => control::colorize(model, image([c, h, w]), Conditioning::default()),
+        "inpaint" => control::inpaint(model, image([c, h, w]), tensor("mask", [1, h, w]), None),
+        "colorize" => control::colorize(model, image([c, h, w]), None),
         "upscale" => {
             let factor = number("factor") as usize;
-            control::upscale(model, image([c, h / factor, w / factor]), factor, Conditioning::default())
+            control::upscale(model, image([c, h / factor, w / factor]), factor, None)
         }
         "edit" => control::edit(model, image([c, h, w]), number("strength")),
         "denoise" => control::denoise(model, image([c, h, w]), number("sigma")),
@@ -86,6 +85,25 @@ fn block_means(image: &[f32], factor: usize) -> Vec<f32> {
         square.sum::<f32>() / (factor * factor) as f32
     };
     (0..side * side).map(|i| mean(i / side, i % side)).collect()
+}
+
+/// One step, with which it generates, would draw the rest of an image as if nothing of it were known.
+fn a_consistency_model_edits_in_many_steps() {
+    let mut visit = Visit::to(models::site_with(&[COLOUR]), Gpu::None);
+    for setting in ["mode=inpaint&mask=left", "mode=edit&strength=0.4"] {
+        visit.open(&format!("#task=edit&device=cpu&model=mnist-cm&image=digit:4&{setting}&seed=5&results=2"));
+        visit.listen();
+        visit.start(EDIT);
+        visit.finish(EDIT);
+        let (request, images) = visit.heard();
+        assert_eq!([&request["sampler"], &request["options"]["n_steps"]], [&json!("multistep"), &json!(40)]);
+        let (nfe, expected) = native(&request);
+        assert_eq!((nfe, visit.nfe(EDIT)), (40, 40));
+        let error = relative_error(&images, &expected);
+        figure(format_args!("mnist-cm {setting}: {error:.1e}"));
+        assert!(error < TOLERANCE, "{setting}: {error:.1e}");
+    }
+    visit.assert_clean();
 }
 
 fn every_kind_draws_the_native_picture_and_its_link_shows_it_again() {

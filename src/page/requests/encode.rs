@@ -4,11 +4,11 @@ use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
 use super::interpolate::RequestEnd;
-use super::ode;
 use crate::Result;
-use crate::flow::{code, encoder_for};
+use crate::flow::{codes, encoder_for};
 use crate::page::turn::now;
 use crate::page::{Session, messages};
+use crate::sampler::ProbabilityFlow;
 
 /// `Session.encode`'s argument.
 #[derive(Debug, Deserialize)]
@@ -33,7 +33,7 @@ impl Session {
         let encode = async {
             let request: EncodeRequest = messages::read(request)?;
             messages::check_count("ends", request.ends.len(), 1)?;
-            let tolerance = ode(&request.options)?;
+            let ProbabilityFlow(tolerance) = ProbabilityFlow::with_options(&request.options)?;
             let loaded = self.model(&request.model)?;
             // Codes are noise: of what class the images are to be makes no difference to them.
             let model =
@@ -44,13 +44,16 @@ impl Session {
             };
             let from = encoder.as_ref().unwrap_or(&model);
             let mut run = self.begin(on_event)?;
+            let read = |(i, end): (usize, RequestEnd)| end.read(&(i + 1).to_string(), model.dim());
+            let ends: Vec<_> = request.ends.into_iter().enumerate().map(read).collect::<Result<_>>()?;
+            let codes = codes(from, &ends, tolerance, &mut run).await?;
             let [c, h, w] = model.shape;
-            let (count, mut codes) = (request.ends.len(), Vec::new());
-            for (i, end) in request.ends.into_iter().enumerate() {
-                let end = end.read(&format!("{}", i + 1), model.dim())?;
-                codes.extend(code(from, &end, tolerance, &mut run).await?);
-            }
-            Ok(messages::result(&codes, [count, c, h, w], from.nfe(), (now() - started) / 1000.0))
+            Ok(messages::result(
+                &codes.concat(),
+                [ends.len(), c, h, w],
+                from.nfe(),
+                (now() - started) / 1000.0,
+            ))
         };
         encode.await.map_err(|e| self.failure(&e))
     }

@@ -3,11 +3,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
-use super::{finish, ode};
+use super::{finish, one};
 use crate::flow::{Endpoint, interpolate};
 use crate::page::turn::now;
 use crate::page::{Session, messages};
 use crate::rng::Noise;
+use crate::sampler::ProbabilityFlow;
 use crate::{Error, Result};
 
 /// `Session.interpolate`'s argument.
@@ -19,14 +20,10 @@ struct InterpolateRequest {
     b: RequestEnd,
     frames: usize,
     /// Multiplies the codes between.
-    #[serde(default = "unchanged")]
+    #[serde(default = "one")]
     temperature: f64,
     #[serde(default)]
     options: Map<String, Value>,
-}
-
-fn unchanged() -> f64 {
-    1.0
 }
 
 /// A latent of a seed or a picture; [`RequestEnd::read`] sees to it that it is exactly one.
@@ -70,7 +67,7 @@ impl Session {
         let between = async {
             let request: InterpolateRequest = messages::read(request)?;
             messages::check_count("frames", request.frames, 2)?;
-            let tolerance = ode(&request.options)?;
+            let ProbabilityFlow(tolerance) = ProbabilityFlow::with_options(&request.options)?;
             let loaded = self.model(&request.model)?;
             self.has_room(&loaded, request.frames)?;
             let model = loaded.score_model()?;

@@ -12,16 +12,13 @@ mod play;
 mod sample;
 
 use burn::tensor::Tensor;
-use serde_json::{Map, Value};
 use wasm_bindgen::JsValue;
 
 use super::messages;
 use super::turn::now;
-use crate::flow::Tolerance;
 use crate::model::ScoreModel;
 use crate::ops::read;
 use crate::run::Solution;
-use crate::sampler::Sampler;
 use crate::{Error, Result};
 
 /// Images `values` as a tensor on the model's device.
@@ -42,12 +39,9 @@ fn check_images(what: &str, values: &[f32], [n, c, h, w]: [usize; 4]) -> Result<
     Ok(())
 }
 
-/// How accurately the ODE is to be solved, by the options of its sampler.
-fn ode(options: &Map<String, Value>) -> Result<Tolerance> {
-    match Sampler::with_options("ode", options)? {
-        Sampler::ProbabilityFlow(method) => Ok(method.0),
-        _ => Err(Error::config("sampler", "`ode` is another method", "report this as a bug")),
-    }
+/// A weight or factor that changes nothing.
+fn one() -> f64 {
+    1.0
 }
 
 /// Reads the images back. `started` is when the request came, in milliseconds.

@@ -1,12 +1,14 @@
 use js_sys::Function;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
-use super::{check_images, finish};
-use crate::flow::{Steps, sheet};
+use super::{check_images, finish, one};
+use crate::flow::sheet;
 use crate::page::turn::now;
 use crate::page::{Session, messages};
 use crate::rng::Noise;
+use crate::sampler::Multistep;
 use crate::{Error, Result};
 
 /// `Session.play`'s argument.
@@ -21,15 +23,12 @@ struct PlayRequest {
     class: Option<usize>,
     #[serde(default = "one")]
     guidance: f64,
+    /// Of the sampler `multistep`.
     #[serde(default)]
-    steps: Steps,
+    options: Map<String, Value>,
     /// Of the noise of steps after the first one.
     #[serde(default)]
     seed: u64,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 #[wasm_bindgen]
@@ -44,6 +43,7 @@ impl Session {
         let play = async {
             let request: PlayRequest = messages::read(request)?;
             messages::check_count("points", request.points.len(), 1)?;
+            let Multistep(steps) = Multistep::with_options(&request.options)?;
             let loaded = self.model(&request.model)?;
             self.has_room(&loaded, request.points.len())?;
             let model = match request.class {
@@ -61,8 +61,7 @@ impl Session {
                 codes.extend(sheet(corners, point));
             }
             let mut run = self.begin(on_event)?;
-            let solution =
-                request.steps.images(&model, &codes, 1.0, &Noise::new(request.seed), &mut run).await?;
+            let solution = steps.images(&model, &codes, 1.0, &Noise::new(request.seed), &mut run).await?;
             finish(solution, started).await
         };
         play.await.map_err(|e| self.failure(&e))

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
 use super::condition::Condition;
-use super::finish;
+use super::{finish, one};
 use crate::Result;
 use crate::control::guided_by;
 use crate::page::session::named;
@@ -38,10 +38,6 @@ struct SampleRequest {
     /// Steps between previews; 0 sends none.
     #[serde(default)]
     preview_every: usize,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 #[wasm_bindgen]

@@ -1,7 +1,7 @@
 // What a sampler is chosen for. Each purpose keeps a sampler and options of its own, since other ones serve it well. A
 // purpose is
 //   sampler  the name of the usual one; left out: the first
-//   options  where its options differ from its own defaults
+//   options  where the options of samplers differ from their defaults, by the samplers' names
 //   isOnly   whether no other will do, though the model may not fit it
 
 /** The samplers that draw with a model: it gives what they need. Who says nothing of this means the score. */
@@ -19,5 +19,5 @@ export function samplerFor({ sampler, isOnly }, chosen, samplers, model) {
 /** The options that a sampler starts with. */
 export function usualOptions(purpose, { name, options }) {
   const own = Object.fromEntries(options.map((option) => [option.name, option.default]));
-  return name === purpose.sampler ? { ...own, ...purpose.options } : own;
+  return { ...own, ...purpose.options?.[name] };
 }

@@ -229,6 +229,9 @@ class EditView {
   }
 }
 
+/** As natively. A consistency model's steps are what lets the rest see what is known. */
+const USUAL = { pc: { n_corrector: 0 }, multistep: { n_steps: 40 } };
+
 const image = endpointKey(15, { kind: 'digit', digit: 0 });
 
 export const edit = {
@@ -249,8 +252,8 @@ export const edit = {
   purposes: {
     // The reverse diffusion alone. Corrector steps add little to what is known, and forget the picture that samples start
     // in; so what a visitor chooses for the one is not taken over to the other.
-    known: { sampler: 'pc', options: { n_corrector: 0 } },
-    start: { sampler: 'pc', options: { n_corrector: 0 } },
+    known: { sampler: 'pc', options: USUAL },
+    start: { sampler: 'pc', options: USUAL },
   },
   purpose: (state) => kindOf(state).purpose,
 };

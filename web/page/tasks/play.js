@@ -193,7 +193,7 @@ class PlayView {
 
   #request(corners) {
     const { player: model, wanted, leaps } = this.#app.state;
-    return { model, corners, steps: { n_steps: leaps }, ...(wanted !== null && { class: wanted }) };
+    return { model, corners, options: { n_steps: leaps }, ...(wanted !== null && { class: wanted }) };
   }
 
   /** The corners are seen on the map: their fields show them too. */
