@@ -85,14 +85,17 @@ fn recursion(function: &Pair, levels: &[f64], known: f64) -> [f64; 2] {
 /// standard errors. How far those are from the posterior's is in docs/CONTROL.md.
 fn a_known_part_follows_its_recursion() {
     let (n, known) = (16_384, 0.8);
-    let sde = ve(16.0);
-    let least = sde.sigma(sde.sampling_eps());
     let wanted = [COVARIANCE / VARIANCE * known, VARIANCE - COVARIANCE.powi(2) / VARIANCE];
-    for n_steps in [1, 2, 5, 10, 40] {
+    // The last one gives noise that is hardly more than what never goes.
+    let cases = [1, 2, 5, 10, 40].map(|n_steps| (0.01, steps(n_steps)));
+    for (sigma_min, steps) in cases.into_iter().chain([(0.3, Steps { last_sigma: 0.35, ..steps(2) })]) {
+        let sde = AnySde::from(VeSde { sigma_min, sigma_max: 16.0, ..VeSde::default() });
+        let least = sde.sigma(sde.sampling_eps());
+        let n_steps = steps.n_steps;
         let image = tensor(&[(known as f32 + 1.0) / 2.0, 0.5], [1, 2, 1, 1], &cpu());
         let kept = tensor(&[1.0, 0.0], [1, 2, 1, 1], &cpu());
         let model = inpaint(pair(sde), image, kept, None).unwrap();
-        let sampler = Sampler::Multistep(Multistep(steps(n_steps)));
+        let sampler = Sampler::Multistep(Multistep(steps));
         let found: Vec<f64> =
             draw(&sampler, &model, Noise::new(3), n).iter().map(|v| 2.0 * f64::from(*v) - 1.0).collect();
         assert!(found.iter().step_by(2).all(|v| (v - known).abs() < 1e-6));
@@ -101,12 +104,14 @@ fn a_known_part_follows_its_recursion() {
         let variance = drawn.map(|v| (v - mean).powi(2)).sum::<f64>() / n as f64;
         // Equally spaced in sigma^(1/7), and above the least.
         let root = |sigma: f64| sigma.powf(1.0 / 7.0);
-        let levels: Vec<f64> = (0..n_steps)
-            .map(|i| {
-                let share = i as f64 / n_steps as f64;
-                (root(16.0) + share * (root(least) - root(16.0))).powi(7)
-            })
-            .collect();
+        let grid = |i: usize| {
+            let share = i as f64 / n_steps as f64;
+            (root(16.0) + share * (root(least) - root(16.0))).powi(7)
+        };
+        let levels = match steps.last_sigma {
+            0.0 => (0..n_steps).map(grid).collect(),
+            last => vec![16.0, last],
+        };
         let [expected, spread] = recursion(&Pair { least }, &levels, known);
         figure(format_args!(
             "{n_steps} steps: mean {mean:.3} (recursion {expected:.3}, posterior {:.3}), variance {variance:.4} \
@@ -169,6 +174,9 @@ fn walks_are_of_one_evaluation_an_image() {
         let twins = walk(3, &twice);
         assert_eq!(twins[..2], twins[2..], "{name}: the same code, the same image");
         assert_ne!(twins[..2], frames[..2], "{name}: further steps change it");
+        let halves: Vec<f32> = codes.iter().map(|v| v / 2.0).collect();
+        let colder = block_on(steps(1).images(&model, &codes, 0.5, &Noise::new(0), run)).unwrap();
+        assert_eq!(values(colder.images), walk(1, &halves), "{name}: a temperature of a half");
         let refused = block_on(steps(1).images(&model, &codes[..3], 1.0, &Noise::new(0), run));
         assert!(refused.unwrap_err().to_string().contains("give 2 for each image"));
         assert!(block_on(steps(1).images(&model, &codes, 3.0, &Noise::new(0), run)).is_err());
