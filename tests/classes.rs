@@ -162,7 +162,7 @@ fn a_model_learns_what_its_classes_mean() {
         width: 12,
         ..card(&self::config(2))
     };
-    let bytes = to_bytes(trainer.average(), &of_class, Precision::F32).unwrap();
+    let bytes = to_bytes(&trainer.average(), &of_class, Precision::F32).unwrap();
     let step = |class: usize| {
         let model = ModelFile::parse("halves", &bytes)
             .unwrap()

@@ -400,9 +400,14 @@ fn the_optimiser_equals_its_twin() {
                 true => sum_of_squares(gradient.clone()),
                 false => (gradient.clone() * gradient.clone()).sum(),
             };
-            let adam = if own { adam } else { adam_plain };
-            let [new_weight, new_moments @ ..] = adam(weight, gradient, moments, &norm_sq, step);
-            (weight, moments) = (new_weight, new_moments);
+            match own {
+                true => adam(&mut weight, gradient, &mut moments, &norm_sq, step),
+                false => {
+                    let [new_weight, new_moments @ ..] =
+                        adam_plain(weight, gradient, moments, &norm_sq, step);
+                    (weight, moments) = (new_weight, new_moments);
+                }
+            }
             found.extend([norm_sq, weight.clone(), moments[0].clone(), moments[1].clone()].map(values));
         }
         found

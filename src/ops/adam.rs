@@ -31,22 +31,24 @@ pub struct AdamStep {
 /// Adam (Kingma and Ba 2015, algorithm 1), or RAdam, with the papers' constants: betas 0.9 and 0.999.
 ///
 /// The gradient is first scaled by `min(1, clip/norm)`; `norm_sq` `[1]` is the squared norm of all gradients
-/// together, which stays on the device. Takes and returns weights and both moments, `[n]` each, without autodiff.
+/// together, which stays on the device. Changes weights and both moments, `[n]` each, without autodiff.
 pub fn adam(
-    weight: Tensor<1>,
+    weight: &mut Tensor<1>,
     gradient: Tensor<1>,
-    moments: [Tensor<1>; 2],
+    moments: &mut [Tensor<1>; 2],
     norm_sq: &Tensor<1>,
     step: AdamStep,
-) -> [Tensor<1>; 3] {
+) {
     let device = weight.device();
-    if let Some(launch) = Launch::new(&device, shader!("adam"), THREADS) {
-        return run(launch, [weight, gradient], moments, norm_sq, step);
+    if is_flex(&device) {
+        return adam_on_host(weight, &gradient, moments, norm_sq, step);
     }
-    match is_flex(&device) {
-        true => adam_on_host([&weight, &gradient], &moments, norm_sq, step),
-        false => adam_plain(weight, gradient, moments, norm_sq, step),
-    }
+    let old = (weight.clone(), moments.clone());
+    let [new, first, second] = match Launch::new(&device, shader!("adam"), THREADS) {
+        Some(launch) => run(launch, [old.0, gradient], old.1, norm_sq, step),
+        None => adam_plain(old.0, gradient, old.1, norm_sq, step),
+    };
+    (*weight, *moments) = (new, [first, second]);
 }
 
 /// [`adam`] in burn's stock operations: the oracle of the tests.
@@ -171,43 +173,40 @@ fn run(
 }
 
 fn adam_on_host(
-    [weight, gradient]: [&Tensor<1>; 2],
-    moments: &[Tensor<1>; 2],
+    weight: &mut Tensor<1>,
+    gradient: &Tensor<1>,
+    [first, second]: &mut [Tensor<1>; 2],
     norm_sq: &Tensor<1>,
     step: AdamStep,
-) -> [Tensor<1>; 3] {
+) {
     /// Values that a thread takes at once.
     const CHUNK: usize = 1 << 13;
-    let inputs = [weight, gradient, &moments[0], &moments[1], norm_sq].map(host::values);
-    let [weight, gradient, first, second, norm_sq] = inputs.each_ref().map(|input| input.storage::<f32>());
-    let len = weight.len();
+    let [gradient, norm_sq] = [gradient, norm_sq].map(host::values);
+    let gradient = gradient.slice();
     let Params { rate, beta1, beta2, rest1, rest2, correction1, correction2, epsilon, clip, .. } =
-        Params::new(len, step);
+        Params::new(gradient.len(), step);
     // Not `max`, which would hide a norm that is not a number.
-    let norm = norm_sq[0].sqrt() / clip;
+    let norm = norm_sq.slice()[0].sqrt() / clip;
     let divisor = if norm < 1.0 { 1.0 } else { norm };
-    let mut outputs = [const { Vec::new() }; 3].map(|mut output: Vec<f32>| {
-        output.resize(len, 0.0);
-        output
-    });
-    let parts = outputs.each_mut().map(|output| (output.as_mut_slice(), CHUNK));
-    host::for_each_parts(parts, |i, [w, m, v]| {
-        let [weight, gradient, first, second] =
-            [weight, gradient, first, second].map(|input| &input[i * CHUNK..][..w.len()]);
-        let (m, v) = (&mut m[..w.len()], &mut v[..w.len()]);
+    let update = |i: usize, [w, m, v]: [&mut [f32]; 3]| {
+        let gradient = &gradient[i * CHUNK..][..w.len()];
         host::vectorised(
             #[inline(always)]
             || {
-                for j in 0..w.len() {
-                    let g = gradient[j] / divisor;
-                    m[j] = beta1 * first[j] + rest1 * g;
-                    v[j] = beta2 * second[j] + rest2 * g * g;
-                    w[j] = weight[j] - rate * correction1 * m[j] / ((correction2 * v[j]).sqrt() + epsilon);
+                for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(gradient) {
+                    let g = g / divisor;
+                    *m = beta1 * *m + rest1 * g;
+                    *v = beta2 * *v + rest2 * g * g;
+                    *w -= rate * correction1 * *m / ((correction2 * *v).sqrt() + epsilon);
                 }
             },
         );
+    };
+    host::change(weight, |w| {
+        host::change(first, |m| {
+            host::change(second, |v| host::for_each_parts([w, m, v].map(|row| (row, CHUNK)), update));
+        });
     });
-    outputs.map(|output| host::tensor(output, [len]))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ const CHUNK: usize = 1 << 14;
 fn on_cpu(x: &Tensor<4>) -> Tensor<4> {
     let shape = x.shape();
     let x = host::values(x);
-    let mut y = x.storage::<f32>().to_vec();
+    let mut y = x.slice().to_vec();
     host::for_each_chunk(&mut y, CHUNK, |_, y| {
         host::vectorised(
             #[inline(always)]
@@ -51,7 +51,7 @@ fn on_cpu(x: &Tensor<4>) -> Tensor<4> {
 fn gradient_on_cpu(y: &Tensor<4>, dy: &Tensor<4>) -> Tensor<4> {
     let shape = y.shape();
     let (y, dy) = (host::values(y), host::values(dy));
-    let (y, mut dx) = (y.storage::<f32>(), dy.storage::<f32>().to_vec());
+    let (y, mut dx) = (y.slice(), dy.slice().to_vec());
     host::for_each_chunk(&mut dx, CHUNK, |i, dx| {
         let y = &y[i * CHUNK..][..dx.len()];
         host::vectorised(

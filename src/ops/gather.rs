@@ -46,7 +46,7 @@ fn gather_on_host(parts: &[(usize, Tensor<1>)], len: usize) -> Tensor<1> {
     let mut row = vec![0.0; len];
     for (place, part) in parts {
         let part = host::values(part);
-        let part = part.storage::<f32>();
+        let part = part.slice();
         row[*place..place + part.len()].copy_from_slice(part);
     }
     host::tensor(row, [len])

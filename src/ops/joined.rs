@@ -55,7 +55,7 @@ fn cat(x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
     }
     let y = {
         let parts = plain.each_ref().map(host::values);
-        let [x, skip] = parts.each_ref().map(|part| part.storage::<f32>());
+        let [x, skip] = parts.each_ref().map(|part| part.slice());
         let mut y = vec![0.0; b * h * w * c];
         host::for_each_chunk(&mut y, h * w * c, |i, y| {
             for (pixel, y) in y.chunks_exact_mut(c).enumerate() {
@@ -68,7 +68,7 @@ fn cat(x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
     };
     let split = move |dy: Tensor<4>, _| {
         let dy = host::values(&dy);
-        let dy = dy.storage::<f32>();
+        let dy = dy.slice();
         let (mut dx, mut dskip) = (vec![0.0; b * h * w * c_x], vec![0.0; b * h * w * c_skip]);
         host::for_each_parts([(&mut dx, h * w * c_x), (&mut dskip, h * w * c_skip)], |i, [dx, dskip]| {
             let pixels = dx.chunks_exact_mut(c_x).zip(dskip.chunks_exact_mut(c_skip));

@@ -112,9 +112,10 @@ impl Fit {
                 dropout: 0.0,
                 seed: self.seed,
             };
-            let [student, average] = [learner.module(), learner.average()].map(preconditioned);
-            let models = Models { student: &student, average: &average, teacher };
-            let loss = self.objective.loss(models, &step);
+            let loss = {
+                let [student, average] = [learner.module(), &learner.average()].map(preconditioned);
+                self.objective.loss(Models { student: &student, average: &average, teacher }, &step)
+            };
             let progress = index as f64 / self.steps as f64;
             let rate = self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
             let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, rectified: false, ema: EMA };
@@ -125,7 +126,7 @@ impl Fit {
                 snapshots.push(Snapshot { step: index + 1, models });
             }
         }
-        Ok((model(learner.average()), losses, snapshots))
+        Ok((model(&learner.average()), losses, snapshots))
     }
 
     /// [`Self::run`] on points of `mixture`, new ones for each step; it is the teacher too, where the objective has one.

@@ -6,16 +6,15 @@ use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device, Tensor};
 
 use super::average::PowerAverage;
-use super::optimiser::{Adam, Layout, update_average};
-use crate::ops::{AdamStep, read};
+use super::optimiser::{Adam, Layout};
+use crate::ops::{AdamStep, move_average, read};
 use crate::{Error, Result};
 
 /// A module that learns, the moving average of its weights, and the optimiser's state.
 pub struct Learner<M: Module> {
     module: M,
-    average: M,
-    /// The weights of both, in rows that they are views of.
     layout: Layout,
+    /// Its weights, which it has views of, and their average, which nobody else keeps: it is changed in place.
     rows: [Tensor<1>; 2],
     adam: Adam,
     /// Further averages, and the row of each.
@@ -50,11 +49,10 @@ pub struct StepReport {
 impl<M: Module> Learner<M> {
     /// The state before the first step of a `module` whose weights are recorded; `device` is theirs without autodiff.
     pub fn new(module: M, device: &Device) -> Self {
-        let average = module.valid();
         let layout = Layout::of(&module, device);
         let row = layout.row(&module);
         let adam = Adam::new(&row);
-        Self { module, average, layout, rows: [row.clone(), row], adam, powers: vec![], steps: 0 }
+        Self { module, layout, rows: [row.clone(), row], adam, powers: vec![], steps: 0 }
     }
 
     /// The same with further averages.
@@ -65,7 +63,7 @@ impl<M: Module> Learner<M> {
 
     /// The further averages.
     pub fn powers(&self) -> impl Iterator<Item = M> {
-        self.powers.iter().map(|(_, row)| self.layout.fill(&self.average, row, false))
+        self.powers.iter().map(|(_, row)| self.off_tape(row))
     }
 
     /// The weights that learn, on the tape.
@@ -74,8 +72,12 @@ impl<M: Module> Learner<M> {
     }
 
     /// The averaged weights, off it.
-    pub fn average(&self) -> &M {
-        &self.average
+    pub fn average(&self) -> M {
+        self.off_tape(&self.rows[1])
+    }
+
+    fn off_tape(&self, row: &Tensor<1>) -> M {
+        self.layout.fill(&self.module.valid(), row, false)
     }
 
     /// Steps done so far.
@@ -85,7 +87,6 @@ impl<M: Module> Learner<M> {
 
     /// Goes on from other weights, which are then the average as well.
     pub fn start_from(&mut self, module: M) {
-        self.average = module.valid();
         let row = self.layout.row(&module);
         self.module = module;
         self.powers.iter_mut().for_each(|(_, power)| power.clone_from(&row));
@@ -105,12 +106,11 @@ impl<M: Module> Learner<M> {
         let LearningStep { rate, clip, epsilon, rectified, ema } = step;
         let step = AdamStep { rate, step: self.steps, clip, epsilon, rectified };
         let norm_sq = self.adam.step(weights, gradients, step);
-        update_average(average, weights, ema);
+        move_average(average, weights, ema);
         for (power, row) in &mut self.powers {
-            update_average(row, weights, power.keeps(self.steps));
+            move_average(row, weights, power.keeps(self.steps));
         }
         self.module = self.layout.fill(&self.module, weights, true);
-        self.average = self.layout.fill(&self.average, average, false);
 
         let numbers = read(Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0)).await?;
         if !numbers.iter().all(|v| v.is_finite()) {
@@ -130,9 +130,8 @@ impl<M: Module> Learner<M> {
             let bytes = module.clone().into_record().into_bytes();
             bytes.map(|bytes| bytes.to_vec()).map_err(|e| failed(e.to_string()))
         };
-        let [first, second] =
-            self.adam.moments.each_ref().map(|moment| self.layout.fill(&self.average, moment, false));
-        let modules = [self.module.valid(), self.average.clone(), first, second];
+        let [first, second] = self.adam.moments.each_ref().map(|moment| self.off_tape(moment));
+        let modules = [self.module.valid(), self.average(), first, second];
         modules.iter().chain(&self.powers().collect::<Vec<_>>()).map(record).collect()
     }
 
@@ -152,10 +151,10 @@ impl<M: Module> Learner<M> {
         let mut parts = parts.into_iter();
         let mut next = |module: &mut M| load(module, parts.next().unwrap_or_default());
         next(&mut self.module)?;
-        next(&mut self.average)?;
-        self.rows = [self.layout.row(&self.module), self.layout.row(&self.average)];
-        let mut module = self.average.clone();
-        for row in self.adam.moments.iter_mut().chain(self.powers.iter_mut().map(|(_, row)| row)) {
+        let ([weights, average], mut module) = (&mut self.rows, self.module.valid());
+        *weights = self.layout.row(&self.module);
+        let powers = self.powers.iter_mut().map(|(_, row)| row);
+        for row in [average].into_iter().chain(&mut self.adam.moments).chain(powers) {
             next(&mut module)?;
             *row = self.layout.row(&module);
         }

@@ -109,24 +109,16 @@ impl Adam {
     /// on the device.
     pub fn step(&mut self, weights: &mut Tensor<1>, gradients: Tensor<1>, step: AdamStep) -> Tensor<1> {
         let norm_sq = ops::sum_of_squares(gradients.clone());
-        let [first, second] = self.moments.clone();
-        let [new, moments @ ..] = ops::adam(weights.clone(), gradients, [first, second], &norm_sq, step);
-        (*weights, self.moments) = (new, moments);
+        ops::adam(weights, gradients, &mut self.moments, &norm_sq, step);
         norm_sq
     }
-}
-
-/// Moves `average` towards `weights`: `rate·average + (1 - rate)·weights`.
-pub fn update_average(average: &mut Tensor<1>, weights: &Tensor<1>, rate: f64) {
-    let image = |row: &Tensor<1>| row.clone().unsqueeze::<4>();
-    *average = flat(ops::combine(&[(image(average), &[rate]), (image(weights), &[1.0 - rate])]));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::network::layers::{Init, Linear};
-    use crate::ops::ADAM_EPSILON;
+    use crate::ops::{ADAM_EPSILON, move_average};
 
     const ROWS: usize = 3;
 
@@ -229,14 +221,14 @@ mod tests {
         let old = new.clone() + 1.0;
         for rate in [0.0, 0.1, 0.9, 0.999] {
             let mut moved = old.clone();
-            update_average(&mut moved, &new, rate);
+            move_average(&mut moved, &new, rate);
             for ((found, old), new) in values(&moved).iter().zip(values(&old)).zip(values(&new)) {
                 let expected = rate * f64::from(old) + (1.0 - rate) * f64::from(new);
                 assert!((f64::from(*found) - expected).abs() < 1e-6);
             }
         }
         let mut moved = old;
-        update_average(&mut moved, &new, 0.0);
+        move_average(&mut moved, &new, 0.0);
         assert_eq!(values(&moved), values(&new));
     }
 

@@ -51,7 +51,7 @@ impl<L: Lesson> Trainer<L> {
     }
 
     /// The averaged weights, which are what is kept.
-    pub fn average(&self) -> &L::Module {
+    pub fn average(&self) -> L::Module {
         self.learner.average()
     }
 
@@ -67,8 +67,10 @@ impl<L: Lesson> Trainer<L> {
     /// and the last checkpoint is the place to go back to.
     pub async fn step(&mut self, batches: &mut Batches<'_>) -> Result<StepReport> {
         let step = self.learner.steps();
-        let learners = [self.learner.module(), self.learner.average()];
-        let loss = self.lesson.loss(learners, batches, step, &self.device.clone().autodiff());
+        let loss = {
+            let learners = [self.learner.module(), &self.learner.average()];
+            self.lesson.loss(learners, batches, step, &self.device.clone().autodiff())
+        };
         let rate = self.course.learning_rate_at(step);
         let Pace { clip, adam_epsilon: epsilon, rectified, .. } = self.pace;
         let ema = self.pace.ema.keeps(step + 1, self.pace.steps, self.pace.batch);
@@ -143,7 +145,7 @@ mod tests {
             let (first, second) = (2.0 / 11.0, 3.0 / 12.0);
             let shares =
                 [first * second * last, (1.0 - first) * second * last, (1.0 - second) * last, 1.0 - last];
-            let found = weights(trainer.average());
+            let found = weights(&trainer.average());
             for (k, found) in found.iter().enumerate() {
                 let expected: f64 = shares.iter().zip(&w).map(|(share, w)| share * w[k]).sum();
                 assert!((found - expected).abs() < 1e-6, "weight {k}: {found} instead of {expected}");

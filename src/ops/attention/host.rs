@@ -12,7 +12,7 @@ pub fn attention(qkv: &Tensor<3>) -> Tensor<3> {
     let [b, n, pitch] = qkv.dims();
     let qkv = host::values(qkv);
     let c = pitch / 3;
-    let qkv = qkv.storage::<f32>();
+    let qkv = qkv.slice();
     let scale = (c as f32).sqrt().recip();
     let mut y = vec![0.0; b * n * c];
     host::for_each_chunk(&mut y, n * c, |i, y| {
@@ -35,7 +35,7 @@ pub fn tangent(qkv: &Tensor<3>, tangent: &Tensor<3>) -> Tensor<3> {
     let [b, n, pitch] = qkv.dims();
     let c = pitch / 3;
     let (qkv, tangent) = (host::values(qkv), host::values(tangent));
-    let (qkv, tangent) = (qkv.storage::<f32>(), tangent.storage::<f32>());
+    let (qkv, tangent) = (qkv.slice(), tangent.slice());
     let scale = (c as f32).sqrt().recip();
     let mut y = vec![0.0; b * n * c];
     host::for_each_chunk(&mut y, n * c, |i, y| {
@@ -62,7 +62,7 @@ pub fn backward(qkv: &Tensor<3>, dy: &Tensor<3>) -> Tensor<3> {
     let [b, n, pitch] = qkv.dims();
     let c = pitch / 3;
     let (qkv, dy) = (host::values(qkv), host::values(dy));
-    let (qkv, dy) = (qkv.storage::<f32>(), dy.storage::<f32>());
+    let (qkv, dy) = (qkv.slice(), dy.slice());
     let scale = (c as f32).sqrt().recip();
     let mut dqkv = vec![0.0; qkv.len()];
     host::for_each_chunk(&mut dqkv, n * pitch, |i, dqkv| {

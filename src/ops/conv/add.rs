@@ -30,7 +30,7 @@ const CHUNK: usize = 1 << 14;
 fn add_on_host(x: &Tensor<4>, y: &Tensor<4>, scale: f32) -> Tensor<4> {
     let shape = x.shape();
     let (x, y) = (host::values(x), host::values(y));
-    let (x, y) = (x.storage::<f32>(), y.storage::<f32>());
+    let (x, y) = (x.slice(), y.slice());
     let mut sum = vec![0.0; x.len()];
     host::for_each_chunk(&mut sum, CHUNK, |i, sum| {
         let (x, y) = (&x[i * CHUNK..][..sum.len()], &y[i * CHUNK..][..sum.len()]);

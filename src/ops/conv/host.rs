@@ -25,14 +25,14 @@ pub fn forward(x: &Tensor<4>, filter: &Filter, weights_stay: bool) -> Tensor<4> 
     let (dims, [_, c_out], stride) = (x.dims(), filter.weight.dims(), filter.stride);
     let geometry = [filter.kernel, stride, filter.pad];
     let (x, weight, bias) = (host::values(x), host::values(&filter.weight), host::values(&filter.bias));
-    let (x, bias) = (x.storage::<f32>(), bias.storage::<f32>());
+    let (x, bias) = (x.slice(), bias.slice());
     let y = match tiles(dims, c_out, geometry) {
         Some(tiles) if weights_stay => tiles.convolve(x, &winograd::kept(&tiles, &weight), bias),
         Some(tiles) => host::with_scratch(tiles.filter_len(), |u| {
-            tiles.transform_filter(weight.storage(), u);
+            tiles.transform_filter(weight.slice(), u);
             tiles.convolve(x, u, bias)
         }),
-        None => Windows::new(dims, geometry).convolve(x, weight.storage(), bias),
+        None => Windows::new(dims, geometry).convolve(x, weight.slice(), bias),
     };
     let [batch, height, width, _] = dims;
     host::tensor(y, [batch, height.div_ceil(stride), width.div_ceil(stride), c_out])
@@ -47,8 +47,8 @@ pub fn gradients(x: &Tensor<4>, filter: &Filter, dy: Tensor<4>) -> [DispatchTens
     let ([batch, height, width, c_in], [rows, c_out], kernel) =
         (x.dims(), filter.weight.dims(), filter.kernel);
     let (x, dy, weight) = (host::values(x), host::values(&dy), host::values(&filter.weight));
-    let (x, dy) = (x.storage::<f32>(), dy.storage::<f32>());
-    let mirrored = mirror(weight.storage::<f32>(), kernel * kernel, c_in, c_out);
+    let (x, dy) = (x.slice(), dy.slice());
+    let mirrored = mirror(weight.slice(), kernel * kernel, c_in, c_out);
     let dims = [batch, height, width, c_out];
     let geometry = [kernel, 1, kernel - 1 - filter.pad];
     let [dx, dw, db] = match tiles(dims, c_in, geometry) {
@@ -73,12 +73,17 @@ fn add_pixels(db: &mut [f32], dy: &[f32]) {
 /// `[k·k, c_in, c_out]` to `[k·k, c_out, c_in]`, the taps in the opposite order. On the host, as burn's flip and
 /// permutation of tensors would take 4 % of a training step.
 fn mirror(weight: &[f32], area: usize, c_in: usize, c_out: usize) -> Vec<f32> {
+    /// Rows that are written to side by side: each value read is then in the cache, and so is where it goes.
+    const ROWS: usize = 16;
     let mut mirrored = vec![0.0; weight.len()];
-    for (tap, weight) in weight.chunks_exact(c_in * c_out).enumerate() {
-        let tap = &mut mirrored[(area - 1 - tap) * c_in * c_out..][..c_in * c_out];
-        for (i, weight) in weight.chunks_exact(c_out).enumerate() {
-            weight.iter().enumerate().for_each(|(o, w)| tap[o * c_in + i] = *w);
+    host::for_each_chunk(&mut mirrored, c_in * c_out, |tap, mirrored| {
+        let weight = &weight[(area - 1 - tap) * c_in * c_out..][..c_in * c_out];
+        for (k, rows) in mirrored.chunks_mut(ROWS * c_in).enumerate() {
+            for (i, weight) in weight.chunks_exact(c_out).enumerate() {
+                let weight = &weight[k * ROWS..];
+                rows.chunks_exact_mut(c_in).zip(weight).for_each(|(row, w)| row[i] = *w);
+            }
         }
-    }
+    });
     mirrored
 }

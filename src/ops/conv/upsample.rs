@@ -14,7 +14,7 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
     let [b, h, w, c] = x.dims();
     let y = {
         let plain = host::values(&plain);
-        let plain = plain.storage::<f32>();
+        let plain = plain.slice();
         let mut y = vec![0.0; 4 * plain.len()];
         host::for_each_chunk(&mut y, 4 * w * c, |line, y| {
             let (first, second) = y.split_at_mut(2 * w * c);
@@ -29,7 +29,7 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
     };
     record([x.into_dispatch()], y, move |dy, _| {
         let dy = host::values(&dy);
-        let dy = dy.storage::<f32>();
+        let dy = dy.slice();
         let mut dx = vec![0.0; dy.len() / 4];
         host::for_each_chunk(&mut dx, w * c, |line, dx| {
             let lines = dy[4 * line * w * c..][..4 * w * c].chunks_exact(2 * w * c);

@@ -85,7 +85,7 @@ fn apply(
     let ([_, h, w, c], groups) = (x.dims(), (norm.groups, norm.epsilon));
     let (x, shift) = (host::values(x), host::values(shift));
     let (gamma, beta) = (host::values(&norm.gamma), host::values(&norm.beta));
-    let [x, shift, gamma, beta] = [&x, &shift, &gamma, &beta].map(|tensor| tensor.storage::<f32>());
+    let [x, shift, gamma, beta] = [&x, &shift, &gamma, &beta].map(|tensor| tensor.slice());
     let mut y = vec![0.0; x.len()];
     host::for_each_chunk(&mut y, h * w * c, |i, y| {
         let image = &x[i * h * w * c..][..h * w * c];

@@ -11,9 +11,9 @@ pub fn run(x: &Tensor<4>, norm: &InstanceNorm) -> Tensor<4> {
     let ([_, h, w, c], [rows, _]) = (x.dims(), norm.gamma.dims());
     let shape = x.shape();
     let x = host::values(x);
-    let x = x.storage::<f32>();
+    let x = x.slice();
     let weights = [&norm.gamma, &norm.alpha, &norm.beta].map(host::values);
-    let weights = weights.each_ref().map(|row| row.storage::<f32>());
+    let weights = weights.each_ref().map(|row| row.slice());
     let mut y = vec![0.0; x.len()];
     host::for_each_chunk(&mut y, (h * w * c).max(1), |i, y| {
         let image = &x[i * h * w * c..][..h * w * c];
@@ -36,8 +36,8 @@ pub fn gradients(x: &Tensor<4>, norm: &InstanceNorm, dy: &Tensor<4>) -> [Dispatc
     let (shape, size) = (x.shape(), h * w * c);
     let (x, dy) = (host::values(x), host::values(dy));
     let weights = [&norm.gamma, &norm.alpha].map(host::values);
-    let (x, dy) = (x.storage::<f32>(), dy.storage::<f32>());
-    let weights = weights.each_ref().map(|row| row.storage::<f32>());
+    let (x, dy) = (x.slice(), dy.slice());
+    let weights = weights.each_ref().map(|row| row.slice());
     // One row per image: its dgamma, dalpha and dbeta.
     let (mut dx, mut sums) = (vec![0.0; b * size], vec![0.0; b * 3 * c]);
     host::for_each_parts([(&mut dx, size.max(1)), (&mut sums, (3 * c).max(1))], |i, [dx, sums]| {

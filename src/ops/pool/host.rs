@@ -54,7 +54,7 @@ fn each_image<const N: usize>(
     let [b, h, w, c] = shape.dims();
     let image = h * w * c;
     let inputs = inputs.map(host::values);
-    let inputs = inputs.each_ref().map(|input| input.storage::<f32>());
+    let inputs = inputs.each_ref().map(|input| input.slice());
     let mut y = vec![0.0; b * image];
     host::for_each_chunk(&mut y, image.max(1), |i, y| {
         let images = inputs.map(|input| &input[i * image..][..image]);

@@ -21,7 +21,7 @@ pub fn run(windows: &Windows, x: &Tensor<4>) -> Tensor<4> {
     let [b, h, w, c] = x.dims();
     let [out_h, out_w] = [h, w].map(|side| windows.out(side));
     let x = host::values(x);
-    let x = x.storage::<f32>();
+    let x = x.slice();
     let mut y = vec![0.0; b * out_h * out_w * c];
     host::for_each_chunk(&mut y, (out_w * c).max(1), |line, y| {
         let (image, row) = (line / out_h, line % out_h);

@@ -132,7 +132,7 @@ impl ScoreLesson {
 impl Trainer<ScoreLesson> {
     /// The averaged weights as a model to sample from.
     pub fn score_model(&self) -> ScoreModel {
-        self.lesson().score_model(self.average(), self.device())
+        self.lesson().score_model(&self.average(), self.device())
     }
 }
 

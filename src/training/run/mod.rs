@@ -126,7 +126,7 @@ pub async fn train<L: Lesson>(
         }
         if pace.sample_every > 0
             && (step.is_multiple_of(pace.sample_every) || last)
-            && let Some(picture) = trainer.lesson().picture(trainer.average(), trainer.device()).await?
+            && let Some(picture) = trainer.lesson().picture(&trainer.average(), trainer.device()).await?
         {
             save_png(folder.0.join(format!("samples-{step:06}.png")), &picture)?;
         }
@@ -156,10 +156,10 @@ async fn save<L: Lesson>(
         command: state.commands.join(" && "),
     });
     if state.step == pace.steps {
-        card.accuracy = lesson.examine(trainer.average(), trainer.device()).await?;
+        card.accuracy = lesson.examine(&trainer.average(), trainer.device()).await?;
     }
     // First, as it refuses weights that have grown out of all bounds: an earlier checkpoint is then kept.
-    let model = weights::to_bytes(trainer.average(), &card, Precision::F16)?;
+    let model = weights::to_bytes(&trainer.average(), &card, Precision::F16)?;
     checkpoint::save(&folder.checkpoint(), state, trainer)?;
     for (length, module) in trainer.averages() {
         let path = folder.average(state.step, length);

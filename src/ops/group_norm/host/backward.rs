@@ -56,7 +56,7 @@ fn apply(
     let size = h * w * c;
     let (x, shift, dy) = (host::values(x), host::values(shift), host::values(dy));
     let (gamma, beta) = (host::values(&norm.gamma), host::values(&norm.beta));
-    let [x, shift, gamma, beta, dy] = [&x, &shift, &gamma, &beta, &dy].map(|tensor| tensor.storage::<f32>());
+    let [x, shift, gamma, beta, dy] = [&x, &shift, &gamma, &beta, &dy].map(|tensor| tensor.slice());
 
     // One row per image: its dgamma, dbeta and dshift.
     let (mut dx, mut sums) = (vec![0.0; b * size], vec![0.0; b * 3 * c]);
