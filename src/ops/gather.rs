@@ -19,7 +19,8 @@ params! {
     }
 }
 
-/// A row `[len]` with each part at its place, zero elsewhere. Parts do not overlap; all are without autodiff.
+/// A row `[len]` with each part at its place, zero elsewhere. Parts come in the order of their places and do not overlap; all are
+/// without autodiff.
 pub fn gather(parts: &[(usize, Tensor<1>)], len: usize, device: &Device) -> Tensor<1> {
     if is_flex(device) {
         return gather_on_host(parts, len);
@@ -44,11 +45,14 @@ pub fn gather_plain(parts: &[(usize, Tensor<1>)], row: Tensor<1>) -> Tensor<1> {
 
 fn gather_on_host(parts: &[(usize, Tensor<1>)], len: usize) -> Tensor<1> {
     let mut row = vec![0.0; len];
+    let (mut rest, mut begin, mut jobs) = (row.as_mut_slice(), 0, vec![]);
     for (place, part) in parts {
         let part = host::values(part);
-        let part = part.slice();
-        row[*place..place + part.len()].copy_from_slice(part);
+        let (at, after) = rest[place - begin..].split_at_mut(part.slice().len());
+        (rest, begin) = (after, place + at.len());
+        jobs.push((at, part));
     }
+    host::for_each(jobs, |(at, part)| at.copy_from_slice(part.slice()));
     host::tensor(row, [len])
 }
 

@@ -105,12 +105,14 @@ impl<M: Module> Learner<M> {
         self.steps += 1;
         let LearningStep { rate, clip, epsilon, rectified, ema } = step;
         let step = AdamStep { rate, step: self.steps, clip, epsilon, rectified };
+        // Nobody may see the weights while they change in place.
+        self.module = self.layout.fill(&self.module, average, false);
         let norm_sq = self.adam.step(weights, gradients, step);
+        self.module = self.layout.fill(&self.module, weights, true);
         move_average(average, weights, ema);
         for (power, row) in &mut self.powers {
             move_average(row, weights, power.keeps(self.steps));
         }
-        self.module = self.layout.fill(&self.module, weights, true);
 
         let numbers = read(Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0)).await?;
         if !numbers.iter().all(|v| v.is_finite()) {

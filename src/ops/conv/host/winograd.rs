@@ -7,6 +7,8 @@
 mod kept;
 mod transform;
 
+use std::ops::Range;
+
 pub use kept::kept;
 
 use super::{BLOCK, add_pixels};
@@ -17,6 +19,8 @@ use transform::{A, At, Bt, G, Gt, Layout, POINTS, Place, Planes, TILE, WINDOW, t
 const BAND: usize = 32;
 /// Channels below which the transforms cost more than they save.
 const FEWEST_CHANNELS: usize = 8;
+/// Input channels whose filters a thread takes at a time: what they are transformed to fits into its cache.
+const CHANNELS: usize = 32;
 /// Pairs of channels from which a band's matrix products are worth dividing among threads.
 const WIDE: usize = 1 << 13;
 /// Between planes, lest the same place in all of them falls into the same set of the cache.
@@ -92,7 +96,17 @@ impl Tiles {
 
     /// Writes to `u` what [`Self::convolve`] takes of a filter `[9·c_in, c_out]`.
     pub fn transform_filter(&self, weight: &[f32], u: &mut [f32]) {
-        transform(G, self.c_in, (weight, self.filter()), (u, self.transformed_filter()), None);
+        let Self { c_in, c_out, .. } = *self;
+        let parts = runs::<POINTS>(u, self.transformed_filter().plane, c_in * c_out, CHANNELS * c_out);
+        host::for_each(parts, |(k, mut u)| {
+            let (first, n) = (k * CHANNELS, CHANNELS.min(c_in - k * CHANNELS));
+            let planes = Planes::transformed(n, c_out);
+            host::with_scratch(POINTS * planes.plane, |part| {
+                let weight = &weight[first * c_out..];
+                transform(G, n, (weight, self.filter()), (part, planes), None);
+                copy(part, planes.plane, &mut u);
+            });
+        });
     }
 
     /// The convolution of `x` `[b, h, w, c_in]` with a transformed filter: `[b, h, w, c_out]`.
@@ -143,24 +157,37 @@ impl Tiles {
     /// The gradient of the filter of a convolution for `dy`, that of its result:
     /// `Gᵀ·(sum over tiles of (Bᵀ·d·B)∘(A·dy·Aᵀ))·G`.
     fn filter_gradient(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-        let Self { c_in, c_out, .. } = *self;
-        let s_planes = self.transformed_filter();
-        let plane = |c| Planes::transformed(BAND.max(self.across), c).plane;
-        host::with_scratch(POINTS * (s_planes.plane + plane(c_in) + plane(c_out)), |scratch| {
-            let (s, scratch) = scratch.split_at_mut(POINTS * s_planes.plane);
-            let (v, d) = scratch.split_at_mut(POINTS * plane(c_in));
-            s.fill(0.0);
-            for band in self.bands() {
-                let n = band.tiles(self);
-                let (v_planes, d_planes) = (Planes::transformed(n, c_in), Planes::transformed(n, c_out));
-                transform(Bt, n, (x, band.within(self, 1, c_in)), (v, v_planes), None);
-                transform(A, n, (dy, band.within(self, 0, c_out)), (d, d_planes), None);
-                let planes = v.chunks_exact(v_planes.plane).zip(d.chunks_exact(d_planes.plane));
-                self.for_each_point(planes.zip(s.chunks_exact_mut(s_planes.plane)), |((v, d), s)| {
-                    host::gemm([c_in, c_out, n], (v, 1, c_in), (d, c_out, 1), s, true);
+        let Self { batch, down, across, c_in, c_out, .. } = *self;
+        let (each, n) = (down * across, batch * down * across);
+        let images = |image, images| Band { image, images, top: 0, rows: down };
+        let d_planes = Planes::transformed(n, c_out);
+        host::with_scratch(POINTS * d_planes.plane, |d| {
+            host::for_each(runs::<POINTS>(d, d_planes.plane, n * c_out, each * c_out), |(image, mut d)| {
+                let planes = Planes::transformed(each, c_out);
+                host::with_scratch(POINTS * planes.plane, |part| {
+                    let tiles = images(image, 1).within(self, 0, c_out);
+                    transform(A, each, (dy, tiles), (part, planes), None);
+                    copy(part, planes.plane, &mut d);
                 });
-            }
-            transform(Gt, c_in, (s, s_planes), (dw, self.filter()), None);
+            });
+            host::for_each(runs::<9>(dw, c_in * c_out, c_in * c_out, CHANNELS * c_out), |(k, mut dw)| {
+                let (first, part) = (k * CHANNELS, CHANNELS.min(c_in - k * CHANNELS));
+                let (v_planes, s_planes) = (Planes::transformed(n, part), Planes::transformed(part, c_out));
+                let g_planes = Planes { side: 3, plane: part * c_out, channels: c_out };
+                let lens = [POINTS * v_planes.plane, POINTS * s_planes.plane, 9 * g_planes.plane];
+                host::with_scratch(lens.iter().sum(), |scratch| {
+                    let (v, scratch) = scratch.split_at_mut(lens[0]);
+                    let (s, g) = scratch.split_at_mut(lens[1]);
+                    let window = images(0, batch).within(self, 1, c_in).of(first..first + part);
+                    transform(Bt, n, (x, window), (v, v_planes), None);
+                    let planes = v.chunks_exact(v_planes.plane).zip(d.chunks_exact(d_planes.plane));
+                    for ((v, d), s) in planes.zip(s.chunks_exact_mut(s_planes.plane)) {
+                        host::gemm([part, c_out, n], (v, 1, part), (d, c_out, 1), s, false);
+                    }
+                    transform(Gt, part, (s, s_planes), (g, g_planes), None);
+                    copy(g, g_planes.plane, &mut dw);
+                });
+            });
         });
     }
 
@@ -179,6 +206,26 @@ impl Tiles {
     }
 }
 
+/// The same run of each of `N` planes, run by run, with its number: of the first `len` values of each.
+fn runs<const N: usize>(
+    values: &mut [f32],
+    plane: usize,
+    len: usize,
+    run: usize,
+) -> Vec<(usize, [&mut [f32]; N])> {
+    let mut planes = values.chunks_mut(plane).map(|plane| plane[..len].chunks_mut(run));
+    let mut planes: [_; N] = std::array::from_fn(|_| planes.next().expect("so many planes"));
+    let next = |k| (k, planes.each_mut().map(|runs| runs.next().expect("as many runs in each plane")));
+    (0..len.div_ceil(run)).map(next).collect()
+}
+
+/// Copies the beginning of each plane to its run.
+fn copy(values: &[f32], plane: usize, to: &mut [&mut [f32]]) {
+    to.iter_mut()
+        .zip(values.chunks_exact(plane))
+        .for_each(|(to, from)| to.copy_from_slice(&from[..to.len()]));
+}
+
 impl Planes {
     /// Those of `tiles` transformed tiles.
     fn transformed(tiles: usize, channels: usize) -> Self {
@@ -193,18 +240,27 @@ struct Pixels<'a> {
     /// Pixels before the band's first image.
     origin: isize,
     margin: usize,
+    /// Of the images, and which of them.
     c: usize,
+    channels: Range<usize>,
+}
+
+impl Pixels<'_> {
+    /// Some channels of them.
+    fn of(self, channels: Range<usize>) -> Self {
+        Self { channels, ..self }
+    }
 }
 
 impl Layout for Pixels<'_> {
     #[inline(always)]
     fn channels(&self) -> usize {
-        self.c
+        self.channels.len()
     }
 
     #[inline(always)]
     fn place(&self, tile: usize) -> Place {
-        let Self { tiles: &Tiles { height, width, across, .. }, band, origin, margin, c } = *self;
+        let Self { tiles: &Tiles { height, width, across, .. }, band, origin, margin, c, .. } = *self;
         let row = tile / across;
         let (image, y, x) = (row / band.rows, TILE * (band.top + row % band.rows), TILE * (tile % across));
         let inside = |first: usize, size: usize| {
@@ -212,7 +268,7 @@ impl Layout for Pixels<'_> {
         };
         let first = origin + ((image * height + y) * width + x) as isize - (margin * (width + 1)) as isize;
         Place {
-            first: first * c as isize,
+            first: first * c as isize + self.channels.start as isize,
             row: width * c,
             column: c,
             rows: inside(y, height),
@@ -229,12 +285,12 @@ impl Band {
     /// In all images.
     fn within<'a>(self, tiles: &'a Tiles, margin: usize, c: usize) -> Pixels<'a> {
         let origin = (self.image * tiles.height * tiles.width) as isize;
-        Pixels { tiles, band: self, origin, margin, c }
+        Pixels { tiles, band: self, origin, margin, c, channels: 0..c }
     }
 
     /// In its part of them.
     fn apart<'a>(self, tiles: &'a Tiles, c: usize) -> Pixels<'a> {
         let origin = -((self.top * TILE * tiles.width) as isize);
-        Pixels { tiles, band: self, origin, margin: 0, c }
+        Pixels { tiles, band: self, origin, margin: 0, c, channels: 0..c }
     }
 }
