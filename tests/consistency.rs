@@ -4,10 +4,10 @@ use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning, PreconditioningChoice, ScoreModel};
 use scorefield::network::layers::Init;
-use scorefield::network::{MlpConfig, Network};
+use scorefield::network::{Classifier, ClassifierConfig, MlpConfig, Network};
 use scorefield::objective::{
-    ConsistencyDistillation, ConsistencyTraining, Levels, Loss, Metric, Models, Objective, Solver, Step,
-    Target,
+    ConsistencyDistillation, ConsistencyTraining, Features, Levels, Loss, Metric, Models, Objective, Solver,
+    Step, Target,
 };
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VeSde};
@@ -19,6 +19,7 @@ use crate::support::{MIXTURE, Part, cpu, figure, mixture, tensor, trials, values
 trials! {
     cpu: [
         losses_are_those_of_their_papers,
+        gradients_pass_through_a_classifier,
         functions_of_a_gaussian_are_learned,
         functions_of_a_mixture_are_learned,
     ],
@@ -106,7 +107,55 @@ fn all() -> Vec<Objective> {
         target: Target::Average,
     };
     let doubling = ConsistencyTraining { levels: doubling, ..ConsistencyTraining::default() };
-    vec![training(), doubling.into(), rising.into(), distillation(), by_euler()]
+    let by_features = ConsistencyTraining { metric: Metric::Features {}, ..ConsistencyTraining::default() };
+    vec![training(), doubling.into(), rising.into(), by_features.into(), distillation(), by_euler()]
+}
+
+/// Two layers: the image, and the image with one added, of which the second channel counts thrice.
+struct Plain;
+
+impl Features for Plain {
+    fn layers(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
+        let x = x.permute([0, 2, 3, 1]);
+        vec![x.clone(), x + 1.0]
+    }
+
+    fn weights(&self) -> Option<Vec<Tensor<1>>> {
+        Some([[1.0, 1.0], [1.0, 3.0]].map(|weights| Tensor::from_floats(weights, &cpu())).into())
+    }
+}
+
+/// What [`Plain`] sees of two points.
+fn perceived(a: [f64; 2], b: [f64; 2]) -> f64 {
+    let layer = |more: f64, weights: [f64; 2]| {
+        let [a, b] = [a, b].map(|x| {
+            let length = (x[0] + more).hypot(x[1] + more);
+            [(x[0] + more) / length, (x[1] + more) / length]
+        });
+        (0..2).map(|i| weights[i] * (a[i] - b[i]).powi(2)).sum::<f64>()
+    };
+    layer(0.0, [1.0, 1.0]) + layer(1.0, [1.0, 3.0])
+}
+
+/// Of the features of a classifier whose weights are off the tape, by differences.
+fn gradients_pass_through_a_classifier() {
+    let classifier = Classifier::new(&ClassifierConfig::default(), 1, &mut Init::new(5, &cpu()));
+    let x = Noise::new(4).uniform(0, 1, 64);
+    let layers = |x: Tensor<4>| {
+        let sum = classifier.layers(x).map(|layer| (layer.clone() * layer).mean());
+        sum.into_iter().reduce(|a, b| a + b).unwrap()
+    };
+    let at = tensor(&x, [1, 1, 8, 8], &cpu().autodiff()).require_grad();
+    let gradient = values(at.grad(&layers(at.clone()).backward()).expect("a gradient"));
+    for pixel in [0, 9, 37, 63] {
+        let moved = |by: f32| {
+            let mut x = x.clone();
+            x[pixel] += by;
+            f64::from(values(layers(tensor(&x, [1, 1, 8, 8], &cpu())))[0])
+        };
+        let (slope, found) = ((moved(1e-2) - moved(-1e-2)) / 2e-2, f64::from(gradient[pixel]));
+        assert!((slope - found).abs() < 0.02 * found.abs().max(1e-2), "{pixel}: {found}, {slope}");
+    }
 }
 
 /// A Gaussian's score model is a network that says nothing, under EDM's scaling.
@@ -155,9 +204,10 @@ fn losses_are_those_of_their_papers() {
     let skip = |sigma: f64| 1.0 / ((sigma - least).powi(2) + 1.0);
     let slope = |x: f64, sigma: f64| x * sigma / (deviation * deviation + sigma * sigma);
     for objective in all() {
-        let found = values(
-            objective.loss(Models { student: &student, average: &student, teacher: Some(&teacher) }, &step),
-        );
+        let found = values(objective.loss(
+            Models { student: &student, average: &student, teacher: Some(&teacher), features: Some(&Plain) },
+            &step,
+        ));
         for (image, found) in found.iter().enumerate() {
             let (high, low, weight) = match objective {
                 Objective::ConsistencyDistillation(ConsistencyDistillation { levels: n, .. }) => {
@@ -193,7 +243,7 @@ fn losses_are_those_of_their_papers() {
                     (t, r, 1.0 / (t - r))
                 }
             };
-            let pair = [2 * image, 2 * image + 1].map(|at| {
+            let ends = [2 * image, 2 * image + 1].map(|at| {
                 let (x0, z) = (f64::from(x0[at]), f64::from(z[at]));
                 let x = x0 + high * z;
                 let there = match objective {
@@ -207,8 +257,9 @@ fn losses_are_those_of_their_papers() {
                     }
                     _ => x0 + low * z,
                 };
-                skip(high) * x - skip(low) * there
+                [skip(high) * x, skip(low) * there]
             });
+            let pair = ends.map(|[a, b]| a - b);
             let square = pair[0] * pair[0] + pair[1] * pair[1];
             let metric = match objective {
                 Objective::ConsistencyDistillation(ConsistencyDistillation { metric, .. })
@@ -222,6 +273,7 @@ fn losses_are_those_of_their_papers() {
                     let c = 0.00054 * 2.0_f64.sqrt();
                     (square + c * c).sqrt() - c
                 }
+                Metric::Features {} => perceived(ends.map(|end| end[0]), ends.map(|end| end[1])),
             };
             let (found, expected) = (f64::from(*found), weight * distance);
             assert!(

@@ -122,7 +122,7 @@ fn the_loss_is_its_formula() {
                 (64 * image..64 * (image + 1)).map(of).sum::<f64>() / 64.0
             };
             for weighting in [Weighting::Std2, Weighting::Likelihood, Weighting::Edm] {
-                let models = Models { student: &model, average: &model, teacher: None };
+                let models = Models { student: &model, average: &model, teacher: None, features: None };
                 let found = values(Dsm { weighting, times }.loss(models, &step));
                 assert_eq!(found.len(), IMAGES);
                 for (image, found) in found.into_iter().enumerate() {

@@ -55,7 +55,7 @@ fn step(n: usize, device: &Device) -> Step<'static> {
 }
 
 fn losses(objective: &impl Loss, model: &Preconditioned, step: &Step<'_>) -> Vec<f64> {
-    let loss = objective.loss(Models { student: model, average: model, teacher: None }, step);
+    let loss = objective.loss(Models { student: model, average: model, teacher: None, features: None }, step);
     values(loss).into_iter().map(f64::from).collect()
 }
 
@@ -263,7 +263,7 @@ fn losses_are_the_same_on_the_gpu() {
         let [on_cpu, on_gpu] = [cpu(), gpu()].map(|device| {
             let device = device.autodiff();
             let model = student(ve(), &device);
-            let models = Models { student: &model, average: &model, teacher: None };
+            let models = Models { student: &model, average: &model, teacher: None, features: None };
             let loss = objective.loss(models, &step(16, &device));
             let mut gradients = Gradients(loss.clone().sum().backward(), vec![]);
             model.network().visit(&mut gradients);

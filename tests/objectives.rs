@@ -41,7 +41,8 @@ fn step(dropout: f64) -> Step<'static> {
 
 fn losses(objective: &impl Loss, step: &Step<'_>) -> Vec<f32> {
     let [student, average, teacher] = models();
-    let loss = objective.loss(Models { student: &student, average: &average, teacher: Some(&teacher) }, step);
+    let loss = objective
+        .loss(Models { student: &student, average: &average, teacher: Some(&teacher), features: None }, step);
     assert_eq!(loss.dims(), [N]);
     let found = values(loss.clone().inner());
     assert!(found.iter().all(|v| v.is_finite()), "{found:?}");
@@ -94,8 +95,11 @@ impl Loss for Slope {
 fn a_loss_may_be_of_the_gradient_for_the_input() {
     let [student, average, _] = models();
     let step = step(0.0);
-    let found =
-        values(Slope.loss(Models { student: &student, average: &average, teacher: None }, &step).inner());
+    let found = values(
+        Slope
+            .loss(Models { student: &student, average: &average, teacher: None, features: None }, &step)
+            .inner(),
+    );
     let x = step.x0.clone().inner();
     let direction = {
         // A tape serves one backward pass, that of the weights too.

@@ -95,9 +95,20 @@ fn every_objective_trains_by_its_name() {
         ("--objective consistency_distillation --teacher mnist-vp", "use one for"),
         ("--objective consistency_distillation --teacher mnist-classifier", "is a classifier"),
         (&student, "gives a consistency function"),
+        ("--objective dsm --features mnist-classifier", "is not what the objective's metric compares"),
+        ("--objective consistency_training --features mnist-vp", "is no classifier"),
     ] {
         bad(at, &format!("{TRAIN} --data-dir dark --steps 1 {options} --out there"), 2, &[words]);
     }
+    let config = at.join("consistency_training/config.toml");
+    let by_features =
+        std::fs::read_to_string(config).unwrap().replace("pseudo_huber\"\nc = 0.0", "features\"");
+    std::fs::write(at.join("features.toml"), by_features).unwrap();
+    let run = "train --config features.toml --device cpu --out there";
+    bad(at, run, 2, &["features is missing", "name a classifier"]);
+    good(at, &format!("{run} --features mnist-classifier"));
+    let written = std::fs::read_to_string(at.join("there/config.toml")).unwrap();
+    assert!(written.contains("features = \"mnist-classifier\""), "{written}");
     let loud = std::fs::read_to_string(at.join("small.toml"))
         .unwrap()
         .replace("sigma_max = 0.0", "sigma_max = 500.0");

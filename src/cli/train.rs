@@ -10,7 +10,7 @@ use crate::data::{DataSource, Dataset, Split};
 use crate::device::{DeviceChoice, Opened};
 use crate::images::ImageSet;
 use crate::model::{Learned, PreconditioningChoice};
-use crate::objective::{Loss, Objective};
+use crate::objective::{Loss, Metric, Objective};
 use crate::sde::{NoiseSchedule, Sde, VeSde, Watch};
 use crate::training::run::checkpoint::{Checkpoint, State};
 use crate::training::run::{Outcome, RunFolder, train};
@@ -19,7 +19,7 @@ use crate::weights::{Accuracy, shipped};
 use crate::{Error, Result};
 
 /// What a run is started with. A resumed one has them from its checkpoint or from --config.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 16] = [
     "dataset",
     "preset",
     "batch",
@@ -32,6 +32,7 @@ const SETTINGS: [&str; 15] = [
     "schedule",
     "init",
     "teacher",
+    "features",
     "gray",
     "array",
     "label_array",
@@ -102,6 +103,10 @@ pub struct Args {
     /// Learn from this score model (a shipped name or a file), where the objective has a teacher.
     #[arg(long)]
     teacher: Option<String>,
+    /// Compare images by the features of this classifier (a shipped name or a file), where the objective is one of consistency
+    /// functions.
+    #[arg(long)]
+    features: Option<String>,
     /// Print the configuration and stop.
     #[arg(long)]
     dry_run: bool,
@@ -245,6 +250,13 @@ impl Args {
         }
         if let Some(teacher) = &self.teacher {
             score(&mut course, "--teacher")?.teacher = Some(teacher.clone());
+        }
+        if let Some(features) = &self.features {
+            let config = score(&mut course, "--features")?;
+            config.features = Some(features.clone());
+            if let Some(metric) = config.objective.metric() {
+                *metric = Metric::Features {};
+            }
         }
         Ok(course)
     }

@@ -117,6 +117,13 @@ impl Classifier {
         Verdict { logits: self.classes.forward(pass.features.clone()), features: pass.features }
     }
 
+    /// What its convolutions make of clean images `[b, c, h, w]` of pixel values in `[0, 1]`, from the first to the last,
+    /// `[b, h, w, channels]` each.
+    pub fn layers(&self, x: Tensor<4>) -> [Tensor<4>; 4] {
+        let Pass { stem, high, down, low, .. } = self.pass(x, &[0.0]);
+        [stem, high, down, low]
+    }
+
     /// The gradient `[b, c, h, w]` of `log p(class | x)` for `x`, as [`Self::forward`] judges it.
     ///
     /// Written out by hand, so that a page without autodiff has it too.

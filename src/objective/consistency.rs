@@ -4,6 +4,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::features::{Features, perceived};
 use super::{Dsm, Models, Step, TimeDistribution, require};
 use crate::Result;
 use crate::ops::{combine, each, scale, upload};
@@ -24,20 +25,29 @@ pub enum Metric {
         /// Where one turns into the other, in the model's units; 0 stands for `0.00054·sqrt(d)`.
         c: f64,
     },
+    /// How different they look to a network, the run's `features` (Zhang et al. 2018: LPIPS, without its weights).
+    Features {},
 }
 
 impl Metric {
     /// The distance of each pair of images, `[b]`.
-    pub fn distance(self, a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+    fn distance(self, a: Tensor<4>, b: Tensor<4>, features: Option<&dyn Features>) -> Tensor<1> {
         let [n, c, h, w] = a.dims();
         let dim = c * h * w;
-        let difference = (a - b).reshape([n, dim]);
+        let difference = |a: Tensor<4>, b: Tensor<4>| (a - b).reshape([n, dim]);
         let distance = match self {
-            Self::L2 {} => (difference.clone() * difference).mean_dim(1),
-            Self::L1 {} => difference.abs().mean_dim(1),
+            Self::L2 {} => {
+                let difference = difference(a, b);
+                (difference.clone() * difference).mean_dim(1)
+            }
+            Self::L1 {} => difference(a, b).abs().mean_dim(1),
             Self::PseudoHuber { c } => {
-                let c = if c == 0.0 { 0.00054 * (dim as f64).sqrt() } else { c };
+                let (difference, c) =
+                    (difference(a, b), if c == 0.0 { 0.00054 * (dim as f64).sqrt() } else { c });
                 ((difference.clone() * difference).sum_dim(1) + c * c).sqrt() - c
+            }
+            Self::Features {} => {
+                return perceived(features.expect("checked with the configuration"), a, b);
             }
         };
         distance.reshape([n])
@@ -51,7 +61,7 @@ impl Metric {
                 (0.0..=1e3).contains(&c),
                 "use 0 to leave it to the images' size, or a positive number",
             ),
-            Self::L2 {} | Self::L1 {} => Ok(()),
+            Self::L2 {} | Self::L1 {} | Self::Features {} => Ok(()),
         }
     }
 }
@@ -171,7 +181,7 @@ pub fn agreement(
     let wanted = teacher.forward(x, &low, step.context(&masks));
     let weight: Vec<f32> = weight.iter().map(|weight| *weight as f32).collect();
     let weight = upload(&weight, [weight.len()], &wanted.device());
-    metric.distance(found, wanted) * weight
+    metric.distance(found, wanted, models.features) * weight
 }
 
 impl Solver {

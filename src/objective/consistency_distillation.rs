@@ -51,6 +51,10 @@ impl Loss for ConsistencyDistillation {
         Learned::Consistency
     }
 
+    fn metric(&mut self) -> Option<&mut Metric> {
+        Some(&mut self.metric)
+    }
+
     fn has_teacher(&self) -> bool {
         true
     }

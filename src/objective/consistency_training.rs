@@ -132,6 +132,10 @@ impl Loss for ConsistencyTraining {
         Learned::Consistency
     }
 
+    fn metric(&mut self) -> Option<&mut Metric> {
+        Some(&mut self.metric)
+    }
+
     fn loss(&self, models: Models<'_>, step: &Step<'_>) -> Tensor<1> {
         let alone = Models { teacher: None, ..models };
         agreement(alone, step, self.levels.pairs(models, step), (Solver::Euler, self.target, self.metric))

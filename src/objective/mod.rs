@@ -14,6 +14,7 @@ mod denoise;
 mod dsm;
 mod dsm_annealed;
 mod dsm_one;
+mod features;
 mod ism;
 mod levels;
 mod likelihood;
@@ -27,6 +28,7 @@ mod step;
 pub use consistency::{Metric, Solver, Target};
 pub use consistency_training::{Levels, rising};
 pub use dsm::{TimeDistribution, Weighting};
+pub use features::Features;
 pub use recognition::Recognition;
 pub use step::Step;
 
@@ -60,6 +62,8 @@ pub struct Models<'a> {
     pub average: &'a Preconditioned,
     /// A finished model that it learns from, off the tape, where the run has one.
     pub teacher: Option<&'a dyn Denoiser>,
+    /// What sees how different two images look, off the tape, where the objective compares them so.
+    pub features: Option<&'a dyn Features>,
 }
 
 /// How wrong a model is, as a number whose gradient improves it.
@@ -86,6 +90,11 @@ pub trait Loss {
     /// Whether it learns from a finished model.
     fn has_teacher(&self) -> bool {
         false
+    }
+
+    /// How it measures how far two images are apart, where that can be chosen.
+    fn metric(&mut self) -> Option<&mut Metric> {
+        None
     }
 
     /// The noise level that it learns, where that is a single one.
@@ -148,6 +157,10 @@ macro_rules! objectives {
 
             fn has_teacher(&self) -> bool {
                 match self { $(Self::$variant(objective) => objective.has_teacher()),+ }
+            }
+
+            fn metric(&mut self) -> Option<&mut Metric> {
+                match self { $(Self::$variant(objective) => objective.metric()),+ }
             }
 
             fn sigma(&mut self) -> Option<&mut f64> {
@@ -235,7 +248,7 @@ mod tests {
             Preconditioned::new(network, Preconditioning::Edm { sigma_data: 0.5 }, VpSde::default().into());
         let x0 = Tensor::ones([3, 1, 8, 8], &device);
         let step = Step { index: 0, of: 1, x0, labels: &[], sigma_data: 0.5, dropout: 0.0, seed: 0 };
-        let models = Models { student: &model, average: &model, teacher: None };
+        let models = Models { student: &model, average: &model, teacher: None, features: None };
         let loss: Vec<f32> = HuberDenoising::default().loss(models, &step).into_data().try_to_vec().unwrap();
         assert!(loss.len() == 3 && loss.iter().all(|loss| *loss > 0.0), "{loss:?}");
     }

@@ -7,7 +7,7 @@ use super::{Pace, presets};
 use crate::data::{DataSource, Dataset};
 use crate::model::{Learned, PreconditioningChoice};
 use crate::network::NetworkConfig;
-use crate::objective::{Loss, Objective};
+use crate::objective::{Loss, Metric, Objective};
 use crate::ops::ADAM_EPSILON;
 use crate::sde::{AnySde, VpSde};
 use crate::{Error, Result};
@@ -24,6 +24,10 @@ pub struct TrainConfig {
     /// Model that is learned from, a shipped name or a file, where the objective has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
+    /// Classifier by whose features images are compared, a shipped name or a file, where the objective's metric is
+    /// `features`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
     /// Optimiser steps in all.
     pub steps: usize,
     /// Images per step.
@@ -79,6 +83,7 @@ impl Default for TrainConfig {
             name: "mnist-vp".into(),
             init: None,
             teacher: None,
+            features: None,
             steps: 12_000,
             batch: 64,
             learning_rate: 1e-3,
@@ -169,6 +174,20 @@ impl TrainConfig {
                 format!("teacher = {name}"),
                 format!("has nothing to say in the objective {objective}"),
                 "leave it out, or use the objective consistency_distillation",
+            )),
+            _ => Ok(()),
+        }?;
+        let mut objective = self.objective;
+        match (objective.metric() == Some(&mut Metric::Features {}), &self.features) {
+            (true, None) => Err(Error::config(
+                "features",
+                "is missing, by which the objective's metric compares images".to_owned(),
+                "name a classifier, a shipped one or a file",
+            )),
+            (false, Some(name)) => Err(Error::config(
+                format!("features = {name}"),
+                "is not what the objective's metric compares images by".to_owned(),
+                "leave it out, or use a consistency objective with the metric features",
             )),
             _ => Ok(()),
         }

@@ -114,7 +114,8 @@ impl Fit {
             };
             let loss = {
                 let [student, average] = [learner.module(), &learner.average()].map(preconditioned);
-                self.objective.loss(Models { student: &student, average: &average, teacher }, &step)
+                self.objective
+                    .loss(Models { student: &student, average: &average, teacher, features: None }, &step)
             };
             let progress = index as f64 / self.steps as f64;
             let rate = self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());

@@ -2,6 +2,7 @@
 //! by this trait alone, so each has checkpoints, resuming, a curve and a guard against NaN.
 
 mod classifier;
+mod perceiver;
 mod score;
 mod teacher;
 

@@ -1,13 +1,14 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::perceiver::Perceiver;
 use super::teacher::Teacher;
 use super::{Lesson, moments};
 use crate::images::{DataRange, ImageSet};
 use crate::model::{Denoiser, Learned, Preconditioned, Preconditioning, ScoreModel};
 use crate::network::Network;
 use crate::network::layers::Init;
-use crate::objective::{Loss, Models, Step};
+use crate::objective::{Features, Loss, Models, Step};
 use crate::ops::{read, upload};
 use crate::picture::{Grid, Picture};
 use crate::rng::Noise;
@@ -58,6 +59,7 @@ pub struct ScoreLesson {
     licence: String,
     class_names: Vec<String>,
     teacher: Option<Teacher>,
+    features: Option<Perceiver>,
 }
 
 /// Images in a sample grid.
@@ -101,10 +103,12 @@ impl ScoreLesson {
         };
         let teacher =
             config.teacher.as_ref().map(|name| Teacher::open(name, &problem, wanted)).transpose()?;
+        let features = config.features.as_ref().map(|name| Perceiver::open(name, &problem)).transpose()?;
         Ok(Self {
             config: config.clone(),
             problem,
             teacher,
+            features,
             dataset: images.name.clone(),
             licence: images.licence.clone(),
             class_names: if wanted > 0 { images.class_names.clone() } else { Vec::new() },
@@ -176,7 +180,9 @@ impl Lesson for ScoreLesson {
         };
         let teacher = self.teacher.as_ref().map(|teacher| teacher.told(&labels, device));
         let teacher = teacher.as_ref().map(|teacher| teacher as &dyn Denoiser);
-        config.objective.loss(Models { student: &student, average: &average, teacher }, &step)
+        let features = self.features.as_ref().map(|features| features.on(device));
+        let features = features.as_ref().map(|features| features as &dyn Features);
+        config.objective.loss(Models { student: &student, average: &average, teacher, features }, &step)
     }
 
     fn measured(&self) -> Option<&Problem> {
