@@ -16,7 +16,7 @@
 //!    [`flow`] follows the ODE between image and noise, either way, and [`sampler`] walks from noise to an image.
 //! 5. [`picture`] shows images and [`data`] reads them; an [`objective`] compares what a network says with what was added,
 //!    and [`training`] improves its weights.
-//! 6. [`evaluation`] judges many samples, and [`figures`] makes the papers' figures again.
+//! 6. The [`lab`] has points of the plane, to learn and to sample where the truth is known, [`evaluation`] judges many samples, and [`figures`] makes the papers' figures again.
 //!
 //! On top stand two thin front ends that render the same events: the command line ([`cli`], native) and the page's
 //! worker (`page`, wasm).
@@ -30,7 +30,7 @@
 //! - `checkup`
 //! - `control`, `run`, `flow`, `sampler`
 //! - `picture`, `fetch`, `data`, `objective`, `training`
-//! - `evaluation`, `figures`, `cli`, `page`
+//! - `lab`, `evaluation`, `figures`, `cli`, `page`
 //!
 //! # Example
 //! ```
@@ -68,6 +68,8 @@ pub mod files;
 pub mod flow;
 pub mod images;
 mod kind;
+#[cfg(not(target_family = "wasm"))]
+pub mod lab;
 pub mod model;
 pub mod network;
 pub mod objective;

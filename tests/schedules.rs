@@ -103,6 +103,7 @@ fn every_objective_trains_by_its_name() {
     let config = at.join("consistency_training/config.toml");
     let by_features =
         std::fs::read_to_string(config).unwrap().replace("pseudo_huber\"\nc = 0.0", "features\"");
+    let by_features = by_features.replace("gray = false", "gray = true");
     std::fs::write(at.join("features.toml"), by_features).unwrap();
     let run = "train --config features.toml --device cpu --out there";
     bad(at, run, 2, &["features is missing", "name a classifier"]);

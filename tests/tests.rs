@@ -63,6 +63,7 @@ mod objectives;
 mod tangents;
 // Every objective against scores that are known.
 mod consistency;
+mod lab;
 mod matching;
 // Training: repeatability, clipping, averages; and runs that are interrupted, or blow up.
 mod averages;
@@ -124,6 +125,7 @@ fn main() {
         tangents::trials(),
         matching::trials(),
         consistency::trials(),
+        lab::trials(),
         training::trials(),
         averages::trials(),
         schedules::trials(),

@@ -10,6 +10,7 @@ mod export;
 mod figures;
 mod import;
 mod interpolate;
+mod lab;
 mod likelihood;
 mod models;
 mod sample;
@@ -63,6 +64,8 @@ enum Command {
     Denoise(control::DenoiseArgs),
     /// Make the figures of docs/GALLERY.md again, with the numbers behind each.
     Figures(figures::Args),
+    /// Make the laboratory's experiments with points of the plane, each with the numbers in which its lesson shows.
+    Lab(lab::Args),
     /// Find out what a device is, whether it computes rightly, and how fast it is.
     Device(device::Args),
     /// Make a model file of a published model of others (diffusers, Score-SDE, NCSN).
@@ -110,6 +113,7 @@ pub fn main() -> u8 {
                 Command::Upscale(args) => args.run(&cancel).await,
                 Command::Edit(args) => args.run(&cancel).await,
                 Command::Denoise(args) => args.run(&cancel).await,
+                Command::Lab(args) => args.run(&cancel).await,
                 Command::Figures(args) => args.run(&cancel).await,
                 Command::Device(args) => args.run().await,
                 Command::Import(args) => args.run().await,

@@ -1,16 +1,16 @@
 use serde_json::json;
 
 use super::{Figure, Outcome, Studio};
+use crate::Result;
 use crate::estimate::Estimate;
 use crate::images::DataRange;
 use crate::model::ScoreModel;
 use crate::picture::Picture;
 use crate::picture::chart::{Axis, Chart, Mark, PALETTE, Series};
-use crate::rng::{Domain, Noise};
+use crate::rng::Noise;
 use crate::sampler::{AnnealedLangevin, Langevin, Sampler};
 use crate::sde::{AnySde, VeSde};
 use crate::toy::Toy;
-use crate::{Error, Result};
 
 /// Half the side of the square that is shown, and in which Langevin dynamics starts.
 const HALF: f64 = 8.0;
@@ -21,18 +21,15 @@ const SHOWN: usize = 500;
 /// Langevin dynamics gets the weights of distant modes wrong, annealed Langevin dynamics does not (Song and
 /// Ermon 2019, figure 3): 1/5 and 4/5 at (-5, -5) and (5, 5), exact scores, a thousand steps each.
 pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
-    let Some(mixture) = Toy::TwoModes.mixture() else {
-        return Err(Error::config("toy distribution", "is no mixture", "report this as a bug"));
-    };
+    let mixture = Toy::TwoModes.mixture()?;
     let weights = mixture.weights();
     let sde = AnySde::from(VeSde { sigma_min: 0.1, sigma_max: 20.0, ..VeSde::default() });
     let range = DataRange { low: -HALF, high: HALF };
+    let n = 10 * studio.count;
+    let drawn = mixture.sample(&Noise::new(studio.seed), n, 0.0);
+    let exact: Vec<[f64; 2]> = drawn.chunks_exact(2).map(|x| [x[0], x[1]]).collect();
     let model = ScoreModel::new(Box::new(mixture), sde, range, [2, 1, 1], &studio.device);
 
-    let n = 10 * studio.count;
-    let mut philox = Noise::new(studio.seed).domain(Domain::Data).stream(0);
-    let exact: Vec<[f64; 2]> =
-        Toy::TwoModes.sample(n, || philox.uniform()).into_iter().map(|point| point.map(f64::from)).collect();
     let single = Langevin { n_steps: 1000, sigma: 0.3, step_size: 0.5, ..Langevin::default() };
     let annealed =
         AnnealedLangevin { n_steps: 20, n_steps_each: 50, step_size: 0.1, ..AnnealedLangevin::default() };

@@ -1,8 +1,9 @@
 use serde_json::json;
 
-use super::plane::{MODE, fit, score, two_modes};
+use super::plane::{MODE, fit, two_modes};
 use super::{Figure, Outcome, Studio};
 use crate::Result;
+use crate::lab::measure::{relative_error, score};
 use crate::objective::{Ssm, SsmVr};
 use crate::picture::Picture;
 use crate::picture::chart::{Axis, Chart, Mark, PALETTE, Series};
@@ -46,9 +47,9 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
             let to = |m: f64| (x[0] - m).hypot(x[1] - m);
             to(1.0).min(to(-1.0)) < 3.0 * MODE
         };
-        let chosen = || (0..grid.len()).filter(|i| near(&grid[*i]) == inside);
-        let sum = |of: &[[f64; 2]]| chosen().map(|i| of[i][0].powi(2) + of[i][1].powi(2)).sum::<f64>();
-        (sum(&error) / sum(&truth)).sqrt()
+        let chosen = grid.iter().zip(&found).filter(|(x, _)| near(x) == inside);
+        let (places, found): (Vec<[f64; 2]>, Vec<[f64; 2]>) = chosen.unzip();
+        relative_error(&places, &found, &target, LEVEL).map(f64::sqrt)
     };
     let numbers = json!({
         "steps": STEPS * studio.count, "sigma": LEVEL, "objective": "ssm_vr",

@@ -94,6 +94,24 @@ impl GaussianMixture {
         self.components.iter().map(|component| component.log_weight.exp()).collect()
     }
 
+    /// Standard deviation of a value, over all dimensions.
+    pub fn deviation(&self) -> f64 {
+        let shared = |of: &dyn Fn(&Component) -> Vec<f64>| {
+            self.components.iter().fold(vec![0.0; self.dim()], |mut sum, component| {
+                let weight = component.log_weight.exp();
+                sum.iter_mut().zip(of(component)).for_each(|(sum, x)| *sum += weight * x);
+                sum
+            })
+        };
+        let mean = shared(&|component| component.mean.clone());
+        let square = shared(&|component| {
+            let spread = component.variances.iter().sum::<f64>() / self.dim() as f64;
+            component.mean.iter().map(|m| m * m + spread).collect()
+        });
+        let variance: f64 = square.iter().zip(&mean).map(|(square, mean)| square - mean * mean).sum();
+        (variance / self.dim() as f64).sqrt()
+    }
+
     /// Logarithm of the density of `x_0 + sigma·z` at `x`, in nats. Host only, `f64`.
     ///
     /// # Panics

@@ -88,46 +88,32 @@ impl Fit {
         averages: Vec<PowerAverage>,
         every: usize,
     ) -> Result<(ScoreModel, Vec<f64>, Vec<Snapshot>)> {
-        self.objective.check()?;
-        self.network.validate()?;
-        let ([c, h, w], recorded) = (self.shape, device.clone().autodiff());
-        let network = Network::new(&self.network, c, c, &mut Init::new(self.seed, &recorded));
-        let mut learner = Learner::new(network, device).keeping(averages);
-        let preconditioned = |network: &Network| {
-            Preconditioned::new(network.clone(), self.preconditioning.measured(self.sigma_data), self.sde)
-        };
-        let model = |network: &Network| {
-            let denoiser = Box::new(preconditioned(network));
-            ScoreModel::new(denoiser, self.sde, DataRange::UNIT, self.shape, device)
-                .having_learned(self.objective.learns())
-        };
+        let mut fitting = self.begin(device, averages)?;
         let (mut losses, mut snapshots) = (Vec::with_capacity(self.steps), vec![]);
         for index in 0..self.steps {
-            let step = Step {
-                index,
-                of: self.steps,
-                x0: upload(&draw(index)?, [self.batch, c, h, w], &recorded),
-                labels: &[],
-                sigma_data: self.sigma_data,
-                dropout: 0.0,
-                seed: self.seed,
-            };
-            let loss = {
-                let [student, average] = [learner.module(), &learner.average()].map(preconditioned);
-                self.objective
-                    .loss(Models { student: &student, average: &average, teacher, features: None }, &step)
-            };
-            let progress = index as f64 / self.steps as f64;
-            let rate = self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
-            let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, rectified: false, ema: EMA };
-            losses.push(learner.learn(loss, step).await?.loss);
+            losses.push(fitting.step(&draw(index)?, teacher).await?);
             if (index + 1).is_multiple_of(every) {
+                let learner = &fitting.learner;
                 let networks = [learner.module().valid()].into_iter().chain(learner.powers());
-                let models = networks.map(|network| model(&network)).collect();
+                let models = networks.map(|network| fitting.model_of(&network)).collect();
                 snapshots.push(Snapshot { step: index + 1, models });
             }
         }
-        Ok((model(&learner.average()), losses, snapshots))
+        Ok((fitting.model(), losses, snapshots))
+    }
+
+    /// The state before the first step, with further averages of the weights.
+    ///
+    /// # Errors
+    /// Those of the settings.
+    pub fn begin(&self, device: &Device, averages: Vec<PowerAverage>) -> Result<Fitting> {
+        self.objective.check()?;
+        self.network.validate()?;
+        let [c, ..] = self.shape;
+        let network =
+            Network::new(&self.network, c, c, &mut Init::new(self.seed, &device.clone().autodiff()));
+        let learner = Learner::new(network, device).keeping(averages);
+        Ok(Fitting { fit: self.clone(), learner, device: device.clone() })
     }
 
     /// [`Self::run`] on points of `mixture`, new ones for each step; it is the teacher too, where the objective has one.
@@ -140,10 +126,68 @@ impl Fit {
         Ok((model, losses))
     }
 
+    fn preconditioned(&self, network: &Network) -> Preconditioned {
+        Preconditioned::new(network.clone(), self.preconditioning.measured(self.sigma_data), self.sde)
+    }
+
     /// The points of `mixture` for a step.
     pub fn points(&self, mixture: &GaussianMixture, step: usize) -> Vec<f32> {
         let noise = Noise::new(self.seed).domain(Domain::Data).at((step * self.batch) as u32);
         mixture.sample(&noise, self.batch, 0.0).into_iter().map(|value| value as f32).collect()
+    }
+}
+
+/// A training that is under way.
+pub struct Fitting {
+    fit: Fit,
+    learner: Learner<Network>,
+    device: Device,
+}
+
+impl Fitting {
+    /// Steps done.
+    pub fn steps(&self) -> usize {
+        self.learner.steps()
+    }
+
+    /// One step on `x0` `[batch, c, h, w]`, and its loss. After the last step of the plan the learning rate is zero.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`](crate::Error::NonFinite) if the loss grows without bound.
+    pub async fn step(&mut self, x0: &[f32], teacher: Option<&dyn Denoiser>) -> Result<f64> {
+        let Self { fit, learner, device } = self;
+        let ([c, h, w], index) = (fit.shape, learner.steps());
+        let step = Step {
+            index,
+            of: fit.steps,
+            x0: upload(x0, [fit.batch, c, h, w], &device.clone().autodiff()),
+            labels: &[],
+            sigma_data: fit.sigma_data,
+            dropout: 0.0,
+            seed: fit.seed,
+        };
+        let loss = {
+            let [student, average] =
+                [learner.module(), &learner.average()].map(|network| fit.preconditioned(network));
+            let models = Models { student: &student, average: &average, teacher, features: None };
+            fit.objective.loss(models, &step)
+        };
+        let progress = (index as f64 / fit.steps as f64).min(1.0);
+        let rate = fit.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+        let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, rectified: false, ema: EMA };
+        Ok(learner.learn(loss, step).await?.loss)
+    }
+
+    /// What has been learned so far: the averaged weights.
+    pub fn model(&self) -> ScoreModel {
+        self.model_of(&self.learner.average())
+    }
+
+    fn model_of(&self, network: &Network) -> ScoreModel {
+        let Fit { sde, shape, objective, .. } = &self.fit;
+        let denoiser = Box::new(self.fit.preconditioned(network));
+        ScoreModel::new(denoiser, *sde, DataRange::UNIT, *shape, &self.device)
+            .having_learned(objective.learns())
     }
 }
 

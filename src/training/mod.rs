@@ -20,7 +20,7 @@ pub use average::{Ema, Growing, HalfLife, PowerAverage};
 pub use batches::Batches;
 pub use config::TrainConfig;
 pub use course::{Basics, Course, Pace};
-pub use fit::{Fit, Snapshot};
+pub use fit::{Fit, Fitting, Snapshot};
 pub use learner::StepReport;
 pub use lesson::{ClassifierLesson, ClassifierTraining, Lesson, Problem, ScoreLesson};
 pub use trainer::Trainer;

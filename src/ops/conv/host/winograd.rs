@@ -99,11 +99,11 @@ impl Tiles {
         let Self { c_in, c_out, .. } = *self;
         let parts = runs::<POINTS>(u, self.transformed_filter().plane, c_in * c_out, CHANNELS * c_out);
         host::for_each(parts, |(k, mut u)| {
-            let (first, n) = (k * CHANNELS, CHANNELS.min(c_in - k * CHANNELS));
-            let planes = Planes::transformed(n, c_out);
+            let channels = self.part(k);
+            let planes = Planes::transformed(channels.len(), c_out);
             host::with_scratch(POINTS * planes.plane, |part| {
-                let weight = &weight[first * c_out..];
-                transform(G, n, (weight, self.filter()), (part, planes), None);
+                let weight = &weight[channels.start * c_out..];
+                transform(G, channels.len(), (weight, self.filter()), (part, planes), None);
                 copy(part, planes.plane, &mut u);
             });
         });
@@ -155,40 +155,50 @@ impl Tiles {
     }
 
     /// The gradient of the filter of a convolution for `dy`, that of its result:
-    /// `Gᵀ·(sum over tiles of (Bᵀ·d·B)∘(A·dy·Aᵀ))·G`.
+    /// `Gᵀ·(sum over tiles of (Bᵀ·d·B)∘(A·dy·Aᵀ))·G`, some input channels for each thread.
     fn filter_gradient(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-        let Self { batch, down, across, c_in, c_out, .. } = *self;
-        let (each, n) = (down * across, batch * down * across);
-        let images = |image, images| Band { image, images, top: 0, rows: down };
-        let d_planes = Planes::transformed(n, c_out);
-        host::with_scratch(POINTS * d_planes.plane, |d| {
-            host::for_each(runs::<POINTS>(d, d_planes.plane, n * c_out, each * c_out), |(image, mut d)| {
-                let planes = Planes::transformed(each, c_out);
-                host::with_scratch(POINTS * planes.plane, |part| {
-                    let tiles = images(image, 1).within(self, 0, c_out);
-                    transform(A, each, (dy, tiles), (part, planes), None);
-                    copy(part, planes.plane, &mut d);
+        let Self { c_in, c_out, .. } = *self;
+        let most = BAND.max(self.across);
+        let planes = |c| Planes::transformed(most, c).plane;
+        let s_planes = Planes::transformed(CHANNELS.min(c_in), c_out);
+        let sums = POINTS * s_planes.plane;
+        host::with_scratch(c_in.div_ceil(CHANNELS) * sums + POINTS * planes(c_out), |scratch| {
+            let (s, d) = scratch.split_at_mut(c_in.div_ceil(CHANNELS) * sums);
+            s.fill(0.0);
+            for band in self.bands() {
+                let n = band.tiles(self);
+                let d_planes = Planes::transformed(n, c_out);
+                transform(A, n, (dy, band.within(self, 0, c_out)), (d, d_planes), None);
+                let d = &*d;
+                host::for_each_chunk(s, sums, |k, s| {
+                    let channels = self.part(k);
+                    let v_planes = Planes::transformed(n, channels.len());
+                    host::with_scratch(POINTS * v_planes.plane, |v| {
+                        let part = channels.len();
+                        let windows = band.within(self, 1, c_in).of(channels);
+                        transform(Bt, n, (x, windows), (v, v_planes), None);
+                        let planes = v.chunks_exact(v_planes.plane).zip(d.chunks_exact(d_planes.plane));
+                        for ((v, d), s) in planes.zip(s.chunks_exact_mut(s_planes.plane)) {
+                            host::gemm([part, c_out, n], (v, 1, part), (d, c_out, 1), s, true);
+                        }
+                    });
                 });
-            });
+            }
+            let s = &*s;
             host::for_each(runs::<9>(dw, c_in * c_out, c_in * c_out, CHANNELS * c_out), |(k, mut dw)| {
-                let (first, part) = (k * CHANNELS, CHANNELS.min(c_in - k * CHANNELS));
-                let (v_planes, s_planes) = (Planes::transformed(n, part), Planes::transformed(part, c_out));
+                let part = self.part(k).len();
                 let g_planes = Planes { side: 3, plane: part * c_out, channels: c_out };
-                let lens = [POINTS * v_planes.plane, POINTS * s_planes.plane, 9 * g_planes.plane];
-                host::with_scratch(lens.iter().sum(), |scratch| {
-                    let (v, scratch) = scratch.split_at_mut(lens[0]);
-                    let (s, g) = scratch.split_at_mut(lens[1]);
-                    let window = images(0, batch).within(self, 1, c_in).of(first..first + part);
-                    transform(Bt, n, (x, window), (v, v_planes), None);
-                    let planes = v.chunks_exact(v_planes.plane).zip(d.chunks_exact(d_planes.plane));
-                    for ((v, d), s) in planes.zip(s.chunks_exact_mut(s_planes.plane)) {
-                        host::gemm([part, c_out, n], (v, 1, part), (d, c_out, 1), s, false);
-                    }
-                    transform(Gt, part, (s, s_planes), (g, g_planes), None);
+                host::with_scratch(9 * g_planes.plane, |g| {
+                    transform(Gt, part, (&s[k * sums..], s_planes), (g, g_planes), None);
                     copy(g, g_planes.plane, &mut dw);
                 });
             });
         });
+    }
+
+    /// The input channels that are a thread's.
+    fn part(&self, k: usize) -> Range<usize> {
+        k * CHANNELS..self.c_in.min((k + 1) * CHANNELS)
     }
 
     /// Does the product at each of the 36 places: of few images, where there may be but one band, divided among threads if the

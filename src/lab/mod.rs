@@ -1,0 +1,202 @@
+//! The laboratory: points of the plane whose density and score are known, to learn them, to sample them, and to measure how
+//! well that went.
+//!
+//! Nothing here is particular to the plane but the world: objectives, networks, diffusions, samplers and likelihood are those
+//! of images, a point being an image of one pixel and two channels. [`lessons`] has what is to be learned from it.
+
+pub mod lessons;
+pub mod measure;
+mod world;
+
+pub use world::{Mode, World};
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::images::DataRange;
+use crate::model::{Denoiser, PreconditioningChoice, ScoreModel};
+use crate::network::MlpConfig;
+use crate::objective::{Dsm, Loss, Objective};
+use crate::ops::read;
+use crate::rng::Noise;
+use crate::run::Run;
+use crate::sampler::Sampler;
+use crate::sde::{AnySde, VeSde};
+use crate::toy::GaussianMixture;
+use crate::training::Fit;
+use crate::{Error, Result};
+
+/// A point of the plane.
+pub type Point = [f64; 2];
+
+/// Everything that an experiment is made from: the same numbers give the same pictures everywhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Setup {
+    /// Where the points come from.
+    pub world: World,
+    /// The forward diffusion.
+    pub sde: AnySde,
+    /// How it is sampled.
+    pub sampler: Sampler,
+    /// Half the side of the square around the origin that is shown, and in which Langevin dynamics begins.
+    pub half: f64,
+    /// Points that are drawn.
+    pub count: usize,
+    /// What the network is trained by.
+    pub objective: Objective,
+    /// The network.
+    pub network: MlpConfig,
+    /// How its output is scaled.
+    pub preconditioning: PreconditioningChoice,
+    /// Steps of the training.
+    pub steps: usize,
+    /// Points of a step.
+    pub batch: usize,
+    /// Learning rate of the first step; it falls to zero along a half cosine.
+    pub learning_rate: f64,
+    /// Seed of everything.
+    pub seed: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            world: World::default(),
+            sde: VeSde { sigma_min: 0.05, sigma_max: 20.0, ..VeSde::default() }.into(),
+            sampler: Sampler::Heun(Default::default()),
+            half: 8.0,
+            count: 1000,
+            objective: Dsm::default().into(),
+            network: MlpConfig::default(),
+            preconditioning: PreconditioningChoice::Edm,
+            steps: 2000,
+            batch: 256,
+            learning_rate: 2e-3,
+            seed: 0,
+        }
+    }
+}
+
+impl Setup {
+    /// Refuses what makes no experiment.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the field and what it may be.
+    pub fn check(&self) -> Result<()> {
+        let require = |field: &str, value: String, fine: bool, fix: &str| match fine {
+            true => Ok(()),
+            false => Err(Error::config(format!("{field} = {value}"), "is not allowed", fix)),
+        };
+        let Self { half, count, steps, batch, learning_rate, .. } = *self;
+        require("half", half.to_string(), (0.1..=1000.0).contains(&half), "use 0.1 to 1000")?;
+        require("count", count.to_string(), (1..=1_000_000).contains(&count), "use 1 to 1000000")?;
+        require("steps", steps.to_string(), (1..=1_000_000).contains(&steps), "use 1 to 1000000")?;
+        require("batch", batch.to_string(), (1..=65_536).contains(&batch), "use 1 to 65536")?;
+        let fine = learning_rate > 0.0 && learning_rate <= 1.0;
+        require("learning_rate", learning_rate.to_string(), fine, "use more than 0, at most 1")?;
+        self.world.check()?;
+        self.sde.check()?;
+        self.objective.check()
+    }
+}
+
+/// An experiment on a device.
+#[derive(Debug)]
+pub struct Lab {
+    /// What it is made from.
+    pub setup: Setup,
+    /// The world with its density and score.
+    pub truth: GaussianMixture,
+    device: Device,
+}
+
+impl Lab {
+    /// The experiment of `setup`.
+    ///
+    /// # Errors
+    /// Those of [`Setup::check`].
+    pub fn new(setup: Setup, device: &Device) -> Result<Self> {
+        setup.check()?;
+        let truth = setup.world.mixture()?;
+        Ok(Self { setup, truth, device: device.clone() })
+    }
+
+    /// The world's own score as a model.
+    pub fn true_model(&self) -> ScoreModel {
+        self.model(Box::new(self.truth.clone()))
+    }
+
+    /// A denoiser as a model of this world: "pixel values" from 0 to 1 are the square that is shown.
+    pub fn model(&self, denoiser: Box<dyn Denoiser>) -> ScoreModel {
+        ScoreModel::new(denoiser, self.setup.sde, self.range(), [2, 1, 1], &self.device)
+    }
+
+    fn range(&self) -> DataRange {
+        DataRange { low: -self.setup.half, high: self.setup.half }
+    }
+
+    /// The training of a network on points of this world.
+    pub fn fit(&self) -> Fit {
+        let Setup {
+            ref objective, ref network, sde, preconditioning, steps, batch, learning_rate, seed, ..
+        } = self.setup;
+        Fit {
+            objective: *objective,
+            network: network.clone().into(),
+            sde,
+            preconditioning,
+            sigma_data: self.truth.deviation(),
+            shape: [2, 1, 1],
+            steps,
+            batch,
+            learning_rate,
+            seed,
+        }
+    }
+
+    /// A network that has been trained on this world from the first step to the last, and the loss of each.
+    ///
+    /// # Errors
+    /// Those of [`Fit::run_on`].
+    pub async fn learned(&self) -> Result<(ScoreModel, Vec<f64>)> {
+        let (mut model, losses) = self.fit().run_on(&self.truth, &self.device).await?;
+        model.range = self.range();
+        Ok((model, losses))
+    }
+
+    /// Points that the setup's sampler draws from a model, and the NFE.
+    ///
+    /// # Errors
+    /// Those of [`Sampler::sample`].
+    pub async fn draw(&self, model: &ScoreModel, run: &mut Run<'_>) -> Result<(Vec<Point>, usize)> {
+        self.draw_by(&self.setup.sampler, model, run).await
+    }
+
+    /// Points that a sampler draws from a model, from the same noise as every other one, and the NFE.
+    ///
+    /// # Errors
+    /// Those of [`Sampler::sample`].
+    pub async fn draw_by(
+        &self,
+        sampler: &Sampler,
+        model: &ScoreModel,
+        run: &mut Run<'_>,
+    ) -> Result<(Vec<Point>, usize)> {
+        let noise = Noise::new(self.setup.seed);
+        let solution = sampler.sample(model, &noise, self.setup.count, run).await?;
+        Ok((self.points(&read(solution.images).await?), solution.nfe))
+    }
+
+    /// Points of the world itself.
+    pub fn exact(&self) -> Vec<Point> {
+        let drawn = self.truth.sample(&Noise::new(self.setup.seed + 1), self.setup.count, 0.0);
+        drawn.chunks_exact(2).map(|x| [x[0], x[1]]).collect()
+    }
+
+    /// Points from the values of the square, 0 to 1.
+    fn points(&self, values: &[f32]) -> Vec<Point> {
+        let half = self.setup.half;
+        values.chunks_exact(2).map(|x| [x[0], x[1]].map(|v| half * (2.0 * f64::from(v) - 1.0))).collect()
+    }
+}

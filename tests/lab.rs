@@ -1,0 +1,92 @@
+//! The laboratory: every lesson shows, and an experiment is made from what its setup says.
+
+use pollster::block_on;
+use scorefield::cancel::CancelToken;
+use scorefield::lab::{Lab, Mode, Setup, World, lessons};
+use scorefield::run::Run;
+use scorefield::toy::Toy;
+
+use crate::support::{cpu, figure, trials};
+
+trials! {
+    cpu: [
+        every_lesson_shows,
+        a_setup_is_its_json,
+        what_is_drawn_is_a_world,
+        what_makes_no_experiment_is_refused,
+        a_lesson_can_be_stopped,
+    ],
+}
+
+fn every_lesson_shows() {
+    for name in lessons::NAMES {
+        let lab = Lab::new(lessons::setup(name).unwrap(), &cpu()).unwrap();
+        for number in block_on(lessons::measure(name, &lab, &CancelToken::default())).unwrap() {
+            figure(format_args!("{name}: {number:?}"));
+            assert!(number.holds(), "{name}: {number:?}");
+        }
+    }
+}
+
+fn a_setup_is_its_json() {
+    for name in lessons::NAMES {
+        let setup = lessons::setup(name).unwrap();
+        let text = serde_json::to_string(&setup).unwrap();
+        assert_eq!(serde_json::from_str::<Setup>(&text).unwrap(), setup, "{text}");
+    }
+    // What is left out is as usual, what is unknown an error.
+    let few: Setup = serde_json::from_str(r#"{"world": {"toy": "ring"}, "count": 7}"#).unwrap();
+    assert_eq!(few, Setup { world: World::Toy(Toy::Ring), count: 7, ..Setup::default() });
+    assert!(serde_json::from_str::<Setup>(r#"{"wrld": {"toy": "ring"}}"#).is_err());
+}
+
+/// Two lines of lengths 3 and 1: the points lie on them, three quarters on the longer one.
+fn what_is_drawn_is_a_world() {
+    let strokes = vec![vec![[-3.0, 0.0], [-1.0, 0.0], [0.0, 0.0]], vec![[2.0, 1.0], [2.0, 2.0]]];
+    let setup = Setup { world: World::Strokes(strokes), count: 4000, ..Setup::default() };
+    let lab = Lab::new(setup, &cpu()).unwrap();
+    let points = lab.exact();
+    let (left, right): (Vec<_>, Vec<_>) = points.iter().partition(|x| x[0] < 1.0);
+    assert!((left.len() as f64 / 4000.0 - 0.75).abs() < 0.035, "{}", left.len());
+    assert!(
+        left.iter().all(|x: &[f64; 2]| x[1].abs() < 0.9)
+            && right.iter().all(|x: &[f64; 2]| (x[0] - 2.0).abs() < 0.9)
+    );
+    // As the sampler draws them.
+    let (drawn, nfe) = block_on(lab.draw(&lab.true_model(), &mut Run::default())).unwrap();
+    let share = drawn.iter().filter(|x| x[0] < 1.0).count() as f64 / 4000.0;
+    assert!((share - 0.75).abs() < 0.05 && nfe == 35, "{share}, {nfe}");
+}
+
+fn what_makes_no_experiment_is_refused() {
+    let mode = Mode { weight: 1.0, at: [0.0, 0.0], std: 1.0 };
+    let world = |world| Setup { world, ..Setup::default() };
+    for (setup, words) in [
+        (Setup { half: 0.0, ..Setup::default() }, "half = 0"),
+        (Setup { half: f64::NAN, ..Setup::default() }, "half = NaN"),
+        (Setup { count: 0, ..Setup::default() }, "count = 0"),
+        (Setup { steps: 0, ..Setup::default() }, "steps = 0"),
+        (Setup { batch: 0, ..Setup::default() }, "batch = 0"),
+        (Setup { learning_rate: -1.0, ..Setup::default() }, "learning_rate = -1"),
+        (world(World::Modes(vec![])), "has 0 modes"),
+        (world(World::Modes(vec![Mode { weight: 0.0, ..mode }])), "use a positive weight"),
+        (world(World::Modes(vec![Mode { at: [f64::INFINITY, 0.0], ..mode }])), "use a positive weight"),
+        (world(World::Modes(vec![Mode { std: -1.0, ..mode }])), "use a positive weight"),
+        (world(World::Strokes(vec![])), "draw a line"),
+        (world(World::Strokes(vec![vec![[1.0, 1.0]]])), "draw a line"),
+        (world(World::Strokes(vec![vec![[1.0, f64::NAN], [0.0, 0.0]]])), "far outside"),
+        (world(World::Strokes(vec![(0..500).map(|i| [f64::from(i), 0.0]).collect()])), "draw less"),
+    ] {
+        let error = Lab::new(setup, &cpu()).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(lessons::setup("nothing").unwrap_err().to_string().contains("low_density"));
+}
+
+fn a_lesson_can_be_stopped() {
+    let cancel = CancelToken::default();
+    cancel.cancel();
+    let lab = Lab::new(lessons::setup("weights").unwrap(), &cpu()).unwrap();
+    let error = block_on(lessons::measure("weights", &lab, &cancel)).unwrap_err();
+    assert!(matches!(error, scorefield::Error::Cancelled { .. }), "{error}");
+}
