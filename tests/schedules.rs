@@ -105,10 +105,10 @@ fn every_objective_trains_by_its_name() {
         std::fs::read_to_string(config).unwrap().replace("pseudo_huber\"\nc = 0.0", "features\"");
     let by_features = by_features.replace("gray = false", "gray = true");
     std::fs::write(at.join("features.toml"), by_features).unwrap();
-    let run = "train --config features.toml --device cpu --out there";
+    let run = "train --config features.toml --device cpu --out seen";
     bad(at, run, 2, &["features is missing", "name a classifier"]);
     good(at, &format!("{run} --features mnist-classifier"));
-    let written = std::fs::read_to_string(at.join("there/config.toml")).unwrap();
+    let written = std::fs::read_to_string(at.join("seen/config.toml")).unwrap();
     assert!(written.contains("features = \"mnist-classifier\""), "{written}");
     let loud = std::fs::read_to_string(at.join("small.toml"))
         .unwrap()
