@@ -101,6 +101,8 @@ fn cases() -> Vec<Case> {
         (2, [3, 140], [8, 20]),
         // Wide enough that threads divide the work on one band.
         (3, [8, 8], [96, 96]),
+        // Channels that are no whole number of a thread's, in several bands.
+        (5, [18, 22], [44, 40]),
     ] {
         for (kernel, stride) in [(1, 1), (1, 2), (3, 1), (3, 2), (5, 1), (5, 3)] {
             cases.push(Case { batch, size, channels, kernel, stride });
