@@ -114,13 +114,18 @@ fn write_digit(folder: &Path, name: &str, place: usize) {
     image::GrayImage::from_raw(28, 28, bytes).unwrap().save(folder.join(name)).unwrap();
 }
 
+/// `seven.png`, and `lower.png`, which hides its lower half.
+fn write_seven_and_mask(folder: &Path) {
+    write_digit(folder, "seven.png", 14);
+    let lower = image::GrayImage::from_fn(28, 28, |_, y| image::Luma([if y < 14 { 0 } else { 255 }]));
+    lower.save(folder.join("lower.png")).unwrap();
+}
+
 /// One to draw or to walk, many where a part of the image is known, and as many as are asked for.
 fn a_consistency_model_takes_as_many_steps_as_suit_it() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    write_digit(at, "seven.png", 14);
-    let lower = image::GrayImage::from_fn(28, 28, |_, y| image::Luma([if y < 14 { 0 } else { 255 }]));
-    lower.save(at.join("lower.png")).unwrap();
+    write_seven_and_mask(at);
     let inpaint = "inpaint --image seven.png --mask lower.png --count 1";
     for (command, nfe) in [
         ("sample --count 1", 1),
@@ -160,9 +165,7 @@ fn a_consistency_model_takes_as_many_steps_as_suit_it() {
 fn images_are_drawn_under_conditions() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    write_digit(at, "seven.png", 14);
-    let lower = image::GrayImage::from_fn(28, 28, |_, y| image::Luma([if y < 14 { 0 } else { 255 }]));
-    lower.save(at.join("lower.png")).unwrap();
+    write_seven_and_mask(at);
     image::GrayImage::new(28, 28).save(at.join("black.png")).unwrap();
     image::GrayImage::new(14, 14).save(at.join("small.png")).unwrap();
     let few = "--device cpu --steps 3 --count 2 --out out.npy --json";

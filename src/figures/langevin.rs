@@ -10,7 +10,7 @@ use crate::picture::chart::{Axis, Chart, Mark, PALETTE, Series};
 use crate::rng::Noise;
 use crate::sampler::{AnnealedLangevin, Langevin, Sampler};
 use crate::sde::{AnySde, VeSde};
-use crate::toy::Toy;
+use crate::toy::{Toy, points};
 
 /// Half the side of the square that is shown, and in which Langevin dynamics starts.
 const HALF: f64 = 8.0;
@@ -27,7 +27,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     let range = DataRange { low: -HALF, high: HALF };
     let n = 10 * studio.count;
     let drawn = mixture.sample(&Noise::new(studio.seed), n, 0.0);
-    let exact: Vec<[f64; 2]> = drawn.chunks_exact(2).map(|x| [x[0], x[1]]).collect();
+    let exact = points(&drawn);
     let model = ScoreModel::new(Box::new(mixture), sde, range, [2, 1, 1], &studio.device);
 
     let single = Langevin { n_steps: 1000, sigma: 0.3, step_size: 0.5, ..Langevin::default() };

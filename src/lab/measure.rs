@@ -8,7 +8,7 @@ use crate::estimate::Estimate;
 use crate::model::ScoreModel;
 use crate::ops::read;
 use crate::rng::Noise;
-use crate::toy::GaussianMixture;
+use crate::toy::{GaussianMixture, points};
 
 /// A model's score at `points`, of the data with noise `sigma`.
 ///
@@ -35,7 +35,7 @@ pub async fn fisher_divergence(
     (seed, n): (u64, usize),
 ) -> Result<f64> {
     let drawn = target.sample(&Noise::new(seed), n, sigma);
-    let points: Vec<Point> = drawn.chunks_exact(2).map(|x| [x[0], x[1]]).collect();
+    let points = points(&drawn);
     let found = score(model, &points, sigma).await?;
     Ok(relative_error(&points, &found, target, sigma).unwrap_or(0.0))
 }
@@ -84,7 +84,7 @@ mod tests {
 
     fn drawn(toy: Toy, seed: u64) -> Vec<Point> {
         let drawn = toy.mixture().unwrap().sample(&Noise::new(seed), 400, 0.0);
-        drawn.chunks_exact(2).map(|x| [x[0], x[1]]).collect()
+        points(&drawn)
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::rng::Noise;
 use crate::run::Run;
 use crate::sampler::Sampler;
 use crate::sde::{AnySde, VeSde};
-use crate::toy::GaussianMixture;
+use crate::toy::{self, GaussianMixture};
 use crate::training::Fit;
 use crate::{Error, Result};
 
@@ -191,7 +191,7 @@ impl Lab {
     /// Points of the world itself.
     pub fn exact(&self) -> Vec<Point> {
         let drawn = self.truth.sample(&Noise::new(self.setup.seed + 1), self.setup.count, 0.0);
-        drawn.chunks_exact(2).map(|x| [x[0], x[1]]).collect()
+        toy::points(&drawn)
     }
 
     /// Points from the values of the square, 0 to 1.

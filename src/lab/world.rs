@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::Point;
 use crate::toy::{GaussianMixture, Part, Toy, along, mixture};
 use crate::{Error, Result};
 
@@ -97,6 +98,11 @@ impl World {
                 strokes.iter().flat_map(|stroke| stroke.windows(2)).flat_map(line).collect()
             }
         }
+    }
+
+    /// The middle of each of them.
+    pub fn centres(&self) -> Vec<Point> {
+        self.parts().iter().map(|part| part.mean).collect()
     }
 
     pub(super) fn mixture(&self) -> Result<GaussianMixture> {

@@ -9,7 +9,7 @@ mod mixture;
 mod plane;
 
 pub use mixture::GaussianMixture;
-pub use plane::{Part, along, mixture};
+pub use plane::{Part, along, mixture, points};
 
 use std::{f64::consts::TAU, str::FromStr};
 
@@ -129,9 +129,8 @@ mod tests {
     use super::*;
     use crate::rng::Noise;
 
-    fn points(toy: Toy, n: usize) -> Vec<[f64; 2]> {
-        let drawn = toy.mixture().unwrap().sample(&Noise::new(1), n, 0.);
-        drawn.chunks_exact(2).map(|x| [x[0], x[1]]).collect()
+    fn drawn(toy: Toy, n: usize) -> Vec<[f64; 2]> {
+        points(&toy.mixture().unwrap().sample(&Noise::new(1), n, 0.))
     }
 
     #[test]
@@ -145,7 +144,7 @@ mod tests {
 
     #[test]
     fn two_modes_have_their_weights_and_spread() {
-        let points = points(Toy::TwoModes, 50_000);
+        let points = drawn(Toy::TwoModes, 50_000);
         let small: Vec<_> = points.iter().filter(|p| p[0] + p[1] < 0.).collect();
         assert!((small.len() as f64 / 50_000. - 0.2).abs() < 0.01, "{}", small.len());
         let var = small.iter().map(|p| (p[0] + 5.).powi(2)).sum::<f64>() / small.len() as f64;
@@ -156,7 +155,7 @@ mod tests {
     #[test]
     fn curves_are_even_and_as_wide_as_said() {
         for (toy, width) in [(Toy::Circle, 0.), (Toy::Ring, 0.3)] {
-            let points = points(toy, 24_000);
+            let points = drawn(toy, 24_000);
             let radii: Vec<f64> = points.iter().map(|[x, y]| x.hypot(*y)).collect();
             let spread = (radii.iter().map(|r| (r - 4.).powi(2)).sum::<f64>() / 24_000.).sqrt();
             assert!((spread - width).abs() < 0.03, "{toy:?}: {spread}");
@@ -175,7 +174,7 @@ mod tests {
     fn the_checkerboard_fills_every_other_field() {
         let mut fields = [0; 16];
         let mut inside = 0;
-        for [x, y] in points(Toy::Checkerboard, 16_000) {
+        for [x, y] in drawn(Toy::Checkerboard, 16_000) {
             if x.abs() < 4. && y.abs() < 4. {
                 fields[4 * ((y + 4.) / 2.) as usize + ((x + 4.) / 2.) as usize] += 1;
                 inside += 1;

@@ -42,6 +42,11 @@ pub fn along(path: impl Fn(f64) -> [f64; 2], n: usize, std: f64) -> Vec<Part> {
     (0..n).map(part).filter(|part| part.weight > 0.).collect()
 }
 
+/// The points of a row of coordinates, as [`GaussianMixture::sample`] gives them.
+pub fn points(row: &[f64]) -> Vec<[f64; 2]> {
+    row.as_chunks().0.to_vec()
+}
+
 /// The mixture of some Gaussians.
 ///
 /// # Errors

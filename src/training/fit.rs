@@ -145,11 +145,6 @@ pub struct Fitting {
 }
 
 impl Fitting {
-    /// Steps done.
-    pub fn steps(&self) -> usize {
-        self.learner.steps()
-    }
-
     /// One step on `x0` `[batch, c, h, w]`, and its loss. After the last step of the plan the learning rate is zero.
     ///
     /// # Errors

@@ -15,6 +15,5 @@ pub fn setup() -> Setup {
 /// The same two modes as before, as many steps: the weights come out right.
 pub async fn measure(lab: &Lab, cancel: &CancelToken) -> Result<Vec<Number>> {
     let (points, _) = lab.draw(&lab.true_model(), &mut stoppable(cancel)).await?;
-    let centres: Vec<_> = lab.setup.world.parts().iter().map(|part| part.mean).collect();
-    Ok(vec![Number::near("weight of the mode of 1/5", weights(&points, &centres)[0], 0.2)])
+    Ok(vec![Number::near("weight of the mode of 1/5", weights(&points, &lab.setup.world.centres())[0], 0.2)])
 }

@@ -32,13 +32,8 @@ pub async fn measure(lab: &Lab, _: &CancelToken) -> Result<Vec<Number>> {
     let (model, _) = lab.learned().await?;
     let place = |i: usize| lab.setup.half * (2.0 * (i as f64 + 0.5) / PLACES as f64 - 1.0);
     let grid = (0..PLACES * PLACES).map(|i| [place(i % PLACES), place(i / PLACES)]);
-    let near = |x: &Point| {
-        lab.setup
-            .world
-            .parts()
-            .iter()
-            .any(|part| (x[0] - part.mean[0]).hypot(x[1] - part.mean[1]) < 3.0 * STD)
-    };
+    let near =
+        |x: &Point| lab.setup.world.centres().iter().any(|c| (x[0] - c[0]).hypot(x[1] - c[1]) < 3.0 * STD);
     let (inside, outside): (Vec<Point>, Vec<Point>) = grid.partition(near);
     let mut errors = vec![];
     for points in [&inside, &outside] {

@@ -28,7 +28,7 @@ pub async fn measure(lab: &Lab, cancel: &CancelToken) -> Result<Vec<Number>> {
     let model = lab.true_model();
     let (alone, _) = lab.draw_by(&corrected(0), &model, &mut stoppable(cancel)).await?;
     let (both, _) = lab.draw_by(&corrected(2), &model, &mut stoppable(cancel)).await?;
-    let centres: Vec<Point> = lab.setup.world.parts().iter().map(|part| part.mean).collect();
+    let centres = lab.setup.world.centres();
     let width = |points: &[Point]| (spread(points, &centres) / spread(&lab.exact(), &centres)).sqrt();
     let [alone, both] = [width(&alone), width(&both)];
     Ok(vec![

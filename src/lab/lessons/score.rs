@@ -7,6 +7,7 @@ use crate::estimate::Estimate;
 use crate::lab::measure::score;
 use crate::lab::{Mode, Point, World};
 use crate::rng::Noise;
+use crate::toy::points;
 
 const MEAN: Point = [1.0, -1.0];
 const STD: f64 = 1.5;
@@ -24,7 +25,7 @@ pub async fn measure(lab: &Lab, _: &CancelToken) -> Result<Vec<Number>> {
     let there = score(&model, &[[MEAN[0] + 2.0 * STD, MEAN[1]]], LEVEL).await?[0];
     let length = there[0].hypot(there[1]);
     let drawn = lab.truth.sample(&Noise::new(lab.setup.seed), lab.setup.count, LEVEL);
-    let points: Vec<Point> = drawn.chunks_exact(2).map(|x| [x[0], x[1]]).collect();
+    let points = points(&drawn);
     let scores = score(&model, &points, LEVEL).await?;
     let product = points.iter().zip(&scores).map(|(x, s)| x[0] * s[0] + x[1] * s[1]);
     let expected = 2.0 * STD / (STD * STD + LEVEL * LEVEL);

@@ -15,8 +15,7 @@ pub fn setup() -> Setup {
 /// From everywhere in the square a point goes to the nearer mode and stays there: half of them to a mode that has a fifth.
 pub async fn measure(lab: &Lab, cancel: &CancelToken) -> Result<Vec<Number>> {
     let (points, _) = lab.draw(&lab.true_model(), &mut stoppable(cancel)).await?;
-    let centres: Vec<_> = lab.setup.world.parts().iter().map(|part| part.mean).collect();
-    let found = weights(&points, &centres)[0];
+    let found = weights(&points, &lab.setup.world.centres())[0];
     Ok(vec![Number {
         name: "weight of the mode of 1/5",
         value: found.mean,
