@@ -159,8 +159,8 @@ mod tests {
             let radii: Vec<f64> = points.iter().map(|[x, y]| x.hypot(*y)).collect();
             let spread = (radii.iter().map(|r| (r - 4.).powi(2)).sum::<f64>() / 24_000.).sqrt();
             assert!((spread - width).abs() < 0.03, "{toy:?}: {spread}");
-            // Where one Gaussian begins and the next one ends no less is to be than in the middle of one.
-            let sectors = if toy == Toy::Ring { 64 } else { 96 };
+            // Four for each Gaussian: where one begins and the next one ends no less is to be than in the middle of one.
+            let sectors = 4 * toy.parts().len();
             let mut counts = vec![0; sectors];
             for [x, y] in points {
                 counts[((y.atan2(x) / TAU).rem_euclid(1.) * sectors as f64) as usize % sectors] += 1;
