@@ -35,7 +35,7 @@ fn the_average_of_one_step_is_its_weights() {
     let folder = tempfile::tempdir().unwrap();
     let run_folder = RunFolder(folder.path().join("run"));
     let short = TrainConfig { steps: 1, checkpoint_every: 1, averages: vec![0.25], ..config() };
-    let ema = scorefield::training::Ema::Rate(0.0);
+    let ema = scorefield::learning::Ema::Rate(0.0);
     let config = TrainConfig { ema, learning_rate: 0.05, warmup: 1, ..short };
     run(&config, &run_folder.0, false, false).unwrap();
     let [weights, average] = [run_folder.0.join("tiny.safetensors"), run_folder.average(1, 0.25)];

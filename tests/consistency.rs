@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use pollster::block_on;
+use scorefield::learning::Fit;
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning, PreconditioningChoice, ScoreModel};
 use scorefield::network::layers::Init;
 use scorefield::network::{Classifier, ClassifierConfig, MlpConfig, Network};
@@ -12,7 +13,6 @@ use scorefield::objective::{
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VeSde};
 use scorefield::toy::GaussianMixture;
-use scorefield::training::Fit;
 
 use crate::support::{MIXTURE, Part, cpu, figure, mixture, tensor, trials, values};
 
@@ -34,7 +34,7 @@ fn ve() -> AnySde {
 fn fit(objective: Objective) -> Fit {
     Fit {
         objective,
-        network: MlpConfig { width: 64, layers: 2 }.into(),
+        network: MlpConfig { width: 64, layers: 2, noise: 64 }.into(),
         sde: ve(),
         preconditioning: PreconditioningChoice::Consistency,
         sigma_data: SIGMA_DATA,
@@ -160,7 +160,8 @@ fn gradients_pass_through_a_classifier() {
 
 /// A Gaussian's score model is a network that says nothing, under EDM's scaling.
 fn teacher_of_a_gaussian(deviation: f64) -> Preconditioned {
-    let network = Network::new(&MlpConfig { width: 4, layers: 1 }.into(), 2, 2, &mut Init::new(0, &cpu()));
+    let network =
+        Network::new(&MlpConfig { width: 4, layers: 1, noise: 4 }.into(), 2, 2, &mut Init::new(0, &cpu()));
     Preconditioned::new(network, Preconditioning::Edm { sigma_data: deviation }, ve())
 }
 
@@ -187,7 +188,8 @@ fn functions_of_a_mixture_are_learned() {
 fn losses_are_those_of_their_papers() {
     const N: usize = 64;
     let (deviation, sde) = (0.6, ve());
-    let network = Network::new(&MlpConfig { width: 4, layers: 1 }.into(), 2, 2, &mut Init::new(0, &cpu()));
+    let network =
+        Network::new(&MlpConfig { width: 4, layers: 1, noise: 4 }.into(), 2, 2, &mut Init::new(0, &cpu()));
     let student = Preconditioned::new(network, Preconditioning::Consistency { sigma_data: SIGMA_DATA }, sde);
     let teacher = teacher_of_a_gaussian(deviation);
     let x0 = tensor(&Noise::new(3).normal(0, N, 2), [N, 2, 1, 1], &cpu());

@@ -30,16 +30,15 @@ type House = BTreeMap<String, String>;
 const LONGEST: usize = 450;
 
 /// The only files that know on which platform they are compiled, and why.
-const PLATFORMS: [(&str, &str); 13] = [
+const PLATFORMS: [(&str, &str); 12] = [
     ("src/lib.rs", "rooms that need a file system, or a page"),
     ("src/data/mod.rs", "readers of files"),
     ("src/picture/mod.rs", "pictures in files"),
     ("src/weights/mod.rs", "the shipped models, and writing"),
     ("src/weights/params.rs", "reading weights back, which blocks"),
     ("src/checkup/mod.rs", "what a file remembers of devices"),
-    ("src/device.rs", "WebGPU is the page's only graphics interface"),
-    ("src/flow/likelihood.rs", "the page has no reverse mode"),
-    ("src/ops/gradient.rs", "the page has no tape"),
+    ("src/device/mod.rs", "the page's processor has one thread"),
+    ("src/device/gpu.rs", "WebGPU is the page's only graphics interface"),
     ("src/ops/host.rs", "the page has no threads"),
     ("src/ops/mod.rs", "the page leaves out burn's own kernels"),
     ("src/ops/launch/wgsl.rs", "browsers want subgroups to be asked for"),
@@ -253,7 +252,7 @@ fn a_hidden_platform_is_seen() {
     let hide = |text: &mut String| text.push_str("#[cfg(target_family = \"wasm\")]\nfn f() {}\n");
     assert_eq!(platforms_are_named(&changed("src/sampler/heun.rs", hide)).len(), 1);
     let show = |text: &mut String| *text = text.replace("target_family", "feature");
-    assert_eq!(platforms_are_named(&changed("src/device.rs", show)).len(), 1);
+    assert_eq!(platforms_are_named(&changed("src/device/gpu.rs", show)).len(), 1);
 }
 
 fn a_hidden_log_line_is_seen() {

@@ -7,6 +7,7 @@ use scorefield::Error;
 use scorefield::checkup::lively;
 use scorefield::estimate::Estimate;
 use scorefield::flow::Probe;
+use scorefield::learning::Fit;
 use scorefield::model::{Preconditioned, Preconditioning, PreconditioningChoice, ScoreModel};
 use scorefield::network::layers::Init;
 use scorefield::network::{Context, MlpConfig, Network};
@@ -17,7 +18,6 @@ use scorefield::objective::{
 use scorefield::ops::{combine, each, scale};
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VeSde, VpSde};
-use scorefield::training::Fit;
 
 use crate::support::{MIXTURE, cpu, figure, gpu, learning, mixture, relative_error, tensor, trials, values};
 
@@ -41,7 +41,7 @@ fn ve() -> AnySde {
 }
 
 fn student(sde: AnySde, device: &Device) -> Preconditioned {
-    let config = MlpConfig { width: 32, layers: 2 };
+    let config = MlpConfig { width: 32, layers: 2, noise: 32 };
     let network = Network::new(&config.into(), 2, 2, &mut Init::new(0, device));
     let network = learning(lively(network, Noise::new(5)));
     Preconditioned::new(network, Preconditioning::Edm { sigma_data: SIGMA_DATA }, sde)
@@ -231,7 +231,7 @@ fn every_objective_learns_a_score() {
         }
         let training = Fit {
             objective,
-            network: MlpConfig { width: 64, layers: 2 }.into(),
+            network: MlpConfig { width: 64, layers: 2, noise: 64 }.into(),
             sde: VeSde { sigma_min: 0.1, sigma_max: 5.0, ..VeSde::default() }.into(),
             preconditioning: PreconditioningChoice::Edm,
             sigma_data: 1.0,

@@ -4,8 +4,8 @@
 use burn::tensor::{Device, Tensor};
 use scorefield::network::layers::{Conv, Init};
 use scorefield::ops::{
-    Filter, InstanceNorm, Pass, Pool, Resample, Taps, Then, elu, elu_plain, instance_norm, interpolate,
-    smooth,
+    Filter, InstanceNorm, Pass, Pool, Resample, Taps, Then, add_rows, elu, elu_plain, instance_norm,
+    interpolate, silu, silu_plain, silu_tangent, silu_tangent_plain, smooth,
 };
 
 use crate::parity::{BOUND, BOUND_GPU, differences, dot, narrow, normal, wide};
@@ -18,6 +18,7 @@ trials! {
         pooling_equals_its_plain_twin,
         instance_normalisation_equals_its_definition,
         elu_equals_its_definition,
+        silu_and_its_tangent_have_their_gradients,
         dilated_convolutions_equal_their_definition,
         padded_convolutions_equal_their_twin,
     ],
@@ -27,6 +28,7 @@ trials! {
         pooling_equals_its_plain_twin_on_the_gpu,
         instance_normalisation_on_the_gpu,
         elu_on_the_gpu,
+        silu_on_the_gpu,
         convolutions_of_other_windows_on_the_gpu,
     ],
 }
@@ -312,6 +314,50 @@ fn elu_equals_its_definition() {
 
 fn elu_on_the_gpu() {
     check_elu(&gpu(), BOUND_GPU);
+}
+
+/// Values and all gradients of the activation, of its change along a tangent, and of the rows before it.
+fn check_silu(device: &Device, bound: f64) {
+    type Op = fn(Tensor<4>, Tensor<4>) -> Tensor<4>;
+    /// The first pixel of the first `N` points as rows.
+    fn rows<const N: usize>(x: Tensor<4>) -> Tensor<2> {
+        let [_, _, _, c] = x.dims();
+        x.slice([0..1, 0..N, 0..1]).reshape([N, c])
+    }
+    fn added<const N: usize>(x: Tensor<4>, shift: Tensor<4>) -> Tensor<4> {
+        let [_, _, _, c] = x.dims();
+        x + rows::<N>(shift).reshape([1, N, 1, c])
+    }
+    let ops: [(&str, Op, Op); 4] = [
+        ("silu", |x, dx| silu(x) * dx, |x, dx| silu_plain(x) * dx),
+        ("tangent", silu_tangent, silu_tangent_plain),
+        ("a row each", |x, dx| add_rows(x, rows::<5>(dx)), added::<5>),
+        ("one row", |x, dx| add_rows(x, rows::<1>(dx)), added::<1>),
+    ];
+    for dims in [[1, 5, 1, 8], [1, 5, 3, 4], [1, 5, 900, 16]] {
+        let of = |seed| normal(seed, dims.iter().product());
+        let [x, dx, probe] = [1, 2, 3].map(of).map(|x| tensor(&x, dims, device));
+        for (name, op, plain) in ops {
+            let found = [op, plain].map(|op| {
+                let [x, dx] = [&x, &dx].map(|x| x.clone().autodiff().require_grad());
+                let y = op(x.clone(), dx.clone());
+                let gradients = (y.clone() * probe.clone()).sum().backward();
+                [y.inner(), x.grad(&gradients).unwrap(), dx.grad(&gradients).unwrap()].map(values)
+            });
+            for (found, expected) in found[0].iter().zip(&found[1]) {
+                let error = relative_error(found, expected);
+                assert!(error < bound, "{name} of {dims:?}: {error}");
+            }
+        }
+    }
+}
+
+fn silu_and_its_tangent_have_their_gradients() {
+    check_silu(&cpu(), BOUND);
+}
+
+fn silu_on_the_gpu() {
+    check_silu(&gpu(), BOUND_GPU);
 }
 
 /// A convolution on `device` and the weights it was drawn with.

@@ -88,7 +88,7 @@ fn all(device: &Device) -> Vec<Case> {
     let unet = UNetConfig { classes: 3, attention_levels: vec![1], ..small_unet() };
     let ours = [
         Case::ours("our U-Net", &unet.into(), [2, 1, 10, 12], device),
-        Case::ours("MLP", &MlpConfig { width: 32, layers: 2 }.into(), [2, 3, 1, 1], device),
+        Case::ours("MLP", &MlpConfig { width: 32, layers: 2, noise: 32 }.into(), [2, 3, 1, 1], device),
     ];
     published.chain(ours).collect()
 }

@@ -3,9 +3,9 @@ use serde_json::json;
 use super::plane::{fisher_divergence, fit, two_modes};
 use super::{Figure, Outcome, Studio};
 use crate::Result;
+use crate::learning::{PowerAverage, Snapshot};
 use crate::objective::DsmAnnealed;
 use crate::picture::chart::{Axis, Chart, Mark, PALETTE, Series};
-use crate::training::{PowerAverage, Snapshot};
 
 /// Relative lengths of the averages.
 const LENGTHS: [f64; 3] = [0.25, 0.1, 0.05];

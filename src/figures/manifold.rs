@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{Figure, Outcome, Studio};
+use crate::learning::Fit;
 use crate::model::PreconditioningChoice;
 use crate::network::{MlpConfig, NetworkConfig, UNetConfig};
 use crate::objective::{Ssm, SsmVr};
@@ -8,7 +9,6 @@ use crate::picture::Picture;
 use crate::picture::chart::{Axis, Chart, Mark, PALETTE, Series};
 use crate::rng::{Domain, Noise};
 use crate::sde::VeSde;
-use crate::training::Fit;
 use crate::{Error, Result};
 
 /// Noise that is added to the data; none, and what no eye sees.

@@ -2,12 +2,12 @@
 
 use super::Studio;
 use crate::lab::measure;
+use crate::learning::Fit;
 use crate::model::{PreconditioningChoice, ScoreModel};
 use crate::network::MlpConfig;
 use crate::objective::Objective;
 use crate::sde::VeSde;
 use crate::toy::GaussianMixture;
-use crate::training::Fit;
 use crate::{Error, Result};
 
 /// Deviation of each of the two modes.

@@ -74,9 +74,9 @@ pub enum Trace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Product {
-    /// `J^T v` by a reverse pass, exact; one evaluation, which then costs about three times as much. Not in the
-    /// browser, whose program has no reverse mode, to be small.
-    #[cfg(not(target_family = "wasm"))]
+    /// `J^T v` by a reverse pass, exact; one evaluation, which then costs about three times as much. Not in a
+    /// program without the feature `learn`, such as that of the page's images.
+    #[cfg(feature = "learn")]
     Reverse,
     /// `J v` by the tangents of all layers, exact; one evaluation, which then costs about twice as much. In the browser
     /// for the CPU alone. For shipped models it takes a tenth less time than reverse passes.
@@ -272,7 +272,7 @@ impl Likelihood {
         probes: &[Tensor<4>],
     ) -> (Tensor<4>, Tensor<4>) {
         let (slope, estimates) = match self.product {
-            #[cfg(not(target_family = "wasm"))]
+            #[cfg(feature = "learn")]
             Product::Reverse => reverse(model, x, t, probes),
             Product::Forward => along(x, probes, |x| flow_dual(model, x, t)),
             Product::Difference => {
@@ -289,7 +289,7 @@ impl Likelihood {
 }
 
 /// The flow at `x`, and `v·(J^T v)` for each of `probes`, `[n, 1, 1, 1]`.
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "learn")]
 fn reverse(
     model: &ScoreModel,
     x: &Tensor<4>,

@@ -14,6 +14,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::images::DataRange;
+use crate::learning::Fit;
 use crate::model::{Denoiser, PreconditioningChoice, ScoreModel};
 use crate::network::MlpConfig;
 use crate::objective::{Dsm, Loss, Objective};
@@ -23,7 +24,6 @@ use crate::run::Run;
 use crate::sampler::Sampler;
 use crate::sde::{AnySde, VeSde};
 use crate::toy::{self, GaussianMixture};
-use crate::training::Fit;
 use crate::{Error, Result};
 
 /// A point of the plane.
@@ -68,7 +68,8 @@ impl Default for Setup {
             half: 8.0,
             count: 1000,
             objective: Dsm::default().into(),
-            network: MlpConfig::default(),
+            // Where the noise level takes its full width, a step of training takes twice as long and learns no more.
+            network: MlpConfig { noise: 32, ..MlpConfig::default() },
             preconditioning: PreconditioningChoice::Edm,
             steps: 2000,
             batch: 256,

@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{silu, softmax};
+use burn::tensor::activation::softmax;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{
     Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space, fill_up,
     space_to_depth,
 };
-use crate::ops::{each, silu_slope};
+use crate::ops::{each, silu, silu_slope};
 use crate::{Error, Result};
 
 /// Architecture of a [`Classifier`].

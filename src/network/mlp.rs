@@ -17,23 +17,26 @@ pub struct MlpConfig {
     pub width: usize,
     /// Hidden layers.
     pub layers: usize,
+    /// Units of the two layers that the noise level passes before it reaches the others; a multiple of 4.
+    pub noise: usize,
 }
 
 impl Default for MlpConfig {
     fn default() -> Self {
-        Self { width: 128, layers: 3 }
+        Self { width: 128, layers: 3, noise: 128 }
     }
 }
 
 impl Architecture for MlpConfig {
     fn validate(&self) -> Result<()> {
-        let fine = (4..=4096).contains(&self.width) && self.width.is_multiple_of(4);
-        match fine && (1..=32).contains(&self.layers) {
+        let Self { width, layers, noise } = *self;
+        let fine = |units: usize| (4..=4096).contains(&units) && units.is_multiple_of(4);
+        match fine(width) && fine(noise) && (1..=32).contains(&layers) {
             true => Ok(()),
             false => Err(Error::config(
-                format!("network.width, layers = {}, {}", self.width, self.layers),
+                format!("network.width, layers, noise = {width}, {layers}, {noise}"),
                 "is not allowed",
-                "use a multiple of 4 up to 4096, and 1 to 32 layers",
+                "use multiples of 4 up to 4096 for width and noise, and 1 to 32 layers",
             )),
         }
     }
@@ -86,7 +89,7 @@ impl ScoreNetwork for Mlp {
         let mut widths = TimeWidths::default();
         widths.reserve((config.layers + 1) * config.width);
         let dense = |from, to, scale, init: &mut Init| Conv::new(from, to, 1, 1, scale, init);
-        let sizes = TimeSizes { features: FEATURES, hidden: config.width, classes: 0, class_table: false };
+        let sizes = TimeSizes { features: FEATURES, hidden: config.noise, classes: 0, class_table: false };
         Self {
             stem: dense(c_in, config.width, 1.0, init),
             layers: (0..config.layers).map(|_| dense(config.width, config.width, 1.0, init)).collect(),
@@ -102,10 +105,8 @@ impl ScoreNetwork for Mlp {
 
     fn forward_features(&self, x: Value, features: Tensor<2>, dropout: Option<&Dropout>) -> Value {
         let ([b, _, h, w], time) = (x.dims(), self.time.forward(features));
-        let [rows, _] = time.dims();
         let told = |x: Value, layer: usize| {
-            let shift = time.clone().narrow(1, layer * self.width, self.width);
-            x.shifted(shift.reshape([1, rows, 1, self.width])).silu()
+            x.add_rows(time.clone().narrow(1, layer * self.width, self.width)).silu()
         };
         // All points as the pixels of one image: one matrix product.
         let points = |x: Tensor<4>| {

@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 /// `y`, computed from `inputs` without autodiff, as their successor on the tape.
 ///
 /// `gradients(dy, wanted)` returns the gradient of every input that is `wanted`.
-/// Where no input has autodiff, and in the page, which has none, `y` is returned as it is.
-#[cfg(not(target_family = "wasm"))]
+/// Where no input has autodiff, and in a program without the feature `learn`, `y` is returned as it is.
+#[cfg(feature = "learn")]
 pub fn record<const N: usize, const D: usize>(
     inputs: [DispatchTensor; N],
     y: Tensor<D>,
@@ -16,7 +16,7 @@ pub fn record<const N: usize, const D: usize>(
     tape::record(inputs, y, gradients)
 }
 
-#[cfg(target_family = "wasm")]
+#[cfg(not(feature = "learn"))]
 pub fn record<const N: usize, const D: usize>(
     _: [DispatchTensor; N],
     y: Tensor<D>,
@@ -25,7 +25,7 @@ pub fn record<const N: usize, const D: usize>(
     y
 }
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(feature = "learn")]
 mod tape {
     use std::fmt;
     use std::sync::Arc;
@@ -36,8 +36,8 @@ mod tape {
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
     use burn::backend::tensor::FloatTensor;
     use burn::backend::{
-        Autodiff, AutodiffBackend, Backend, BackendTensor, Cube, DispatchAutodiffContext,
-        DispatchKindConversion, Flex,
+        Autodiff, AutodiffBackend, Backend, BackendTensor, DispatchAutodiffContext, DispatchKindConversion,
+        Flex,
     };
 
     use super::{DispatchTensor, Tensor};
@@ -51,12 +51,11 @@ mod tape {
             return y;
         }
         let rule: Rule<N> = Rule(Arc::new(move |dy, wanted| gradients(Tensor::from_dispatch(dy), wanted)));
-        let on_flex = crate::ops::is_flex(&y.device());
-        let y = y.into_dispatch();
-        Tensor::from_dispatch(match on_flex {
-            true => node::<Flex, N>(inputs, y, rule),
-            false => node::<Cube, N>(inputs, y, rule),
-        })
+        #[cfg(feature = "gpu")]
+        if !crate::ops::is_flex(&y.device()) {
+            return Tensor::from_dispatch(node::<burn::backend::Cube, N>(inputs, y.into_dispatch(), rule));
+        }
+        Tensor::from_dispatch(node::<Flex, N>(inputs, y.into_dispatch(), rule))
     }
 
     type Gradient<const N: usize> =

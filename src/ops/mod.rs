@@ -22,7 +22,9 @@ mod move_average;
 mod multiply_adds;
 pub mod noise;
 mod pool;
+mod posterior;
 mod resample;
+mod silu;
 mod time;
 mod transfer;
 mod value;
@@ -55,20 +57,16 @@ pub use launch::{Adapter, Cut, Replay, at_once, at_pace, set_pace};
 pub use move_average::move_average;
 pub use multiply_adds::multiply_adds;
 pub use pool::Pool;
+pub use posterior::{Pull, posterior};
 pub use resample::{Resample, Taps, smooth};
+pub(crate) use silu::silu_slope;
+pub use silu::{add_rows, silu, silu_plain, silu_tangent, silu_tangent_plain};
 pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use transfer::{each, read, upload};
 pub use value::{Dual, Value};
 
 use burn::backend::DispatchDevice;
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
-
-/// The derivative of `x·sigmoid(x)`.
-pub(crate) fn silu_slope<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let s = sigmoid(x.clone());
-    s.clone() * (x * (s.neg() + 1.0) + 1.0)
-}
 
 /// Whether tensors of `device` live in main memory under burn-flex, with or without autodiff.
 pub fn is_flex(device: &Device) -> bool {
@@ -80,9 +78,10 @@ pub fn is_hardware(device: &Device) -> bool {
     takes_wgsl(device) && Adapter::current().is_hardware()
 }
 
-/// Whether gradients are recorded of what is made of `x`: never in the page, whose program then has no code for it.
+/// Whether gradients are recorded of what is made of `x`: never in a program that does not learn, which then has no code
+/// for it.
 fn is_recorded<const D: usize>(x: &Tensor<D>) -> bool {
-    !cfg!(target_family = "wasm") && x.is_autodiff()
+    cfg!(feature = "learn") && x.is_autodiff()
 }
 
 /// Whether an op that has no kernel for its tensors takes our own code for main memory.

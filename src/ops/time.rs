@@ -1,9 +1,10 @@
 //! The noise level's way into a network: two dense layers with SiLU, and a linear one for all its blocks.
 
-use burn::tensor::{Tensor, activation::silu};
+use burn::tensor::Tensor;
 
 use super::conv;
 use super::launch::wgsl::{self, Kernel, Launch, params, shader};
+use super::silu::{silu, silu_plain};
 
 /// Weights `[inputs, outputs]` and bias `[outputs]` of a dense layer.
 pub type Dense = (Tensor<2>, Tensor<1>);
@@ -13,20 +14,21 @@ pub type Dense = (Tensor<2>, Tensor<1>);
 /// The hidden layers have the same number of units; the last has the channels of all blocks side by side.
 pub fn time_mlp(features: Tensor<2>, layers: [Dense; 3]) -> Tensor<2> {
     run(&features, &layers).unwrap_or_else(|| match super::uses_flex(&features.device()) {
-        true => mlp(features, layers, linear),
+        true => mlp(features, layers, linear, silu),
         false => time_mlp_plain(features, layers),
     })
 }
 
 /// [`time_mlp`] in burn's stock operations: the oracle of the tests.
 pub fn time_mlp_plain(features: Tensor<2>, layers: [Dense; 3]) -> Tensor<2> {
-    mlp(features, layers, |x, (weight, bias)| x.matmul(weight) + bias.unsqueeze())
+    mlp(features, layers, |x, (weight, bias)| x.matmul(weight) + bias.unsqueeze(), silu_plain)
 }
 
 fn mlp(
     features: Tensor<2>,
     [first, second, blocks]: [Dense; 3],
     linear: fn(Tensor<2>, Dense) -> Tensor<2>,
+    silu: fn(Tensor<2>) -> Tensor<2>,
 ) -> Tensor<2> {
     linear(silu(linear(silu(linear(features, first)), second)), blocks)
 }

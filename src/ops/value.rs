@@ -2,7 +2,6 @@
 
 use std::ops::{Add, Mul, Sub};
 
-use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 
 use super::attention::{attention, attention_added, attention_tangent};
@@ -11,7 +10,8 @@ use super::elu::{elu, elu_tangent};
 use super::group_norm::{Norm, group_norm, group_norm_silu, norm_tangent, shift_norm_silu, shifted};
 use super::instance_norm::{InstanceNorm, instance_norm, instance_norm_tangent};
 use super::pool::Pool;
-use super::{Joined, combine, silu_slope};
+use super::silu::{add_rows, silu, silu_tangent};
+use super::{Joined, combine};
 
 /// Images and how they change along a direction: forward-mode differentiation.
 ///
@@ -151,9 +151,14 @@ impl Value {
         Self { value: self.value + constant, ..self }
     }
 
+    /// [`add_rows`].
+    pub fn add_rows(self, rows: Tensor<2>) -> Self {
+        Self { value: add_rows(self.value, rows), ..self }
+    }
+
     /// `x·sigmoid(x)`.
     pub fn silu(self) -> Self {
-        self.map(silu, |x, dx| dx * silu_slope(x.clone()))
+        self.map(silu, |x, dx| silu_tangent(x.clone(), dx))
     }
 
     /// [`elu`].

@@ -1,14 +1,20 @@
-//! What the page's worker (`web/engine/worker.js`) calls: one [`Session`] per worker, plain JS values in and out.
+//! What the page's workers call, plain JS values in and out: of the images (`web/engine/worker.js`) one [`Session`] per
+//! worker, of the laboratory one [`lab::Desk`]. They are two programs, each made with its own features.
 //!
-//! Every request is a file in `requests/`: its argument, and the method that answers it. The worker is replaced as a
-//! whole when something breaks, so nothing here recovers from a panic or from a lost GPU; `web/engine/wgpu-shim.js`
+//! Every request of images is a file in `requests/`: its argument, and the method that answers it. The worker is replaced as
+//! a whole when something breaks, so nothing here recovers from a panic or from a lost GPU; `web/engine/wgpu-shim.js`
 //! watches for those, `web/scorefield.js` starts again on the CPU.
 
+#[cfg(feature = "lab")]
+pub mod lab;
 mod messages;
+#[cfg(feature = "page")]
 mod requests;
+#[cfg(feature = "page")]
 mod session;
 mod turn;
 
+#[cfg(feature = "page")]
 pub use session::Session;
 
 use wasm_bindgen::prelude::*;

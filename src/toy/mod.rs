@@ -5,6 +5,7 @@
 //! noise level, and what is learned of it can be compared with the truth. Adding one is a variant, its name, and one arm in
 //! [`Toy::parts`].
 
+mod axes;
 mod mixture;
 mod plane;
 

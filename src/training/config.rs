@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::average::{Ema, PowerAverage};
 use super::{Pace, presets};
 use crate::data::{DataSource, Dataset};
+use crate::learning::{Ema, PowerAverage};
 use crate::model::{Learned, PreconditioningChoice};
 use crate::network::NetworkConfig;
 use crate::objective::{Loss, Metric, Objective};

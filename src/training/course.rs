@@ -2,11 +2,11 @@ use serde::de::Deserializer;
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use super::average::{Ema, PowerAverage};
 use super::{ClassifierTraining, TrainConfig};
 use crate::Result;
 use crate::data::DataSource;
 use crate::kind::Tagged;
+use crate::learning::{Ema, PowerAverage};
 
 /// Everything that decides a training run, whatever is trained.
 ///

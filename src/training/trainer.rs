@@ -2,9 +2,9 @@
 
 use burn::tensor::Device;
 
-use super::learner::{Learner, LearningStep, StepReport};
 use super::{Batches, Course, Lesson, Pace};
 use crate::Result;
+use crate::learning::{Learner, LearningStep, StepReport};
 use crate::weights::ModelFile;
 
 /// A lesson and everything that a step of it changes.

@@ -1,10 +1,9 @@
 use burn::module::{Module, Param};
-use burn::tensor::activation::silu;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::{Init, Linear};
-use crate::ops;
+use crate::ops::{self, silu};
 use crate::rng::{Domain, Noise};
 
 /// How a noise level `c_noise` becomes a vector that a network can read.

@@ -49,6 +49,7 @@ impl Adapter {
     pub const HARDWARE: Self = Self::Hardware(Cut::USUAL);
 
     /// What `adapter` is.
+    #[cfg(feature = "gpu")]
     pub fn of(adapter: &wgpu::Adapter) -> Self {
         let info = adapter.get_info();
         let lanes = info.subgroup_max_size;

@@ -10,9 +10,8 @@ use burn::cubecl::client::{Client, Graph};
 use burn::cubecl::server::ServerError;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::adapter::Adapter;
 use super::scratch::Scratch;
-use super::wgsl;
+use super::{adapter::Adapter, dispatch};
 use crate::ops::combine::combine_into;
 use crate::ops::scale;
 
@@ -53,7 +52,7 @@ impl Replay {
     ) -> Tensor<4> {
         let device = x.device();
         // Who else holds the lock is another thread: what is recorded would not be for this one.
-        if let (Some(client), Ok(mut state)) = (wgsl::client(&device), self.0.try_lock()) {
+        if let (Some(client), Ok(mut state)) = (dispatch::client(&device), self.0.try_lock()) {
             let kind = Kind {
                 images: x.dims(),
                 features: features.shape().dims(),
@@ -115,7 +114,7 @@ impl Recording {
         f: impl Fn(Tensor<4>, Tensor<2>) -> Tensor<4>,
     ) -> Result<Self, ServerError> {
         let (x, features) = (Tensor::empty(images, device), Tensor::empty(features, device));
-        let f = || wgsl::contiguous(f(x.clone(), features.clone()));
+        let f = || dispatch::contiguous(f(x.clone(), features.clone()));
         let mut scratch = Scratch::default();
         client.graph_prepare()?;
         // While it records, the device adds no memory to what it has. The first time, our kernels may take what burn's
@@ -137,7 +136,7 @@ impl Recording {
         features: &TensorData,
     ) -> Result<Tensor<4>, ServerError> {
         combine_into(self.x.clone(), &[input]).expect("the device has kernels");
-        wgsl::write(client, &self.features, features);
+        dispatch::write(client, &self.features, features);
         // SAFETY: `self` and the graph keep all memory of the launches from others, and this thread alone uses it, on
         // the queue of the recording (`Kind::thread`).
         #[expect(unsafe_code, reason = "a graph knows nothing of who else uses its memory")]

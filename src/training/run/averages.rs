@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{AVERAGES, RunFolder};
-use crate::training::PowerAverage;
+use crate::learning::PowerAverage;
 use crate::weights::{ModelFile, shipped};
 use crate::{Error, Result};
 
