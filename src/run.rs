@@ -41,6 +41,14 @@ pub struct Preview {
     pub images: Vec<f32>,
     /// Its shape.
     pub shape: [usize; 4],
+    /// The noise level, in data units: of noise larger than half the data's range the images are shown smaller.
+    pub sigma: f64,
+}
+
+/// By how much a state with noise `sigma` is shown smaller, where half the data's range is `half`: so that noise of any size
+/// is seen.
+pub fn contrast(sigma: f64, half: f64) -> f64 {
+    1.0 / (1.0 + (sigma / half).powi(2)).sqrt()
 }
 
 type Pause<'a> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()>>> + 'a>;
@@ -94,7 +102,7 @@ impl<'a> Run<'a> {
             let preview = visible(model, x.clone() / mean_coeff, sigma);
             let (images, shape) = (read(preview).await?, x.dims());
             check_finite(&images, step)?;
-            self.emit(Event::Preview(Preview { images, shape }));
+            self.emit(Event::Preview(Preview { images, shape, sigma }));
         } else {
             let [_, c, h, w] = x.dims();
             check_finite(&read(x.clone().slice([0..1, c - 1..c, h - 1..h, w - 1..w])).await?, step)?;
@@ -126,8 +134,7 @@ impl<'a> Run<'a> {
 fn visible(model: &ScoreModel, x: Tensor<4>, sigma: f64) -> Tensor<4> {
     let (low, high) = (model.range.low, model.range.high);
     let (middle, half) = ((high + low) / 2.0, (high - low) / 2.0);
-    let contrast = 1.0 / (1.0 + (sigma / half).powi(2)).sqrt();
-    model.range.decode((x - middle) * contrast + middle)
+    model.range.decode((x - middle) * contrast(sigma, half) + middle)
 }
 
 /// A walk that has gone wrong stops where it is noticed.

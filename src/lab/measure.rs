@@ -1,13 +1,14 @@
 //! How far what was learned or drawn is from the truth.
 
 use burn::tensor::Tensor;
+use serde::Serialize;
 
 use super::Point;
 use crate::Result;
 use crate::estimate::Estimate;
 use crate::model::ScoreModel;
 use crate::ops::read;
-use crate::rng::Noise;
+use crate::rng::{Domain, Noise};
 use crate::toy::{GaussianMixture, points};
 
 /// A model's score at `points`, of the data with noise `sigma`.
@@ -38,6 +39,45 @@ pub async fn fisher_divergence(
     let points = points(&drawn);
     let found = score(model, &points, sigma).await?;
     Ok(relative_error(&points, &found, target, sigma).unwrap_or(0.0))
+}
+
+/// What denoising score matching says of a model at one noise level, and the least that it could say.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LevelLoss {
+    /// The noise level.
+    pub sigma: f64,
+    /// `E |sigma·score(x_0 + sigma·z) + z|²` (Vincent 2011).
+    pub loss: f64,
+    /// The same of the true score: what noise hides cannot be known.
+    pub least: f64,
+}
+
+/// The loss of a model at some noise levels, each over the same `n` points.
+///
+/// # Errors
+/// As [`score`].
+pub async fn by_level(
+    model: &ScoreModel,
+    target: &GaussianMixture,
+    levels: &[f64],
+    (seed, n): (u64, usize),
+) -> Result<Vec<LevelLoss>> {
+    let noise = Noise::new(seed);
+    let clean = target.sample(&noise, n, 0.0);
+    let z = noise.domain(Domain::Probe).normal(0, n, 2);
+    let mut losses = vec![];
+    for &sigma in levels {
+        let noisy: Vec<f64> = clean.iter().zip(&z).map(|(x, z)| x + sigma * f64::from(*z)).collect();
+        let places = points(&noisy);
+        let loss = |scores: &[Point]| {
+            let off = scores.as_flattened().iter().zip(&z).map(|(s, z)| (sigma * s + f64::from(*z)).powi(2));
+            off.sum::<f64>() / n as f64
+        };
+        let truth: Vec<Point> = places.iter().map(|x| target.score(x, sigma)).map(|s| [s[0], s[1]]).collect();
+        let found = score(model, &places, sigma).await?;
+        losses.push(LevelLoss { sigma, loss: loss(&found), least: loss(&truth) });
+    }
+    Ok(losses)
 }
 
 /// `sum |found - true score|² / sum |true score|²` over some points; `None` of none.

@@ -6,21 +6,23 @@
 
 pub mod lessons;
 pub mod measure;
+mod square;
 mod world;
 
+pub use square::Square;
 pub use world::{Mode, World};
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::images::DataRange;
-use crate::learning::Fit;
+use crate::learning::{Fit, Fitting};
 use crate::model::{Denoiser, PreconditioningChoice, ScoreModel};
 use crate::network::MlpConfig;
 use crate::objective::{Dsm, Loss, Objective};
 use crate::ops::read;
 use crate::rng::Noise;
-use crate::run::Run;
+use crate::run::{self, Run};
 use crate::sampler::Sampler;
 use crate::sde::{AnySde, VeSde};
 use crate::toy::{self, GaussianMixture};
@@ -80,6 +82,12 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// Whether what is learned by this is learned by `other` as well: they differ in what is drawn, if at all.
+    pub fn learns_like(&self, other: &Self) -> bool {
+        let Self { sampler, half, count, .. } = self.clone();
+        *self == Self { sampler, half, count, ..other.clone() }
+    }
+
     /// Refuses what makes no experiment.
     ///
     /// # Errors
@@ -166,6 +174,13 @@ impl Lab {
         Ok((model, losses))
     }
 
+    /// What a training has learned so far, as a model of this world.
+    pub fn so_far(&self, fitting: &Fitting) -> ScoreModel {
+        let mut model = fitting.model();
+        model.range = self.range();
+        model
+    }
+
     /// Points that the setup's sampler draws from a model, and the NFE.
     ///
     /// # Errors
@@ -189,14 +204,29 @@ impl Lab {
         Ok((self.points(&read(solution.images).await?), solution.nfe))
     }
 
+    /// The square in which points with noise `sigma` are seen: the more noise, the larger, so that all of it is seen.
+    pub fn seen(&self, sigma: f64, places: usize) -> Square {
+        let half = self.setup.half;
+        Square { half: half / run::contrast(sigma, half), places }
+    }
+
+    /// Points of the world with noise `sigma`, of draws of their own.
+    pub fn noisy(&self, sigma: f64, count: usize) -> Vec<Point> {
+        toy::points(&self.truth.sample(&Noise::new(self.setup.seed + 1), count, sigma))
+    }
+
     /// Points of the world itself.
     pub fn exact(&self) -> Vec<Point> {
-        let drawn = self.truth.sample(&Noise::new(self.setup.seed + 1), self.setup.count, 0.0);
-        toy::points(&drawn)
+        self.noisy(0.0, self.setup.count)
+    }
+
+    /// Points as values of the square, 0 to 1.
+    pub fn values(&self, points: &[Point]) -> Vec<f32> {
+        points.as_flattened().iter().map(|x| (0.5 + 0.5 * x / self.setup.half) as f32).collect()
     }
 
     /// Points from the values of the square, 0 to 1.
-    fn points(&self, values: &[f32]) -> Vec<Point> {
+    pub fn points(&self, values: &[f32]) -> Vec<Point> {
         let half = self.setup.half;
         values.chunks_exact(2).map(|x| [x[0], x[1]].map(|v| half * (2.0 * f64::from(v) - 1.0))).collect()
     }

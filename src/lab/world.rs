@@ -100,6 +100,23 @@ impl World {
         }
     }
 
+    /// The modes that it is made of, if they are few and round: those that one can take hold of. Their weights add up to 1.
+    pub fn modes(&self) -> Vec<Mode> {
+        /// As many as the eye tells apart.
+        const FEW: usize = 12;
+        let parts = self.parts();
+        let total: f64 = parts.iter().map(|part| part.weight).sum();
+        let round = |part: &Part| {
+            let [[xx, xy], [yx, yy]] = part.covariance;
+            let mode = Mode { weight: part.weight / total, at: part.mean, std: xx.sqrt() };
+            (xx == yy && xy == 0.0 && yx == 0.0).then_some(mode)
+        };
+        match parts.len() <= FEW {
+            true => parts.iter().map(round).collect::<Option<_>>().unwrap_or_default(),
+            false => vec![],
+        }
+    }
+
     /// The middle of each of them.
     pub fn centres(&self) -> Vec<Point> {
         self.parts().iter().map(|part| part.mean).collect()

@@ -126,7 +126,7 @@ impl<M: Module> Learner<M> {
     }
 
     /// The parts that a checkpoint holds: raw weights, averaged weights, both moments of Adam, and further averages.
-    pub(crate) fn to_parts(&self) -> Result<Vec<Vec<u8>>> {
+    pub fn to_parts(&self) -> Result<Vec<Vec<u8>>> {
         let failed = |e: String| Error::weights("checkpoint", e, "report this as a bug");
         let record = |module: &M| {
             let bytes = module.clone().into_record().into_bytes();
@@ -138,7 +138,7 @@ impl<M: Module> Learner<M> {
     }
 
     /// Puts back what [`Self::to_parts`] took, after `steps` steps.
-    pub(crate) fn load_parts(&mut self, steps: usize, parts: Vec<Vec<u8>>) -> Result<()> {
+    pub fn load_parts(&mut self, steps: usize, parts: Vec<Vec<u8>>) -> Result<()> {
         let damaged =
             |e: String| Error::weights("checkpoint", e, "remove it, or start again without --resume");
         let load = |module: &mut M, bytes: Vec<u8>| {

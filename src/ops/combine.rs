@@ -17,6 +17,7 @@ pub fn combine(terms: &[(Tensor<4>, &[f64])]) -> Tensor<4> {
 }
 
 /// Puts the sum into the memory of `y` and returns it again; `None` on a device without a kernel.
+#[cfg(feature = "gpu")]
 pub(super) fn combine_into(y: Tensor<4>, terms: &[(Tensor<4>, &[f64])]) -> Option<Tensor<4>> {
     run(terms, Some(y))
 }

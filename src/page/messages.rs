@@ -1,6 +1,6 @@
-//! JS values to Rust and back.
+//! JS values to Rust and back: what both programs say.
 
-use js_sys::{Float32Array, Object, Reflect};
+use js_sys::{Object, Reflect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasm_bindgen::JsValue;
@@ -8,27 +8,7 @@ use wasm_bindgen::JsValue;
 use crate::device::DeviceChoice;
 use crate::model::Learned;
 use crate::sampler::{OptionInfo, Sampler, SamplerInfo};
-use crate::weights::ModelCard;
 use crate::{Error, Result};
-
-/// Greatest number of images of one request: a typing mistake must not fill the device's memory.
-const MAX_COUNT: usize = 1024;
-
-/// `Session.prepare`'s argument; the other fields of an entry are the page's.
-#[derive(Debug, Deserialize)]
-pub struct ModelEntry {
-    pub card: ModelCard,
-    /// Of the weight file.
-    pub bytes: usize,
-}
-
-/// `Session.device`'s result.
-#[derive(Debug, Serialize)]
-pub struct Device<'a> {
-    pub kind: DeviceChoice,
-    pub name: &'a str,
-    pub reason: &'a str,
-}
 
 /// A sampler as the page's controls want it.
 #[derive(Debug, Serialize)]
@@ -60,16 +40,12 @@ pub fn sampler(sampler: &Sampler) -> Result<SamplerEntry> {
 /// Reads a request; what is missing or of the wrong type is named.
 pub fn read<T: for<'de> Deserialize<'de>>(value: JsValue) -> Result<T> {
     serde_wasm_bindgen::from_value(value).map_err(|e| {
-        Error::config("request", format!("is not complete ({e})"), "see the types in scorefield.js")
+        Error::config(
+            "request",
+            format!("is not complete ({e})"),
+            "see the types in scorefield.js and engine/lab.js",
+        )
     })
-}
-
-/// Number of images of a request.
-pub fn check_count(what: &str, count: usize, least: usize) -> Result<()> {
-    match (least..=MAX_COUNT).contains(&count) {
-        true => Ok(()),
-        false => Err(Error::config(what, format!("is {count}"), format!("use {least} to {MAX_COUNT}"))),
-    }
 }
 
 /// A serialisable value as a plain JS object.
@@ -85,40 +61,6 @@ pub fn object(entries: &[(&str, JsValue)]) -> JsValue {
         let _ = Reflect::set(&object, &(*key).into(), value);
     }
     object.into()
-}
-
-/// Images with their shape, `[n, c, h, w]`, copied out of wasm memory so that the worker can transfer them.
-fn images(values: &[f32], [count, channels, height, width]: [usize; 4]) -> [(&'static str, JsValue); 5] {
-    [
-        ("count", count.into()),
-        ("channels", channels.into()),
-        ("height", height.into()),
-        ("width", width.into()),
-        ("images", Float32Array::from(values).into()),
-    ]
-}
-
-/// `{type: "preview", ...}`
-pub fn preview(values: &[f32], shape: [usize; 4]) -> JsValue {
-    let [count, channels, height, width, images] = images(values, shape);
-    object(&[("type", "preview".into()), count, channels, height, width, images])
-}
-
-/// What `sample` and `interpolate` return.
-pub fn result(values: &[f32], shape: [usize; 4], nfe: usize, seconds: f64) -> JsValue {
-    let [count, channels, height, width, images] = images(values, shape);
-    object(&[count, channels, height, width, images, ("nfe", nfe.into()), ("seconds", seconds.into())])
-}
-
-/// `{type: "progress", ...}`; `n_steps` is an estimate where the solver is adaptive.
-pub fn progress(step: usize, n_steps: usize, nfe: usize, seconds: f64) -> JsValue {
-    object(&[
-        ("type", "progress".into()),
-        ("step", step.into()),
-        ("n_steps", n_steps.into()),
-        ("nfe", nfe.into()),
-        ("seconds", seconds.into()),
-    ])
 }
 
 /// A JS error whose `code` tells `web/scorefield.js` what to do: `device` means that the GPU is at fault and the

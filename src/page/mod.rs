@@ -5,6 +5,8 @@
 //! a whole when something breaks, so nothing here recovers from a panic or from a lost GPU; `web/engine/wgpu-shim.js`
 //! watches for those, `web/scorefield.js` starts again on the CPU.
 
+#[cfg(feature = "page")]
+mod images;
 #[cfg(feature = "lab")]
 pub mod lab;
 mod messages;

@@ -2,16 +2,15 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::pin::Pin;
-use std::rc::Rc;
 
 use burn::tensor::Tensor;
 use js_sys::{Function, Uint8Array};
 use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 
-use super::messages::{self, ModelEntry, failure, plain};
-use super::turn::{Turns, now};
+use super::images::{self, ModelEntry};
+use super::messages::{self, failure, plain};
+use super::turn::{now, telling};
 use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice, Opened};
 use crate::ops::Adapter;
@@ -59,7 +58,7 @@ impl Session {
     /// # Errors
     /// None in practice; the conversion to JS could fail.
     pub fn device(&self) -> Result<JsValue, JsValue> {
-        plain(&messages::Device {
+        plain(&images::Device {
             kind: self.opened.kind,
             name: &self.opened.name,
             reason: &self.opened.reason,
@@ -89,7 +88,7 @@ impl Session {
             card.validate(&card.name)?;
             // Of a card that promises more than its file can hold, nothing is allocated.
             let values: usize = card.main_weights()?.iter().map(|(_, [rows, columns])| rows * columns).sum();
-            messages::check_count("count", count, 1)?;
+            images::check_count("count", count, 1)?;
             if values * size_of::<half::f16>() < bytes {
                 let [c, h, w] = [card.channels, card.height, card.width];
                 let x = Tensor::zeros([count, c, h, w], &self.opened.device);
@@ -178,24 +177,13 @@ impl Session {
     /// A run that reports to `on_event` and listens to [`Session::cancel`].
     pub(super) fn begin(&self, on_event: Function) -> Result<Run<'static>> {
         let started = now();
-        let turns = Turns::new()
-            .map_err(|_| Error::device("in use", "offers no message channel", "use a current browser"))?;
-        let turns = Rc::new(turns);
-        let on_event = move |event| {
-            let event = match event {
-                Event::Progress { step, n_steps, nfe } => {
-                    messages::progress(step, n_steps, nfe, (now() - started) / 1000.0)
-                }
-                Event::Preview(preview) => messages::preview(&preview.images, preview.shape),
-            };
-            // A listener that throws has a bug of its own, which must not end the run.
-            let _ = on_event.call1(&JsValue::NULL, &event);
+        let message = move |event| match event {
+            Event::Progress { step, n_steps, nfe } => {
+                images::progress(step, n_steps, nfe, (now() - started) / 1000.0)
+            }
+            Event::Preview(preview) => images::preview(&preview.images, preview.shape),
         };
-        let pause = move || -> Pin<Box<dyn Future<Output = ()>>> {
-            let turns = turns.clone();
-            Box::pin(async move { turns.next().await })
-        };
-        let run = Run { on_event: Some(Box::new(on_event)), pause: Some(Box::new(pause)), ..Run::default() };
+        let run = telling(on_event, message)?;
         *self.cancel.borrow_mut() = run.cancel.clone();
         Ok(run)
     }

@@ -97,18 +97,13 @@ impl GaussianMixture {
 
     /// Standard deviation of a value, over all dimensions.
     pub fn deviation(&self) -> f64 {
-        let shared = |of: &dyn Fn(&Component) -> Vec<f64>| {
-            self.components.iter().fold(vec![0.0; self.dim()], |mut sum, component| {
-                let weight = component.log_weight.exp();
-                sum.iter_mut().zip(of(component)).for_each(|(sum, x)| *sum += weight * x);
-                sum
-            })
-        };
-        let mean = shared(&|component| component.mean.clone());
-        let square = shared(&|component| {
-            let spread = component.variances.iter().sum::<f64>() / self.dim() as f64;
-            component.mean.iter().map(|m| m * m + spread).collect()
-        });
+        let mut square = vec![0.0; self.dim()];
+        for component in &self.components {
+            let (weight, spread) = (component.log_weight.exp(), component.variances.iter().sum::<f64>());
+            let spread = spread / self.dim() as f64;
+            square.iter_mut().zip(&component.mean).for_each(|(sum, m)| *sum += weight * (m * m + spread));
+        }
+        let mean = self.mean();
         let variance: f64 = square.iter().zip(&mean).map(|(square, mean)| square - mean * mean).sum();
         (variance / self.dim() as f64).sqrt()
     }
@@ -140,6 +135,26 @@ impl GaussianMixture {
             }
         }
         score
+    }
+
+    /// The distribution of `x_0` where `x_0 + sigma·z` is known to be `x`, a mixture again: its mean is Tweedie's formula. Host
+    /// only, `f64`.
+    ///
+    /// # Panics
+    /// If `x` does not have [`dim`](Self::dim) values.
+    pub fn given(&self, x: &[f64], sigma: f64) -> Self {
+        let total = self.log_density(x, sigma);
+        let components = self.components.iter().map(|component| component.given(x, sigma, total));
+        Self { components: components.collect() }
+    }
+
+    /// The mean.
+    pub fn mean(&self) -> Vec<f64> {
+        self.components.iter().fold(vec![0.0; self.dim()], |mut sum, component| {
+            let weight = component.log_weight.exp();
+            sum.iter_mut().zip(&component.mean).for_each(|(sum, mean)| *sum += weight * mean);
+            sum
+        })
     }
 
     /// Exact samples of `x_0 + sigma·z`, `[n, d]`. Row `i` is a function of the seed and the index of `noise`'s sample
@@ -188,6 +203,21 @@ impl Component {
             let y: f64 = axis.iter().zip(x).zip(&self.mean).map(|((a, x), m)| a * (x - m)).sum();
             (axis, y, *variance)
         })
+    }
+
+    /// Its part of what is left where a noisy `x` is known, whose log-density under the mixture is `total`.
+    fn given(&self, x: &[f64], sigma: f64, total: f64) -> Self {
+        let mut mean = self.mean.clone();
+        let mut variances = vec![];
+        for (axis, y, variance) in self.along(x) {
+            let kept = match variance > 0.0 {
+                true => variance / (variance + sigma * sigma),
+                false => 0.0,
+            };
+            mean.iter_mut().zip(axis).for_each(|(mean, a)| *mean += kept * y * a);
+            variances.push(kept * sigma * sigma);
+        }
+        Self { log_weight: self.log_density(x, sigma) - total, mean, axes: self.axes.clone(), variances }
     }
 
     /// The point that belongs to standard normals `z`, with noise.
@@ -299,150 +329,4 @@ impl GaussianMixture {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::toy::Toy;
-    use burn::tensor::Device;
-
-    fn three() -> GaussianMixture {
-        let covariances = [
-            vec![vec![0.5, 0.3, 0.0], vec![0.3, 0.4, -0.1], vec![0.0, -0.1, 0.2]],
-            vec![vec![0.1, 0.0, 0.0], vec![0.0, 0.2, 0.0], vec![0.0, 0.0, 0.3]],
-            vec![vec![0.0; 3]; 3],
-        ];
-        let means = [vec![1.0, -1.0, 0.5], vec![-1.0, 0.0, 0.0], vec![0.0, 2.0, 0.0]];
-        GaussianMixture::new(&[2.0, 1.0, 1.0], &means, &covariances).unwrap()
-    }
-
-    /// Tweedie: the denoiser is `x + sigma²·(gradient of the log density)`, here by central differences.
-    #[test]
-    fn the_denoiser_belongs_to_the_density() {
-        let mixture = three();
-        for (x, sigma) in [([0.3, -0.2, 0.1], 0.3), ([1.0, 1.0, 1.0], 1.0), ([-9.0, 4.0, 2.0], 8.0)] {
-            let input: Vec<f32> = x.iter().map(|v| *v as f32).collect();
-            let input = Tensor::<1>::from_floats(input.as_slice(), &Device::flex()).reshape([1, 3, 1, 1]);
-            let denoised: Vec<f32> = mixture.denoise(input, &[sigma]).into_data().try_to_vec().unwrap();
-            for i in 0..3 {
-                let at = |h: f64| {
-                    let mut moved = x;
-                    moved[i] += h;
-                    mixture.log_density(&moved, sigma)
-                };
-                let expected = x[i] + sigma * sigma * (at(1e-5) - at(-1e-5)) / 2e-5;
-                assert!(
-                    (f64::from(denoised[i]) - expected).abs() < 1e-5,
-                    "{denoised:?} at {x:?}, {expected}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_score_is_the_gradient_of_the_log_density() {
-        let mixture = three();
-        for (x, sigma) in [([0.3, -0.2, 0.1], 0.3), ([1.0, 1.0, 1.0], 1.0), ([-900.0, 400.0, 200.0], 8.0)] {
-            let score = mixture.score(&x, sigma);
-            for axis in 0..3 {
-                let h = 1e-5 * f64::max(1.0, x[axis].abs());
-                let at = |h: f64| {
-                    let mut moved = x;
-                    moved[axis] += h;
-                    mixture.log_density(&moved, sigma)
-                };
-                let slope = (at(h) - at(-h)) / (2.0 * h);
-                assert!(
-                    (slope - score[axis]).abs() < 1e-4 * score[axis].abs().max(1.0),
-                    "{score:?} at {x:?}"
-                );
-            }
-        }
-    }
-
-    /// Five standard errors: of the weights at most .018, of the covariances (variances up to 1.5) .053.
-    #[test]
-    fn samples_have_the_weights_means_and_covariances() {
-        let (n, sigma) = (20_000, 0.5);
-        let covariances = [vec![vec![0.3, 0.2], vec![0.2, 0.4]], vec![vec![0.0; 2]; 2]];
-        let mixture =
-            GaussianMixture::new(&[0.3, 0.7], &[vec![9.0, 0.0], vec![-9.0, 1.0]], &covariances).unwrap();
-        let samples = mixture.sample(&Noise::new(3), n, sigma);
-        assert_eq!(samples[200..202], mixture.sample(&Noise::new(3).at(100), 1, sigma));
-        let of = |right: bool| samples.chunks_exact(2).filter(move |x| (x[0] > 0.0) == right);
-        assert!((of(true).count() as f64 / n as f64 - 0.3).abs() < 0.018);
-        for (right, mean, covariance) in
-            [(true, [9.0, 0.0], &covariances[0]), (false, [-9.0, 1.0], &covariances[1])]
-        {
-            let count = of(right).count() as f64;
-            for i in 0..2 {
-                for j in 0..2 {
-                    let found = of(right).map(|x| (x[i] - mean[i]) * (x[j] - mean[j])).sum::<f64>() / count;
-                    let expected = covariance[i][j] + if i == j { sigma * sigma } else { 0.0 };
-                    assert!((found - expected).abs() < 0.053, "{right}: {found} instead of {expected}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_density_integrates_to_one() {
-        let covariances = [vec![vec![0.3, 0.2], vec![0.2, 0.4]], vec![vec![0.0; 2]; 2]];
-        let mixture =
-            GaussianMixture::new(&[0.3, 0.7], &[vec![1.0, 0.0], vec![-1.0, 1.0]], &covariances).unwrap();
-        let grid = || (-80..=80).map(|i| f64::from(i) * 0.1);
-        let integral: f64 = grid()
-            .flat_map(|a| grid().map(move |b| [a, b]))
-            .map(|x| mixture.log_density(&x, 0.5).exp())
-            .sum();
-        assert!((integral * 0.01 - 1.0).abs() < 1e-9, "{integral}");
-    }
-
-    /// Own code against burn's operations, for the widest and the narrowest worlds, also without any width and far outside.
-    #[test]
-    fn the_planes_own_code_equals_stock_operations() {
-        for toy in Toy::ALL {
-            let mixture = toy.mixture().unwrap();
-            for sigma in [0.02, 0.5, 20.0] {
-                let n = 37;
-                let mut points = mixture.sample(&Noise::new(4), n, sigma);
-                points[0] = 30.0;
-                let values: Vec<f32> = points.iter().map(|x| *x as f32).collect();
-                let x = ops::upload(&values, [n, 2, 1, 1], &Device::flex());
-                let tangent = Noise::new(5).normal(0, n, 2);
-                let x = Dual { value: x, tangent: ops::upload(&tangent, [n, 2, 1, 1], &Device::flex()) };
-                let sigma = vec![sigma; n];
-                let own = mixture.denoise_dual(x.clone(), &sigma);
-                let stock = mixture.denoise_dual_plain(x.clone(), &sigma);
-                let alone = mixture.denoise(x.value, &sigma);
-                // Where two components share a point their shares are differences of large numbers, over a small sigma.
-                for (a, b, room) in [
-                    (&own.value, &alone, 0.0),
-                    (&own.value, &stock.value, 2e-4),
-                    (&own.tangent, &stock.tangent, 2e-2),
-                ] {
-                    let error = (a.clone() - b.clone()).abs().max().into_scalar::<f32>();
-                    assert!(error <= room, "{toy:?} at {}: {error}", sigma[0]);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_no_mixture_is_refused() {
-        let one = vec![vec![1.0, 0.0], vec![0.0, 1.0]];
-        let new = |weights: &[f64], mean: Vec<f64>, covariance: Vec<Vec<f64>>| {
-            GaussianMixture::new(weights, &[mean], &[covariance])
-        };
-        assert!(new(&[1.0], vec![0.0; 2], one.clone()).is_ok());
-        for bad in [
-            new(&[], vec![0.0; 2], one.clone()),
-            new(&[-1.0], vec![0.0; 2], one.clone()),
-            new(&[1.0], vec![0.0; 3], one.clone()),
-            new(&[1.0], vec![f64::NAN, 0.0], one),
-            new(&[1.0], vec![0.0; 2], vec![vec![1.0, 2.0], vec![2.0, 1.0]]),
-            new(&[1.0], vec![0.0; 2], vec![vec![1.0, 0.5], vec![0.4, 1.0]]),
-            new(&[1.0], vec![0.0; 2], vec![vec![f64::NAN, 0.0], vec![0.0, 1.0]]),
-        ] {
-            assert!(bad.unwrap_err().to_string().contains("Gaussian mixture"));
-        }
-    }
-}
+mod tests;

@@ -65,7 +65,7 @@ pub fn to_bytes<M: burn::module::Module>(
 }
 
 /// Bytes as hexadecimal digits: how checksums are written.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -3,13 +3,13 @@
 // To the worker:    {id, type, ...}  a request: `type` is a handler in worker.js, or else a method of Rust's `Session`,
 //                   {type: 'cancel'}.
 // From the worker:  {id, type: 'result', value} or {id, type: 'error', code, message}  the answer, and before it
-//                   {id, type: 'download' | 'progress' | 'preview', ...}  what the hook of that name is given,
+//                   {id, type: 'download' | 'progress' | 'preview' | 'frame', ...}  what the hook of that name is given,
 //                   {type: 'compile', ...}  the same for onCompile of all who wait, since the GPU does not say for whom,
 //                   {type: 'console', level, text}  what the worker printed,
 //                   {type: 'broke', code, message}  the GPU was lost or the wasm panicked: this worker is done for.
 
 /** The hook that a message with an id calls before the answer. */
-const HOOKS = { download: 'onDownload', progress: 'onProgress', preview: 'onPreview' };
+const HOOKS = { download: 'onDownload', progress: 'onProgress', preview: 'onPreview', frame: 'onFrame' };
 
 /** Every failure of the API; `code` says what kind, `message` is one sentence for the visitor. */
 export class ScorefieldError extends Error {
@@ -52,7 +52,7 @@ export class Channel {
     };
   }
 
-  /** Sends a request; hooks are `{onDownload, onCompile, onProgress, onPreview}`. */
+  /** Sends a request; hooks are `{onDownload, onCompile, onProgress, onPreview, onFrame}`. */
   call(message, hooks = {}) {
     if (this.#end) return Promise.reject(this.#end);
     const id = this.#nextId++;

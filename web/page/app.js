@@ -267,8 +267,8 @@ window.addEventListener('hashchange', () => {
 });
 
 const first = readLink().state;
-app.state.task = first.task;
-app.state.device = first.device;
+for (const key of ['task', 'device', ...(TASKS.find(({ name, isAlone }) => isAlone && name === first.task)?.link() ?? [])])
+  app.state[key] = first[key];
 const digits = fetchDigits().catch((error) => {
   app.showError(`The test digits could not be read: ${error.message}.`);
   return [];

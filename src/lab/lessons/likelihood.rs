@@ -26,9 +26,7 @@ pub fn setup() -> Setup {
 pub async fn measure(lab: &Lab, cancel: &CancelToken) -> Result<Vec<Number>> {
     let (model, exact) = (lab.true_model(), lab.exact());
     let likelihood = Likelihood { trace: Trace::Exact, ..Likelihood::default() };
-    let half = lab.setup.half;
-    let pixels: Vec<f32> = exact.as_flattened().iter().map(|x| (0.5 + 0.5 * x / half) as f32).collect();
-    let pixels = model.upload(&pixels);
+    let pixels = model.upload(&lab.values(&exact));
     let noise = Noise::new(lab.setup.seed);
     let density = likelihood.measure(&model, pixels, &noise, &mut stoppable(cancel)).await?;
     let sigma = model.sde.sigma(likelihood.eps);

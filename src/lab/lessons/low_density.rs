@@ -4,7 +4,7 @@ use super::{Lab, Number, Setup};
 use crate::Result;
 use crate::cancel::CancelToken;
 use crate::lab::measure::{relative_error, score};
-use crate::lab::{Mode, Point, World};
+use crate::lab::{Mode, Point, Square, World};
 use crate::objective::{Ssm, SsmVr};
 use crate::sde::VeSde;
 
@@ -30,11 +30,10 @@ pub fn setup() -> Setup {
 /// The error of the learned score relative to the true one, within three deviations of a mode and elsewhere.
 pub async fn measure(lab: &Lab, _: &CancelToken) -> Result<Vec<Number>> {
     let (model, _) = lab.learned().await?;
-    let place = |i: usize| lab.setup.half * (2.0 * (i as f64 + 0.5) / PLACES as f64 - 1.0);
-    let grid = (0..PLACES * PLACES).map(|i| [place(i % PLACES), place(i / PLACES)]);
+    let grid = Square { half: lab.setup.half, places: PLACES }.points();
     let near =
         |x: &Point| lab.setup.world.centres().iter().any(|c| (x[0] - c[0]).hypot(x[1] - c[1]) < 3.0 * STD);
-    let (inside, outside): (Vec<Point>, Vec<Point>) = grid.partition(near);
+    let (inside, outside): (Vec<Point>, Vec<Point>) = grid.into_iter().partition(near);
     let mut errors = vec![];
     for points in [&inside, &outside] {
         let found = score(&model, points, LEVEL).await?;

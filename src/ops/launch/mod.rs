@@ -13,6 +13,7 @@ mod pace;
 mod replay;
 #[cfg(feature = "gpu")]
 mod scratch;
+#[cfg(feature = "gpu")]
 mod template;
 pub mod wgsl;
 

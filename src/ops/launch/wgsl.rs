@@ -3,6 +3,7 @@
 //! A shader is a [template](super::template). Its bindings are the storage buffers that a launch names, in
 //! that order, and then the uniform `params`; its values `threads` and those of the bindings are set by the launch.
 
+#[cfg(feature = "gpu")]
 use super::template::expand;
 pub use super::way::{Launch, launches, programs, reads_half, runs_on};
 
@@ -17,6 +18,7 @@ pub struct Program {
 
 /// A shader and the numbers and switches that make a kernel of it.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "without code for GPUs nothing is launched"))]
 pub struct Kernel {
     pub(super) name: &'static str,
     source: &'static str,
@@ -53,6 +55,7 @@ impl Kernel {
     }
 
     /// The program.
+    #[cfg(feature = "gpu")]
     pub(super) fn wgsl(&self) -> String {
         let program = expand(self.source, &self.values, &self.switches);
         // Browsers want to be asked. naga, which compiles natively, does not know the question.

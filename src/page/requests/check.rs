@@ -7,6 +7,7 @@ use crate::checkup::{Report, evaluation_ms, pace, verify};
 use crate::device::{DeviceChoice, Opened};
 use crate::ops::set_pace;
 use crate::page::Session;
+use crate::page::images;
 use crate::page::messages::{self, plain};
 use crate::page::turn::now;
 use crate::weights::ModelCard;
@@ -75,7 +76,7 @@ impl Session {
         let race = async {
             let card: ModelCard = messages::read(card)?;
             card.validate(&card.name)?;
-            messages::check_count("count", count, 1)?;
+            images::check_count("count", count, 1)?;
             let [gpu, cpu] = [&self.opened.device, &Device::flex()].map(|device| card.untrained(device));
             Ok(Race {
                 gpu: evaluation_ms(&gpu?, count, seconds).await?,
@@ -95,7 +96,7 @@ impl Session {
             let CheckRequest { name, reason, cards } = messages::read(request)?;
             let opened = Opened { name, reason, ..self.opened.clone() };
             let report = Report::of(&opened, &cards, seconds, |step, steps| {
-                let progress = messages::progress(step, steps, 0, (now() - started) / 1000.0);
+                let progress = images::progress(step, steps, 0, (now() - started) / 1000.0);
                 // A listener that throws has a bug of its own.
                 let _ = on_event.call1(&JsValue::NULL, &progress);
             });

@@ -7,7 +7,7 @@ use super::interpolate::RequestEnd;
 use crate::Result;
 use crate::flow::{codes, encoder_for};
 use crate::page::turn::now;
-use crate::page::{Session, messages};
+use crate::page::{Session, images, messages};
 use crate::sampler::ProbabilityFlow;
 
 /// `Session.encode`'s argument.
@@ -32,7 +32,7 @@ impl Session {
         let started = now();
         let encode = async {
             let request: EncodeRequest = messages::read(request)?;
-            messages::check_count("ends", request.ends.len(), 1)?;
+            images::check_count("ends", request.ends.len(), 1)?;
             let ProbabilityFlow(tolerance) = ProbabilityFlow::with_options(&request.options)?;
             let loaded = self.model(&request.model)?;
             // Codes are noise: of what class the images are to be makes no difference to them.
@@ -48,12 +48,7 @@ impl Session {
             let ends: Vec<_> = request.ends.into_iter().enumerate().map(read).collect::<Result<_>>()?;
             let codes = codes(from, &ends, tolerance, &mut run).await?;
             let [c, h, w] = model.shape;
-            Ok(messages::result(
-                &codes.concat(),
-                [ends.len(), c, h, w],
-                from.nfe(),
-                (now() - started) / 1000.0,
-            ))
+            Ok(images::result(&codes.concat(), [ends.len(), c, h, w], from.nfe(), (now() - started) / 1000.0))
         };
         encode.await.map_err(|e| self.failure(&e))
     }

@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 use super::{finish, one};
 use crate::flow::{Endpoint, interpolate};
 use crate::page::turn::now;
-use crate::page::{Session, messages};
+use crate::page::{Session, images, messages};
 use crate::rng::Noise;
 use crate::sampler::ProbabilityFlow;
 use crate::{Error, Result};
@@ -66,7 +66,7 @@ impl Session {
         let started = now();
         let between = async {
             let request: InterpolateRequest = messages::read(request)?;
-            messages::check_count("frames", request.frames, 2)?;
+            images::check_count("frames", request.frames, 2)?;
             let ProbabilityFlow(tolerance) = ProbabilityFlow::with_options(&request.options)?;
             let loaded = self.model(&request.model)?;
             self.has_room(&loaded, request.frames)?;

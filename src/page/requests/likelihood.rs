@@ -7,6 +7,7 @@ use crate::Result;
 use crate::device::DeviceChoice;
 use crate::flow::{Likelihood, Product, Tolerance, bits_per_dim, dequantised};
 use crate::page::Session;
+use crate::page::images;
 use crate::page::messages::{self, plain};
 use crate::page::turn::now;
 use crate::rng::Noise;
@@ -60,7 +61,7 @@ impl Session {
             let loaded = self.model(&model)?;
             let model = loaded.score_model()?;
             let ([c, h, w], n) = (model.shape, images.len() / model.dim());
-            messages::check_count("the number of images", n, 1)?;
+            images::check_count("the number of images", n, 1)?;
             self.has_room(&loaded, n)?;
             check_images("images", &images, [n, c, h, w])?;
             let noise = Noise::new(seed);

@@ -14,7 +14,7 @@ mod sample;
 use burn::tensor::Tensor;
 use wasm_bindgen::JsValue;
 
-use super::messages;
+use super::images;
 use super::turn::now;
 use crate::model::ScoreModel;
 use crate::ops::read;
@@ -48,5 +48,5 @@ fn one() -> f64 {
 async fn finish(solution: Solution, started: f64) -> Result<JsValue> {
     let shape = solution.images.dims();
     let values = read(solution.images).await?;
-    Ok(messages::result(&values, shape, solution.nfe, (now() - started) / 1000.0))
+    Ok(images::result(&values, shape, solution.nfe, (now() - started) / 1000.0))
 }

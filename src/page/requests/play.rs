@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 use super::{check_images, finish, one};
 use crate::flow::sheet;
 use crate::page::turn::now;
-use crate::page::{Session, messages};
+use crate::page::{Session, images, messages};
 use crate::rng::Noise;
 use crate::sampler::Multistep;
 use crate::{Error, Result};
@@ -42,7 +42,7 @@ impl Session {
         let started = now();
         let play = async {
             let request: PlayRequest = messages::read(request)?;
-            messages::check_count("points", request.points.len(), 1)?;
+            images::check_count("points", request.points.len(), 1)?;
             let Multistep(steps) = Multistep::with_options(&request.options)?;
             let loaded = self.model(&request.model)?;
             self.has_room(&loaded, request.points.len())?;

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::control::guided_by;
 use crate::page::session::named;
 use crate::page::turn::now;
-use crate::page::{Session, messages};
+use crate::page::{Session, images, messages};
 use crate::rng::Noise;
 use crate::sampler::Sampler;
 
@@ -51,7 +51,7 @@ impl Session {
         let started = now();
         let sample = async {
             let request: SampleRequest = messages::read(request)?;
-            messages::check_count("count", request.count, 1)?;
+            images::check_count("count", request.count, 1)?;
             let sampler = Sampler::with_options(&request.sampler, &request.options)?;
             let loaded = self.model(&request.model)?;
             self.has_room(&loaded, request.count)?;

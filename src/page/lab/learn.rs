@@ -1,0 +1,109 @@
+//! Learning, a few steps at a time.
+
+use std::rc::Rc;
+
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+
+use super::Desk;
+use super::desk::{By, failed, numbers};
+use crate::lab::measure::by_level;
+use crate::learning::{Fit, Fitting};
+use crate::model::Learned;
+use crate::page::messages::{self, object, plain};
+use crate::{Error, Result};
+
+/// A training that is under way.
+pub struct Training {
+    fit: Fit,
+    fitting: Fitting,
+    steps: usize,
+}
+
+impl std::fmt::Debug for Training {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Training").field("fit", &self.fit).field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+impl Training {
+    /// Steps done.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+}
+
+/// So many steps, or fewer where the training comes to its end.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LearnRequest {
+    steps: usize,
+}
+
+/// Noise levels at which a loss is told, and points for each.
+const LEVELS: usize = 14;
+const POINTS: usize = 512;
+
+#[wasm_bindgen]
+impl Desk {
+    /// Learns: `{steps, losses, ended}`, steps done in all, the loss of each of the new ones, and whether they were the last.
+    ///
+    /// # Errors
+    /// Code `request` if the loss grows without bound: the training then begins anew.
+    pub async fn learn(&self, request: JsValue) -> Result<JsValue, JsValue> {
+        let learn = async {
+            let LearnRequest { steps } = messages::read(request)?;
+            let lab = self.lab();
+            // Taken out, not borrowed: other questions are asked meanwhile.
+            let training = self.training.borrow_mut().take();
+            let mut training = match training {
+                Some(training) => training,
+                None => {
+                    let fit = lab.fit();
+                    let fitting = fit.begin(&self.device, vec![])?;
+                    Training { fit, fitting, steps: 0 }
+                }
+            };
+            let Training { fit, fitting, steps: done } = &mut training;
+            let mut losses = vec![];
+            while losses.len() < steps && *done < fit.steps {
+                losses.push(fitting.step(&fit.points(&lab.truth, *done), Some(&lab.truth)).await?);
+                *done += 1;
+            }
+            *self.learned.borrow_mut() = Some(Rc::new(lab.so_far(fitting)));
+            let told = [
+                ("steps", (*done).into()),
+                ("losses", numbers(losses.into_iter())),
+                ("ended", (*done == fit.steps).into()),
+            ];
+            *self.training.borrow_mut() = Some(training);
+            Ok(object(&told))
+        };
+        learn.await.map_err(|e| failed(&e))
+    }
+
+    /// Forgets all that has been learned.
+    pub fn forget(&self) {
+        (*self.training.borrow_mut(), *self.learned.borrow_mut()) = (None, None);
+    }
+
+    /// The loss of what has been learned by noise level, beside its least: `[{sigma, loss, least}]`; none of a consistency
+    /// function, which has no score.
+    ///
+    /// # Errors
+    /// Code `request` where nothing has been learned.
+    pub async fn levels(&self) -> Result<JsValue, JsValue> {
+        let levels = async {
+            let (lab, model) = (self.lab(), self.model(By::Learned)?);
+            if model.learned != Learned::Score {
+                return Ok(vec![]);
+            }
+            let [least, most] = [model.sde.sampling_eps(), 1.0].map(|t| model.sde.sigma(t).ln());
+            let levels: Vec<f64> = (0..LEVELS)
+                .map(|i| (least + (most - least) * i as f64 / (LEVELS - 1) as f64).exp())
+                .collect();
+            by_level(&model, &lab.truth, &levels, (lab.setup.seed + 2, POINTS)).await
+        };
+        plain(&levels.await.map_err(|e: Error| failed(&e))?)
+    }
+}

@@ -1,0 +1,162 @@
+// Learning, live: a loop that asks a desk of its own for a few steps at a time, and the curves of the loss.
+
+import { find, make } from '../dom.js';
+import { drawChart, figure } from './chart.js';
+
+/** How long a piece of learning is to take, in milliseconds: so often the picture changes. */
+const PIECE = 60;
+/** Milliseconds between two measurements by noise level. */
+const LEVELS_EVERY = 1500;
+
+const MARKUP = ['loss', 'levels', 'distance'];
+
+export class Learner {
+  #bench;
+  #charts;
+  #isRunning = false;
+  #losses = [];
+  #levels = [];
+  #size = 4; // steps of a piece
+  #rate = 0;
+  #measured = 0;
+  #key = '';
+  steps = 0;
+  ended = false;
+  isSlow = false;
+
+  constructor(bench, holder) {
+    this.#bench = bench;
+    this.#charts = Object.fromEntries(
+      MARKUP.map((name) => {
+        const canvas = make('canvas', { className: 'chart', role: 'img' });
+        const figure = make('figure', { hidden: true }, canvas, make('figcaption'));
+        holder.append(figure);
+        return [name, { canvas, figure, caption: find('figcaption', figure) }];
+      }),
+    );
+    new ResizeObserver(() => this.#draw()).observe(holder);
+  }
+
+  get isRunning() {
+    return this.#isRunning;
+  }
+
+  /** Whether what is learned is a score, and not where paths end. */
+  get isScore() {
+    return !this.#bench.setup.objective.kind.startsWith('consistency');
+  }
+
+  /** Another experiment: what would be learned again is kept, as the desk keeps it. */
+  begin() {
+    const { sampler, half, count, ...rest } = this.#bench.setup;
+    const key = JSON.stringify(rest);
+    if (key === this.#key) return;
+    this.#key = key;
+    this.#reset();
+  }
+
+  #reset() {
+    this.pause();
+    this.#losses = [];
+    this.#levels = [];
+    [this.steps, this.ended] = [0, false];
+    this.#draw();
+  }
+
+  async forget() {
+    this.#reset();
+    await this.#bench.attempt(() => this.#bench.laboratory.ask('learn', 'forget'));
+    this.#bench.panels.refresh();
+    this.#bench.paint();
+  }
+
+  pause() {
+    this.#isRunning = false;
+  }
+
+  toggle() {
+    return this.#isRunning ? this.pause() : this.run();
+  }
+
+  /** Learns until paused, or to the end of the plan. */
+  async run() {
+    const bench = this.#bench;
+    if (this.ended) await this.forget();
+    bench.sampling.leave();
+    bench.painter.release();
+    this.#isRunning = true;
+    bench.panels.refresh();
+    bench.lesson.refresh();
+    const key = this.#key;
+    while (this.#isRunning && !this.ended && key === this.#key) {
+      const began = performance.now();
+      if (!(await this.step(this.isSlow ? 1 : this.#size))) break;
+      const passed = performance.now() - began;
+      if (!this.isSlow) this.#size = Math.min(200, Math.max(1, Math.round((this.#size * PIECE) / passed)));
+      if (this.isSlow) await new Promise((resolve) => setTimeout(resolve, 250));
+      if (began - this.#measured > LEVELS_EVERY && this.isScore) await this.#measure();
+    }
+    this.#isRunning = false;
+    if (this.ended && this.isScore && key === this.#key) await this.#measure();
+    bench.panels.refresh();
+    bench.lesson.refresh();
+    if (this.ended && bench.plan.then === 'leap' && key === this.#key) await bench.painter.leap();
+  }
+
+  /** Some steps; whether they could be done. */
+  async step(steps) {
+    const bench = this.#bench;
+    const [key, began] = [this.#key, performance.now()];
+    const told = await bench.attempt(() => bench.laboratory.ask('learn', 'learn', [{ steps }]));
+    if (!told || key !== this.#key) return false;
+    const rate = (1000 * told.losses.length) / (performance.now() - began);
+    this.#rate = this.#rate ? 0.9 * this.#rate + 0.1 * rate : rate;
+    told.losses.forEach((loss, i) => this.#losses.push([this.steps + i + 1, loss]));
+    [this.steps, this.ended] = [told.steps, told.ended];
+    this.#draw();
+    bench.panels.said(`Step ${this.steps.toLocaleString('en')} of ${bench.setup.steps.toLocaleString('en')}, ${figure(this.#rate)} a second`);
+    bench.paint();
+    return true;
+  }
+
+  async #measure() {
+    const levels = await this.#bench.attempt(() => this.#bench.laboratory.ask('learn', 'levels'));
+    this.#measured = performance.now();
+    if (levels) this.#levels = levels;
+    this.#draw();
+  }
+
+  /** A curve of a sampling: distance to the truth, by evaluations. */
+  distances(lanes) {
+    const lines = lanes.map(({ name, points }, i) => ({ name, points, colour: i ? 'second' : 'accent' }));
+    this.#show('distance', lines, `Distance to the truth of the same noise, by evaluations${legend(lines)}`, { x: 'NFE' });
+  }
+
+  #draw() {
+    const smooth = smoothed(this.#losses);
+    const hasSigns = smooth.some(([, loss]) => loss <= 0);
+    this.#show('loss', [{ name: 'loss', points: smooth, colour: 'accent' }], 'Loss by steps', { x: 'step', logY: !hasSigns });
+    const line = (name, key, colour) => ({ name, colour, points: this.#levels.map((level) => [level.sigma, level[key]]) });
+    const lines = [line('loss', 'loss', 'accent'), line('least', 'least', 'second')];
+    this.#show('levels', this.#levels.length ? lines : [], 'Loss by noise level (blue) and the least possible (orange)', { x: 'σ', logX: true, logY: true });
+  }
+
+  #show(name, lines, caption, options) {
+    const chart = this.#charts[name];
+    chart.figure.hidden = !lines.some(({ points }) => points.length);
+    if (chart.figure.hidden) return;
+    chart.caption.textContent = caption;
+    drawChart(chart.canvas, lines, { ...options, name: caption });
+  }
+}
+
+function legend(lines) {
+  return lines.length > 1 ? `: ${lines[0].name} (blue), ${lines[1].name} (orange)` : '';
+}
+
+/** A curve of at most 200 points, each the mean of its part. */
+function smoothed(points) {
+  const size = Math.max(1, Math.ceil(points.length / 200));
+  const parts = Array.from({ length: Math.ceil(points.length / size) }, (_, i) => points.slice(i * size, (i + 1) * size));
+  return parts.map((part) => [part.at(-1)[0], part.reduce((sum, [, loss]) => sum + loss, 0) / part.length]);
+}

@@ -1,0 +1,206 @@
+// Asks the desks for what is to be seen, and draws it. Pictures come as fast as the desks answer: while one is made, only the
+// latest wish waits.
+
+import { find } from '../dom.js';
+import { figure } from './chart.js';
+import { Plane, seen } from './plane.js';
+
+/** Places in a row: of shading, of arrows, of the error, of the density by the ODE, of the grid of noises. */
+const PLACES = { density: 80, arrows: 19, error: 41, likelihood: 48, leap: 25 };
+/** Points of the world that are drawn. */
+const MOST = 3000;
+
+export class Painter {
+  #bench;
+  #figures;
+  #isBusy = false;
+  #isWanted = false;
+  #shaded = [null, null]; // the noise level that each plane's density was made for
+  #result = false; // whether a result is shown in place of the world
+
+  constructor(bench, figures) {
+    this.#bench = bench;
+    this.#figures = figures;
+    this.planes = figures.map((figure) => new Plane(find('canvas', figure)));
+  }
+
+  clear() {
+    this.#shaded = [null, null];
+    this.#result = false;
+    this.second(false);
+    for (const plane of this.planes)
+      plane.show({ shade: null, points: null, trails: null, arrows: null, grid: null, cloud: null, marks: null });
+    this.captions(['', '']);
+    this.#bench.figures([]);
+  }
+
+  /** Whether there are two planes. */
+  second(isThere) {
+    this.#figures[1].hidden = !isThere;
+    this.#figures[0].parentElement.classList.toggle('pair-of-lanes', isThere);
+  }
+
+  captions(texts) {
+    this.#figures.forEach((figure, i) => (find('figcaption', figure).textContent = texts[i]));
+  }
+
+  /** Shows the world at the noise level of the slider, unless frames or a result are shown. */
+  async paint() {
+    this.#isWanted = true;
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    while (this.#isWanted) {
+      this.#isWanted = false;
+      if (!this.#bench.sampling.isShown && !this.#result) await this.#bench.attempt(() => this.#world());
+    }
+    this.#isBusy = false;
+  }
+
+  async #world() {
+    const { laboratory, sigma, see, setup, learner } = this.#bench;
+    const [plane] = this.planes;
+    const half = seen(setup.half, sigma);
+    const ask = (type, request, role = 'show') => laboratory.ask(role, type, [request]);
+    const knows = learner.steps > 0;
+    const field = (by, places) => ask('field', { sigma, places, by }, by === 'learned' ? 'learn' : 'show');
+    const [density, points, truth, learned, error] = await Promise.all([
+      see.has('density') && ask('density', { sigma, places: PLACES.density }),
+      see.has('points') && ask('exact', { sigma, count: Math.min(MOST, setup.count) }),
+      see.has('arrows') && field('true', PLACES.arrows),
+      see.has('learned') && knows && learner.isScore && field('learned', PLACES.arrows),
+      see.has('error') && knows && learner.isScore && field('learned', PLACES.error),
+    ]);
+    if (this.#bench.sampling.isShown || this.#result) return;
+    const arrows = [truth && [truth.truth, 'accent'], learned && [learned.found, 'second']].filter(Boolean);
+    const shade = error ? { values: errorOf(error), kind: 'error' } : density && { values: density.density, kind: 'density' };
+    this.#shaded[0] = null;
+    plane.half = half;
+    plane.show({
+      shade: shade || null,
+      points: points || null,
+      trails: null,
+      arrows: arrows.map(([vectors, colour]) => ({ at: lattice(half, PLACES.arrows), vectors, places: PLACES.arrows, colour })),
+      grid: null,
+    });
+  }
+
+  /** Shows frames of a sampling, one for each plane, before the density of their noise. */
+  frames(frames, player) {
+    const { see, setup } = this.#bench;
+    this.#result = false;
+    frames.forEach((frame, k) => {
+      if (!frame) return;
+      const plane = this.planes[k];
+      const lane = player.lanes[k];
+      const at = lane.indexOf(frame);
+      plane.half = seen(setup.half, frame.sigma);
+      plane.show({
+        points: { seen: frame.seen },
+        trails: lane.slice(Math.max(0, at - 12), at + 1).map(({ seen }) => seen),
+        arrows: null,
+        grid: null,
+        cloud: null,
+        marks: null,
+      });
+      if (see.has('density')) this.#shadeFor(k, frame.sigma);
+      else plane.show({ shade: null });
+    });
+  }
+
+  /** What a score believes that frames are, in the world without noise. */
+  estimates(frames, player) {
+    this.frames(frames, { lanes: player.lanes.map((_, k) => [frames[k]]) });
+  }
+
+  /** The density of a frame's noise, when there is time for it. */
+  async #shadeFor(k, sigma) {
+    const before = this.#shaded[k];
+    if (before === 'asked' || (before && Math.abs(Math.log(before / sigma)) < 0.02)) return;
+    this.#shaded[k] = 'asked';
+    const { laboratory } = this.#bench;
+    const told = await this.#bench.attempt(() => laboratory.ask('show', 'density', [{ sigma, places: PLACES.density }]));
+    if (this.#shaded[k] !== 'asked') return; // another experiment has begun
+    this.#shaded[k] = told && sigma;
+    if (told) this.planes[k].show({ shade: { values: told.density, kind: 'density' } });
+  }
+
+  /** The density by the ODE beside the formula's. */
+  async likelihood() {
+    const { laboratory, by, setup, app } = this.#bench;
+    const role = by === 'learned' ? 'learn' : 'draw';
+    this.#bench.sampling.clear();
+    this.#hold();
+    this.captions(['Computing …', '']);
+    const hooks = { onProgress: ({ nfe }) => this.captions([`Computing: ${nfe} evaluations …`, '']) };
+    const request = { places: PLACES.likelihood, by };
+    const told = await this.#bench.attempt(() => laboratory.ask(role, 'likelihood', [request], hooks));
+    if (!told) return this.release();
+    this.second(true);
+    const top = told.truth.reduce((most, nats) => Math.max(most, nats), -Infinity);
+    // Ten nats below the peak nothing is left to be seen.
+    const shade = (nats) => ({ values: nats.map((value) => 1 + (value - top) / 10), kind: 'nats' });
+    this.#shown(0, setup.half, { shade: shade(told.found) });
+    this.#shown(1, setup.half, { shade: shade(told.truth) });
+    this.captions(['By the ODE', 'By the formula']);
+    this.#bench.figures([
+      ['Integral by the ODE', figure(told.integral)],
+      ['Mean error', `${figure(told.error)} nats`],
+      ['Network evaluations', figure(told.nfe)],
+    ]);
+    app.announce(`The integral is ${figure(told.integral)}, the mean error ${figure(told.error)} nats.`);
+  }
+
+  /** Where a square of noises is led to. */
+  async leap() {
+    const { laboratory, learner, setup, by } = this.#bench;
+    const isLearned = by === 'learned' && learner.steps > 0;
+    this.#bench.sampling.clear();
+    this.#hold();
+    const request = { places: PLACES.leap, by: isLearned ? 'learned' : 'true' };
+    const hooks = { onProgress: ({ nfe }) => this.captions([`Computing: ${nfe} evaluations …`, '']) };
+    const told = await this.#bench.attempt(() => laboratory.ask(isLearned ? 'learn' : 'draw', 'leap', [request], hooks));
+    if (!told) return this.release();
+    this.second(true);
+    this.#shown(0, 3, { grid: { points: told.from, places: PLACES.leap } });
+    this.#shown(1, setup.half, { grid: { points: told.to, places: PLACES.leap } });
+    this.captions(['Noises', `Where they are led to: ${told.nfe === 1 ? 'one evaluation' : `${told.nfe} evaluations`}`]);
+    this.#bench.figures([['Network evaluations', figure(told.nfe)]]);
+  }
+
+  #hold() {
+    this.#result = true;
+  }
+
+  /** The world again. */
+  release() {
+    if (!this.#result) return;
+    this.clear();
+    this.paint();
+  }
+
+  #shown(k, half, layers) {
+    const empty = { shade: null, points: null, trails: null, arrows: null, grid: null, cloud: null, marks: null };
+    this.planes[k].half = half;
+    this.planes[k].show({ ...empty, ...layers });
+  }
+
+  get hasResult() {
+    return this.#result;
+  }
+}
+
+/** The places of a square by rows, as the desk has them. */
+function lattice(half, places) {
+  const at = (i) => half * ((2 * (i + 0.5)) / places - 1);
+  const points = new Float32Array(2 * places * places);
+  for (let i = 0; i < places * places; i++) points.set([at(i % places), -at(Math.floor(i / places))], 2 * i);
+  return points;
+}
+
+/** The length of the error relative to that of the true score, place by place. */
+function errorOf({ found, truth }) {
+  return Float32Array.from({ length: truth.length / 2 }, (_, i) => {
+    const [dx, dy] = [found[2 * i] - truth[2 * i], found[2 * i + 1] - truth[2 * i + 1]];
+    return Math.hypot(dx, dy) / (Math.hypot(truth[2 * i], truth[2 * i + 1]) + 1e-9);
+  });
+}
