@@ -1,8 +1,13 @@
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
 use clap::builder::PossibleValuesParser;
 
 use super::shared::check_count;
 use crate::cancel::CancelToken;
 use crate::device::{self, DeviceChoice};
+use crate::files;
 use crate::lab::{Lab, lessons};
 use crate::{Error, Result};
 
@@ -21,6 +26,9 @@ pub struct Args {
     /// Seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Instead of that train the networks that the page shows without waiting, and write their weights here.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["lessons", "json", "count", "seed"])]
+    weights: Option<PathBuf>,
     /// Where to compute.
     #[arg(long, default_value = "cpu", value_parser = str::parse::<DeviceChoice>)]
     device: DeviceChoice,
@@ -30,6 +38,9 @@ impl Args {
     /// Makes the experiments and says what became of each number.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let device = device::open(self.device).await?.device;
+        if let Some(folder) = &self.weights {
+            return write_weights(folder, &device).await;
+        }
         let names = match self.lessons.is_empty() {
             true => lessons::NAMES.to_vec(),
             false => self.lessons.iter().map(String::as_str).collect(),
@@ -61,4 +72,15 @@ impl Args {
             false => Err(Error::config(failed.join("; "), "is not as expected", "use more points (--count)")),
         }
     }
+}
+
+async fn write_weights(folder: &Path, device: &Device) -> Result<()> {
+    files::make_folder(folder)?;
+    for (name, setup) in lessons::kept() {
+        let path = folder.join(format!("{name}.f16"));
+        let bytes = Lab::new(setup, device)?.learned_bytes().await?;
+        files::write_atomic(&path, |file| file.write_all(&bytes))?;
+        println!("{}: {} bytes", path.display(), bytes.len());
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@
 //! of images, a point being an image of one pixel and two channels. [`lessons`] has what is to be learned from it.
 
 pub mod lessons;
+mod letters;
 pub mod measure;
 mod square;
 mod world;
@@ -13,6 +14,7 @@ pub use square::Square;
 pub use world::{Mode, World};
 
 use burn::tensor::Device;
+use half::f16;
 use serde::{Deserialize, Serialize};
 
 use crate::images::DataRange;
@@ -179,6 +181,33 @@ impl Lab {
         let mut model = fitting.model();
         model.range = self.range();
         model
+    }
+
+    /// The weights of a network that has been trained to the end, in half precision, as the page shows them to those who do
+    /// not want to wait.
+    ///
+    /// # Errors
+    /// Those of [`Fit::run_on`].
+    pub async fn learned_bytes(&self) -> Result<Vec<u8>> {
+        let fit = self.fit();
+        let mut fitting = fit.begin(&self.device, vec![])?;
+        for step in 0..fit.steps {
+            fitting.step(&fit.points(&self.truth, step), Some(&self.truth)).await?;
+        }
+        let weights = fitting.weights().await?;
+        Ok(weights.into_iter().flat_map(|weight| f16::from_f32(weight).to_le_bytes()).collect())
+    }
+
+    /// The training that ended with these weights.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for those of another network.
+    pub fn remembered(&self, bytes: &[u8]) -> Result<Fitting> {
+        let mut fitting = self.fit().begin(&self.device, vec![])?;
+        let weights: Vec<f32> =
+            bytes.as_chunks().0.iter().map(|pair| f16::from_le_bytes(*pair).to_f32()).collect();
+        fitting.remember(&weights)?;
+        Ok(fitting)
     }
 
     /// Points that the setup's sampler draws from a model, and the NFE.

@@ -1,10 +1,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Point;
+use super::letters::lines;
 use crate::toy::{GaussianMixture, Part, Toy, along, mixture};
 use crate::{Error, Result};
 
-/// Where the points of an experiment come from; in JSON `{"toy": "two_moons"}`, `{"modes": [...]}` or `{"strokes": [...]}`.
+/// Where the points of an experiment come from; in JSON `{"toy": "two_moons"}`, `{"modes": [...]}`,
+/// `{"strokes": [...]}` or `{"letters": "SCORE"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum World {
@@ -13,7 +15,9 @@ pub enum World {
     /// Round Gaussians.
     Modes(Vec<Mode>),
     /// What a visitor has drawn: lines through points, a little blurred.
-    Strokes(Vec<Vec<[f64; 2]>>),
+    Strokes(Vec<Vec<Point>>),
+    /// A word of a few capital letters, drawn so.
+    Letters(String),
 }
 
 /// A round Gaussian.
@@ -64,6 +68,10 @@ impl World {
                     ),
                 }
             }
+            Self::Letters(word) => match lines(word) {
+                Some(_) => Ok(()),
+                None => refuse(format!("is the word `{word}`"), "use 1 to 8 letters from A to Z"),
+            },
             Self::Strokes(strokes) => {
                 let points = || strokes.iter().flatten();
                 if points().any(|x| !x.iter().all(|x| x.abs() <= 1e3)) {
@@ -88,15 +96,8 @@ impl World {
             Self::Modes(modes) => {
                 modes.iter().map(|mode| Part::round(mode.weight, mode.at, mode.std)).collect()
             }
-            Self::Strokes(strokes) => {
-                let line = |ends: &[[f64; 2]]| {
-                    let (a, b) = (ends[0], ends[1]);
-                    // Each about as long as four times its width: together they end where the line does.
-                    let n = ((b[0] - a[0]).hypot(b[1] - a[1]) / (4.0 * PEN)).ceil() as usize;
-                    along(move |t| [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])], n, PEN)
-                };
-                strokes.iter().flat_map(|stroke| stroke.windows(2)).flat_map(line).collect()
-            }
+            Self::Letters(word) => drawn(&lines(word).unwrap_or_default()),
+            Self::Strokes(strokes) => drawn(strokes),
         }
     }
 
@@ -125,4 +126,15 @@ impl World {
     pub(super) fn mixture(&self) -> Result<GaussianMixture> {
         mixture(&self.parts())
     }
+}
+
+/// Lines as wide as a pen.
+fn drawn(strokes: &[Vec<Point>]) -> Vec<Part> {
+    let line = |ends: &[Point]| {
+        let (a, b) = (ends[0], ends[1]);
+        // Each about as long as four times its width: together they end where the line does.
+        let n = ((b[0] - a[0]).hypot(b[1] - a[1]) / (4.0 * PEN)).ceil() as usize;
+        along(move |t| [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])], n, PEN)
+    };
+    strokes.iter().flat_map(|stroke| stroke.windows(2)).flat_map(line).collect()
 }

@@ -12,7 +12,7 @@ use crate::model::{Denoiser, Preconditioned, PreconditioningChoice, ScoreModel};
 use crate::network::layers::Init;
 use crate::network::{Network, NetworkConfig};
 use crate::objective::{Loss, Models, Objective, Step};
-use crate::ops::{ADAM_EPSILON, upload};
+use crate::ops::{ADAM_EPSILON, read, upload};
 use crate::rng::{Domain, Noise};
 use crate::sde::AnySde;
 use crate::toy::GaussianMixture;
@@ -171,6 +171,22 @@ impl Fitting {
         let rate = fit.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
         let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, rectified: false, ema: EMA };
         Ok(learner.learn(loss, step).await?.loss)
+    }
+
+    /// The averaged weights, as [`Self::remember`] takes them.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the read-back fails.
+    pub async fn weights(&self) -> Result<Vec<f32>> {
+        read(self.learner.row()).await
+    }
+
+    /// Takes the weights of a training of the same plan that has come to its end for its own.
+    ///
+    /// # Errors
+    /// [`Error::Weights`](crate::Error::Weights) for those of another network.
+    pub fn remember(&mut self, weights: &[f32]) -> Result<()> {
+        self.learner.start_from_row(weights, self.fit.steps)
     }
 
     /// What has been learned so far: the averaged weights.

@@ -93,6 +93,27 @@ impl<M: Module> Learner<M> {
         self.rows = [row.clone(), row];
     }
 
+    /// The averaged weights in one row.
+    pub fn row(&self) -> Tensor<1> {
+        self.rows[1].clone()
+    }
+
+    /// Goes on after `steps` steps that have led to the weights of `row`, which are then the average as well.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for the row of another network.
+    pub fn start_from_row(&mut self, row: &[f32], steps: usize) -> Result<()> {
+        let [len] = self.rows[1].dims();
+        if row.len() != len {
+            let problem = format!("has {} values, the network {len}", row.len());
+            return Err(Error::weights("the row of weights", problem, "use that of the same experiment"));
+        }
+        let row = Tensor::from_floats(row, &self.rows[1].device());
+        self.module = self.layout.fill(&self.module, &row, true);
+        (self.rows, self.steps) = ([row.clone(), row], steps);
+        Ok(())
+    }
+
     /// One step of Adam down the mean of `loss` `[b]`, then the moving average. One read-back.
     ///
     /// # Errors
@@ -126,6 +147,9 @@ impl<M: Module> Learner<M> {
     }
 
     /// The parts that a checkpoint holds: raw weights, averaged weights, both moments of Adam, and further averages.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if they cannot be written.
     pub fn to_parts(&self) -> Result<Vec<Vec<u8>>> {
         let failed = |e: String| Error::weights("checkpoint", e, "report this as a bug");
         let record = |module: &M| {
@@ -138,6 +162,9 @@ impl<M: Module> Learner<M> {
     }
 
     /// Puts back what [`Self::to_parts`] took, after `steps` steps.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for those of another network, or with other averages.
     pub fn load_parts(&mut self, steps: usize, parts: Vec<Vec<u8>>) -> Result<()> {
         let damaged =
             |e: String| Error::weights("checkpoint", e, "remove it, or start again without --resume");

@@ -70,6 +70,13 @@ fn every_value_of_a_link_is_checked() {
         ("play", "wanted", texts(&["-1", "1.5"])),
         ("play", "leaps", texts(&["0", "5"])),
         ("play", "at", texts(&["0.5", "0.5:2", "0.5:0.5:0.5", "a:b"])),
+        ("lab", "lesson", texts(&["a lesson", ""])),
+        ("lab", "experiment", texts(&["[1]", "word", "{\"world\":"])),
+        ("lab", "see", texts(&["colours", ""])),
+        ("lab", "level", texts(&["-1", "2"])),
+        ("lab", "by", texts(&["me"])),
+        ("lab", "language", texts(&["xx"])),
+        ("lab", "embed", texts(&["2"])),
         ("play", "walk", texts(&["AAA", "AAAA", "walk!", ""])),
     ];
 

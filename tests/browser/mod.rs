@@ -16,6 +16,7 @@ mod edit;
 mod fit;
 mod generate;
 mod interpolate;
+mod lab;
 mod play;
 // The same pictures as the native program.
 mod native;
@@ -52,6 +53,7 @@ pub fn trials() -> Vec<Trial> {
         edit::trials(),
         interpolate::trials(),
         play::trials(),
+        lab::trials(),
         fit::trials(),
         native::trials(),
         noise::trials(),

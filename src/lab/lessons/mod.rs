@@ -100,6 +100,12 @@ lessons! {
     "one_step" => one_step,
 }
 
+/// The experiments whose network the page can show without learning it: `NAME.f16` in `web/lab/`, made by
+/// `scorefield lab --weights`.
+pub fn kept() -> [(&'static str, Setup); 3] {
+    [("low_density", low_density::setup()), ("one_step", one_step::setup()), ("own", Setup::default())]
+}
+
 fn unknown(name: &str) -> Error {
     Error::config("lesson", format!("`{name}` is not known"), format!("use one of {}", NAMES.join(", ")))
 }

@@ -82,6 +82,19 @@ impl Desk {
         learn.await.map_err(|e| failed(&e))
     }
 
+    /// Takes weights for what has been learned to the end: `Lab::learned_bytes` of the same experiment.
+    ///
+    /// # Errors
+    /// Code `weights` for those of another network.
+    pub fn remember(&self, bytes: &[u8]) -> Result<(), JsValue> {
+        let lab = self.lab();
+        let fitting = lab.remembered(bytes).map_err(|e| failed(&e))?;
+        *self.learned.borrow_mut() = Some(Rc::new(lab.so_far(&fitting)));
+        let fit = lab.fit();
+        *self.training.borrow_mut() = Some(Training { steps: fit.steps, fit, fitting });
+        Ok(())
+    }
+
     /// Forgets all that has been learned.
     pub fn forget(&self) {
         (*self.training.borrow_mut(), *self.learned.borrow_mut()) = (None, None);

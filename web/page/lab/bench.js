@@ -5,9 +5,9 @@ import { Laboratory } from '../../engine/lab.js';
 import { elements, find, make, save } from '../dom.js';
 import { record } from '../parts/recorder.js';
 import { figure } from './chart.js';
-import { difference, noiseAt } from './experiment.js';
+import { LAYERS, difference, noiseAt } from './experiment.js';
 import { Learner } from './learner.js';
-import { LESSONS, WORDS, usualLanguage } from './lessons.js';
+import { LESSONS, OWN, WORDS, usualLanguage } from './lessons.js';
 import { Lesson, lessonList } from './lesson.js';
 import { Painter } from './painter.js';
 import { Panels } from './panels.js';
@@ -45,15 +45,6 @@ const MARKUP = `
     </div>
   </div>`;
 
-/** What can be drawn, in the order of the boxes. */
-const LAYERS = [
-  { name: 'density', title: 'Density' },
-  { name: 'points', title: 'Points' },
-  { name: 'arrows', title: 'Score' },
-  { name: 'learned', title: 'Learned score' },
-  { name: 'error', title: 'Error of the learned score' },
-];
-
 export class Bench {
   static async open(section, app) {
     const laboratory = new Laboratory((error) => app.showError(`The laboratory stopped: ${error.message}`));
@@ -65,7 +56,7 @@ export class Bench {
   constructor(section, app, laboratory, catalogue) {
     find('.bench', section).append(...elements(MARKUP));
     Object.assign(this, { section, app, laboratory, catalogue });
-    this.usual = Object.fromEntries([...catalogue.lessons, ['own', catalogue.setup]]);
+    this.usual = Object.fromEntries([...catalogue.lessons, ['own', catalogue.setup]]); // the setup of each lesson
     this.loaded = ''; // the JSON of the experiment that is on the desk
     this.arranged = null;
     this.painter = new Painter(this, [...section.querySelectorAll('.lanes figure')]);
@@ -91,7 +82,7 @@ export class Bench {
   }
 
   get plan() {
-    return LESSONS[this.state.lesson] ?? { see: ['density', 'points'], action: 'sample', noise: 0 };
+    return LESSONS[this.state.lesson] ?? OWN;
   }
 
   get see() {
@@ -104,13 +95,12 @@ export class Bench {
 
   /** The noise level of the slider. */
   get sigma() {
-    return noiseAt(this.state.noise ?? this.plan.noise, this.arranged.levels);
+    return noiseAt(this.state.level ?? this.plan.noise, this.arranged.levels);
   }
 
   /** Puts the state on the bench: another experiment begins where it asks for one. */
   async refresh() {
     const { state } = this;
-    if (!(state.lesson in this.usual)) state.lesson = 'score';
     this.section.classList.toggle('embedded', state.embed);
     document.documentElement.classList.toggle('embed', state.embed);
     const setup = { ...this.usual[state.lesson], ...state.experiment };
@@ -119,7 +109,7 @@ export class Bench {
     this.lesson.refresh();
     this.panels.refresh();
     for (const box of this.section.querySelectorAll('.see input')) box.checked = this.see.has(box.name);
-    find('#lab-noise', this.section).value = state.noise ?? this.plan.noise;
+    find('#lab-noise', this.section).value = state.level ?? this.plan.noise;
     this.paint();
   }
 
@@ -167,12 +157,18 @@ export class Bench {
 
   /** Chooses a lesson, as it is meant. */
   choose(lesson) {
-    this.app.update({ lesson, experiment: {}, see: null, noise: null, by: LESSONS[lesson]?.by ?? 'true' });
+    this.app.update({ lesson, experiment: {}, see: null, level: null, by: LESSONS[lesson]?.by ?? 'true' });
   }
 
   /** What the lesson's button does. */
   async start() {
     const { action } = this.plan;
+    // On a phone the picture is below the text.
+    const stage = find('.lanes', this.section);
+    if (stage.getBoundingClientRect().bottom > innerHeight) {
+      const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth';
+      stage.scrollIntoView({ behavior, block: 'nearest' });
+    }
     if (action === 'sample') await this.sampling.start();
     if (action === 'learn') await this.learner.toggle();
     if (action === 'likelihood') await this.painter.likelihood();
@@ -203,7 +199,7 @@ export class Bench {
   }
 
   #boxes() {
-    const box = ({ name, title }) => {
+    const box = ([name, title]) => {
       const input = make('input', { type: 'checkbox', name });
       input.addEventListener('change', () => {
         const see = this.see;
@@ -213,10 +209,10 @@ export class Bench {
       });
       return make('label', { className: 'check' }, input, title);
     };
-    find('.see', this.section).append(...LAYERS.map(box));
+    find('.see', this.section).append(...Object.entries(LAYERS).map(box));
     find('#lab-noise', this.section).addEventListener('input', ({ target }) => {
       this.sampling.leave();
-      this.app.update({ noise: target.valueAsNumber }, false);
+      this.app.update({ level: target.valueAsNumber }, false);
       this.paint();
     });
   }

@@ -1,5 +1,34 @@
 // An experiment as a link says it: what is different from its lesson's, in JSON.
 
+/** In the order in which they are taught, and what is none. */
+export const LESSON_NAMES = [
+  'score',
+  'langevin',
+  'weights',
+  'low_density',
+  'manifold',
+  'annealing',
+  'marginals',
+  'predictor_corrector',
+  'likelihood',
+  'one_step',
+  'own',
+];
+
+/** What can be drawn, in the order of the boxes. */
+export const LAYERS = {
+  density: 'Density',
+  points: 'Points',
+  arrows: 'Score',
+  learned: 'Learned score',
+  error: 'Error of the learned score',
+};
+
+/** Layers in a link, joined by dots. */
+export function readLayers(text) {
+  return text === 'none' || text.split('.').every((name) => Object.hasOwn(LAYERS, name)) ? text : undefined;
+}
+
 /** What of `setup` differs from `usual`, part by part. */
 export function difference(setup, usual) {
   const parts = Object.entries(setup).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(usual[key]));

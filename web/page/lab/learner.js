@@ -1,10 +1,11 @@
 // Learning, live: a loop that asks a desk of its own for a few steps at a time, and the curves of the loss.
 
+import { ScorefieldError } from '../../engine/channel.js';
 import { find, make } from '../dom.js';
 import { drawChart, figure } from './chart.js';
 
 /** How long a piece of learning is to take, in milliseconds: so often the picture changes. */
-const PIECE = 60;
+const PIECE = 100;
 /** Milliseconds between two measurements by noise level. */
 const LEVELS_EVERY = 1500;
 
@@ -46,10 +47,14 @@ export class Learner {
     return !this.#bench.setup.objective.kind.startsWith('consistency');
   }
 
+  /** Whether it is a score at all noise levels, and not at one. */
+  get #hasLevels() {
+    return this.isScore && !('sigma' in this.#bench.setup.objective);
+  }
+
   /** Another experiment: what would be learned again is kept, as the desk keeps it. */
   begin() {
-    const { sampler, half, count, ...rest } = this.#bench.setup;
-    const key = JSON.stringify(rest);
+    const key = keyOf(this.#bench.setup);
     if (key === this.#key) return;
     this.#key = key;
     this.#reset();
@@ -61,6 +66,29 @@ export class Learner {
     this.#levels = [];
     [this.steps, this.ended] = [0, false];
     this.#draw();
+  }
+
+  /** Whether there are weights for this experiment that were learned before. */
+  get isKept() {
+    const { plan, usual, state } = this.#bench;
+    return Boolean(plan.isKept) && !this.isRunning && !this.ended && keyOf(usual[state.lesson]) === this.#key;
+  }
+
+  /** Takes what was learned before. */
+  async remember() {
+    const bench = this.#bench;
+    const { lesson } = bench.state;
+    const key = this.#key;
+    const taken = await bench.attempt(async () => {
+      const response = await fetch(new URL(`../../lab/${lesson}.f16`, import.meta.url));
+      if (!response.ok) throw new ScorefieldError('network', `The server answered ${response.status} for lab/${lesson}.f16; reload the page.`);
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      await bench.laboratory.ask('learn', 'remember', [bytes]);
+      return true;
+    });
+    if (!taken || key !== this.#key) return;
+    [this.steps, this.ended] = [bench.setup.steps, true];
+    await this.#ended(key);
   }
 
   async forget() {
@@ -94,13 +122,21 @@ export class Learner {
       const passed = performance.now() - began;
       if (!this.isSlow) this.#size = Math.min(200, Math.max(1, Math.round((this.#size * PIECE) / passed)));
       if (this.isSlow) await new Promise((resolve) => setTimeout(resolve, 250));
-      if (began - this.#measured > LEVELS_EVERY && this.isScore) await this.#measure();
+      if (began - this.#measured > LEVELS_EVERY && this.#hasLevels) await this.#measure();
     }
     this.#isRunning = false;
-    if (this.ended && this.isScore && key === this.#key) await this.#measure();
+    await this.#ended(key);
+  }
+
+  /** After the last step, or a pause. */
+  async #ended(key) {
+    const bench = this.#bench;
     bench.panels.refresh();
     bench.lesson.refresh();
-    if (this.ended && bench.plan.then === 'leap' && key === this.#key) await bench.painter.leap();
+    if (!this.ended || key !== this.#key) return;
+    if (this.#hasLevels) await this.#measure();
+    bench.paint();
+    if (bench.plan.then === 'leap') await bench.painter.leap();
   }
 
   /** Some steps; whether they could be done. */
@@ -148,6 +184,11 @@ export class Learner {
     chart.caption.textContent = caption;
     drawChart(chart.canvas, lines, { ...options, name: caption });
   }
+}
+
+/** What decides what is learned. */
+function keyOf({ sampler, half, count, ...rest }) {
+  return JSON.stringify(rest);
 }
 
 function legend(lines) {

@@ -2,7 +2,7 @@
 
 import { find, make } from '../dom.js';
 import { figure } from './chart.js';
-import { LANGUAGES } from './lessons.js';
+import { LANGUAGES, LESSONS } from './lessons.js';
 
 /** Pixels of a side of a lesson's picture. */
 const THUMB = 56;
@@ -25,10 +25,10 @@ export class Lesson {
     const { state, words, language } = this.#bench;
     const { labels } = words;
     const told = words[state.lesson] ?? words.own;
-    const isOwn = !told.text;
+    const isOwn = !told.watch;
     const start = make('button', { type: 'button', className: 'primary start', textContent: this.#label(told) });
     start.addEventListener('click', () => this.#bench.start());
-    const hasButton = isOwn || this.#bench.plan.action;
+    const hasButton = Boolean(this.#bench.plan.action);
     const answer = told.question && make('details', {}, make('summary', { textContent: `${labels.question}: ${told.question}` }), make('p', { textContent: told.answer }));
     const check = make('button', { type: 'button', className: 'check-numbers', textContent: labels.check });
     check.addEventListener('click', () => this.measure());
@@ -39,8 +39,9 @@ export class Lesson {
     this.#holder.replaceChildren(
       this.#languages(),
       make('h2', { textContent: told.title }),
-      ...(isOwn ? [] : [make('p', { textContent: told.text }), make('p', { className: 'watch' }, make('strong', { textContent: `${labels.watch}: ` }), told.watch)]),
-      ...(hasButton ? [start] : [make('p', { className: 'hint', textContent: told.button })]),
+      make('p', { textContent: told.text }),
+      ...(isOwn ? [] : [make('p', { className: 'watch' }, make('strong', { textContent: `${labels.watch}: ` }), told.watch)]),
+      ...(hasButton ? [make('div', { className: 'actions' }, start, ...this.#kept(labels))] : [make('p', { className: 'hint', textContent: told.button })]),
       make('p', { className: 'said hint', role: 'status' }),
       ...(answer ? [answer] : []),
       ...(isOwn ? [] : [check, this.#table()]),
@@ -50,15 +51,24 @@ export class Lesson {
     for (const button of this.#bench.section.querySelectorAll('.lessons button')) {
       if (button.name === state.lesson) button.setAttribute('aria-current', 'true');
       else button.removeAttribute('aria-current');
-      find('.title', button).textContent = words[button.name].title;
+      find('.title', button).textContent = titleOf(words, button.name);
     }
+  }
+
+  /** The button for those who do not want to wait, where learning is the lesson. */
+  #kept(labels) {
+    const { plan, learner } = this.#bench;
+    if (plan.action !== 'learn' || !learner.isKept) return [];
+    const kept = make('button', { type: 'button', className: 'kept', textContent: labels.kept });
+    kept.addEventListener('click', () => learner.remember());
+    return [kept];
   }
 
   #label(told) {
     const { learner, sampling, plan } = this.#bench;
     if (plan.action === 'learn' && learner.isRunning) return 'Pause';
     if (plan.action === 'sample' && sampling.isBusy) return 'Stop';
-    return told.button ?? 'Let the points walk';
+    return told.button;
   }
 
   /** Measures the lesson's own numbers, in the experiment as it is on the bench. */
@@ -101,12 +111,18 @@ export class Lesson {
   }
 }
 
+/** With its number, where it has one. */
+function titleOf(words, name) {
+  const place = Object.keys(LESSONS).indexOf(name) + 1;
+  return place ? `${place}. ${words[name].title}` : words[name].title;
+}
+
 /** A button for each lesson, with a picture of its world. */
 export async function lessonList(bench, holder) {
   const { laboratory, usual, words } = bench;
   for (const [name, setup] of Object.entries(usual)) {
     const picture = make('canvas', { width: THUMB, height: THUMB, 'aria-hidden': 'true' });
-    const button = make('button', { type: 'button', name }, picture, make('span', { className: 'title', textContent: words[name].title }));
+    const button = make('button', { type: 'button', name }, picture, make('span', { className: 'title', textContent: titleOf(words, name) }));
     button.addEventListener('click', () => bench.choose(name));
     holder.append(button);
     const { levels } = await laboratory.arrange(setup);

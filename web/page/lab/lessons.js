@@ -2,14 +2,16 @@
 //   see      what is drawn at first: 'density', 'points', 'arrows', 'error'; `by` whose score
 //   action   'sample', 'learn', 'likelihood', 'leap', or nothing, where the pointer does it
 //   compare  a second sampler from the same noise, beside the first
+//   then     what follows when it has learned
+//   isKept   whether `web/lab/` has the weights of its network, for those who do not want to wait
 //   noise    where the slider stands, a share of the way from least noise to most
 
 export const LESSONS = {
   score: { see: ['density', 'arrows'], noise: 0.1 },
   langevin: { see: ['density', 'arrows'], action: 'sample', noise: 0.38 },
   weights: { see: ['density'], action: 'sample', noise: 0.3 },
-  low_density: { see: ['points', 'error'], action: 'learn', by: 'learned', noise: 0 },
-  manifold: { see: ['points'], action: 'learn', by: 'learned', noise: 0 },
+  low_density: { see: ['points', 'error'], action: 'learn', by: 'learned', noise: 0, isKept: true },
+  manifold: { see: ['points', 'learned'], action: 'learn', by: 'learned', noise: 0 },
   annealing: { see: ['density'], action: 'sample', noise: 1 },
   marginals: {
     see: ['density'],
@@ -24,8 +26,11 @@ export const LESSONS = {
     noise: 0.5,
   },
   likelihood: { see: [], action: 'likelihood', noise: 0 },
-  one_step: { see: ['points'], action: 'learn', by: 'learned', noise: 0, then: 'leap' },
+  one_step: { see: ['points'], action: 'learn', by: 'learned', noise: 0, then: 'leap', isKept: true },
 };
+
+/** What is no lesson: everything is up to the visitor. */
+export const OWN = { see: ['density', 'points'], action: 'sample', noise: 0, isKept: true };
 
 export const LANGUAGES = { en: 'English', zh: '中文' };
 
@@ -67,7 +72,7 @@ export const WORDS = {
       title: 'The manifold',
       button: 'Learn the score',
       text: 'Images do not fill the space of all pixels; they lie on something much thinner. Here the data lie on a line. Off the line the density is zero and its logarithm minus infinity: there is no score to be learned.',
-      watch: 'Press the button and watch the loss. It does not settle; it falls and falls, because the network can always make the pull to the line stronger.',
+      watch: 'Press the button and watch the loss. It does not settle; it falls and falls, because the network (orange arrows) can always make the pull to the line stronger.',
       question: 'What would help?',
       answer: 'Noise. With a little noise the line becomes a band with a density everywhere, and the same loss settles, at −1/(4σ²), about −2.8 for σ = .3. Thin data are the third reason for failure, and noise is the remedy for all three.',
     },
@@ -111,8 +116,12 @@ export const WORDS = {
       question: 'Two steps of the score itself lead to less than half of the way. Why does one leap get there?',
       answer: 'The score only says the direction of the next small step. The consistency function has all steps in it: they were paid for in learning. One leap is .2 from the truth, two steps of the score are 1.7.',
     },
-    own: { title: 'Your own experiment' },
-    labels: { question: 'Question', answer: 'Show the answer', check: 'Check the numbers', watch: 'Watch' },
+    own: {
+      title: 'Your own experiment',
+      button: 'Let the points walk',
+      text: 'Choose a world below, or draw one. Look at its score and at what noise makes of it; let a network learn it; draw points by any sampler, by the true score or by the learned one, two of them side by side.',
+    },
+    labels: { question: 'Question', kept: 'Show it learned', check: 'Check the numbers', watch: 'Watch' },
   },
   zh: {
     score: {
@@ -151,7 +160,7 @@ export const WORDS = {
       title: '流形',
       button: '学习分数',
       text: '图像并不充满整个像素空间，而是位于薄得多的东西上。这里的数据在一条线上。线外密度为零，对数为负无穷：没有分数可学。',
-      watch: '按下按钮，看损失。它不会稳定，而是一直下降，因为网络总可以把拉向这条线的力变得更强。',
+      watch: '按下按钮，看损失。它不会稳定，而是一直下降，因为网络（橙色箭头）总可以把拉向这条线的力变得更强。',
       question: '怎么办？',
       answer: '加噪声。加一点噪声，线就变成处处有密度的带子，同样的损失会稳定在 −1/(4σ²)，σ = 0.3 时约为 −2.8。数据太薄是第三个失败的原因，而噪声是这三个问题的解药。',
     },
@@ -195,8 +204,12 @@ export const WORDS = {
       question: '分数自己走两步还不到一半。为什么一跃就到？',
       answer: '分数只说下一小步的方向。一致性函数包含了所有的步：代价在学习时已经付了。一跃离真实分布约 0.2，分数的两步是 1.7。',
     },
-    own: { title: '自己的实验' },
-    labels: { question: '问题', answer: '看答案', check: '核对数字', watch: '看什么' },
+    own: {
+      title: '自己的实验',
+      button: '让点走起来',
+      text: '在下面选择一个世界，或者自己画一个。看它的分数，看噪声把它变成什么；让网络来学习；用任何采样器、按真实的或学到的分数采样，也可以两个并排比较。',
+    },
+    labels: { question: '问题', kept: '直接看学好的', check: '核对数字', watch: '看什么' },
   },
 };
 

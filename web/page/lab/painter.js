@@ -16,6 +16,7 @@ export class Painter {
   #isBusy = false;
   #isWanted = false;
   #shaded = [null, null]; // the noise level that each plane's density was made for
+  #kept = {}; // the last answer of each kind, and what it answers
   #result = false; // whether a result is shown in place of the world
 
   constructor(bench, figures) {
@@ -27,6 +28,7 @@ export class Painter {
   clear() {
     this.#shaded = [null, null];
     this.#result = false;
+    this.#bench.section.classList.remove('away');
     this.second(false);
     for (const plane of this.planes)
       plane.show({ shade: null, points: null, trails: null, arrows: null, grid: null, cloud: null, marks: null });
@@ -60,15 +62,14 @@ export class Painter {
     const { laboratory, sigma, see, setup, learner } = this.#bench;
     const [plane] = this.planes;
     const half = seen(setup.half, sigma);
-    const ask = (type, request, role = 'show') => laboratory.ask(role, type, [request]);
-    const knows = learner.steps > 0;
-    const field = (by, places) => ask('field', { sigma, places, by }, by === 'learned' ? 'learn' : 'show');
+    const knows = learner.steps > 0 && learner.isScore;
+    const learnt = (places) => laboratory.ask('learn', 'field', [{ sigma, places, by: 'learned' }]);
     const [density, points, truth, learned, error] = await Promise.all([
-      see.has('density') && ask('density', { sigma, places: PLACES.density }),
-      see.has('points') && ask('exact', { sigma, count: Math.min(MOST, setup.count) }),
-      see.has('arrows') && field('true', PLACES.arrows),
-      see.has('learned') && knows && learner.isScore && field('learned', PLACES.arrows),
-      see.has('error') && knows && learner.isScore && field('learned', PLACES.error),
+      see.has('density') && this.#once('density', { sigma, places: PLACES.density }),
+      see.has('points') && this.#once('exact', { sigma, count: Math.min(MOST, setup.count) }),
+      see.has('arrows') && this.#once('field', { sigma, places: PLACES.arrows, by: 'true' }),
+      see.has('learned') && knows && learnt(PLACES.arrows),
+      see.has('error') && knows && learnt(PLACES.error),
     ]);
     if (this.#bench.sampling.isShown || this.#result) return;
     const arrows = [truth && [truth.truth, 'accent'], learned && [learned.found, 'second']].filter(Boolean);
@@ -84,6 +85,13 @@ export class Painter {
     });
   }
 
+  /** What the world says, which stays the same while something is learned. */
+  async #once(type, request) {
+    const key = JSON.stringify([this.#bench.loaded, request]);
+    if (this.#kept[type]?.key !== key) this.#kept[type] = { key, told: await this.#bench.laboratory.ask('show', type, [request]) };
+    return this.#kept[type].told;
+  }
+
   /** Shows frames of a sampling, one for each plane, before the density of their noise. */
   frames(frames, player) {
     const { see, setup } = this.#bench;
@@ -96,7 +104,7 @@ export class Painter {
       plane.half = seen(setup.half, frame.sigma);
       plane.show({
         points: { seen: frame.seen },
-        trails: lane.slice(Math.max(0, at - 12), at + 1).map(({ seen }) => seen),
+        trails: lane.slice(Math.max(0, at - 12), at + 1).map((past) => ({ seen: past.seen, zoom: seen(setup.half, past.sigma) / plane.half })),
         arrows: null,
         grid: null,
         cloud: null,
@@ -169,6 +177,7 @@ export class Painter {
 
   #hold() {
     this.#result = true;
+    this.#bench.section.classList.add('away');
   }
 
   /** The world again. */

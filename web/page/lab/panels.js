@@ -68,6 +68,7 @@ export class Panels {
       if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
     }
     find('.learning', this.#folds.learn).textContent = learner.isRunning ? 'Pause' : learner.ended ? 'Learn anew' : 'Learn';
+    find('.kept', this.#folds.learn).hidden = !learner.isKept;
     find('.forget', this.#folds.learn).disabled = learner.steps === 0;
   }
 
@@ -84,8 +85,8 @@ export class Panels {
     return make('div', { className: 'field' }, make('label', { htmlFor: id, textContent: title }), select);
   }
 
-  #number(name, title, { min, max, integer = false, slider = true }, value, onInput, help = '') {
-    const option = { name, title, min, max, integer, step: integer ? 1 : 'any', help };
+  #number(name, title, { min, max, integer = false, slider = true, isLog = false }, value, onInput) {
+    const option = { name, title, min, max, integer, isLog, step: integer ? 1 : 'any', help: '' };
     let timer = 0;
     const later = (value) => {
       clearTimeout(timer);
@@ -110,15 +111,17 @@ export class Panels {
   #world() {
     const bench = this.#bench;
     const { world, half, sde } = bench.setup;
-    const kind = world.toy ?? (world.modes ? 'modes' : 'strokes');
+    const kind = world.toy ?? Object.keys(world)[0];
     const choose = (value) => {
       if (value === 'strokes') return bench.touch.draw();
-      if (value === 'modes') return bench.change({ world: { modes: bench.arranged.modes.length ? bench.arranged.modes : [{ weight: 1, at: [0, 0], std: 1 }] } });
       bench.touch.stop();
+      if (value === 'letters') return bench.change({ world: { letters: 'SCORE' }, half: 6 });
+      if (value === 'modes') return bench.change({ world: { modes: bench.arranged.modes.length ? bench.arranged.modes : [{ weight: 1, at: [0, 0], std: 1 }] } });
       return bench.change({ world: { toy: value }, half: HALVES[value] ?? 6 });
     };
     const entries = [
       ...bench.catalogue.worlds.map((name) => [name, WORLDS[name] ?? name]),
+      ['letters', 'A word'],
       ['modes', 'Your own modes'],
       ['strokes', 'Your own drawing'],
     ];
@@ -126,6 +129,7 @@ export class Panels {
     const sdes = bench.catalogue.sdes.filter(({ kind }) => kind in SDES);
     return [
       this.#select('world', 'Where the points come from', entries, bench.touch.isDrawing ? 'strokes' : kind, choose),
+      ...(kind === 'letters' ? [this.#word(world.letters)] : []),
       ...this.#modes(),
       ...(bench.touch.isDrawing || kind === 'strokes'
         ? [
@@ -139,6 +143,12 @@ export class Panels {
       this.#number('half', 'Half the side of the square', { min: 0.5, max: 20 }, half, (half) => bench.change({ half })),
       this.#select('sde', 'How noise is added', sdes.map(({ kind }) => [kind, SDES[kind]]), sde.kind, (kind) => bench.change({ sde: kind === 've' ? bench.catalogue.setup.sde : of(kind) })),
     ];
+  }
+
+  #word(word) {
+    const input = make('input', { id: 'lab-word', value: word, maxLength: 8, pattern: '[A-Za-z]{1,8}', required: true, autocomplete: 'off' });
+    input.addEventListener('change', () => input.reportValidity() && this.#bench.change({ world: { letters: input.value.toUpperCase() } }));
+    return make('div', { className: 'field' }, make('label', { htmlFor: 'lab-word', textContent: 'The word, 1 to 8 letters' }), input);
   }
 
   /** Weight and width of the chosen mode. */
@@ -155,7 +165,7 @@ export class Panels {
     return [
       make('p', { className: 'hint', textContent: 'Drag the circles on the plane. A click chooses one.' }),
       ...(modes.length > 1 ? [this.#number('weight', `Share of mode ${chosen + 1}`, { min: 0.01, max: 0.99 }, Number(weight.toPrecision(3)), share)] : []),
-      this.#number('std', `Width of mode ${chosen + 1}`, { min: 0.02, max: 4 }, Number(std.toPrecision(3)), (std) => put({ std })),
+      this.#number('std', `Width of mode ${chosen + 1}`, { min: 0.02, max: 4, isLog: true }, Number(std.toPrecision(3)), (std) => put({ std })),
       this.#buttons(
         this.#button('Add a mode', () => {
           const at = [0.5, -0.5].map((share) => share * bench.setup.half * Math.cos(modes.length));
@@ -200,7 +210,7 @@ export class Panels {
         this.#select('batch', 'Points a step', [32, 64, 128, 256, 512].map((batch) => [batch, batch]), batch, (batch) => bench.change({ batch: Number(batch) })),
         this.#number('steps', 'Steps', { min: 10, max: 100000, integer: true, slider: false }, steps, (steps) => bench.change({ steps })),
       ),
-      this.#number('rate', 'Learning rate', { min: 1e-5, max: 0.1 }, learning_rate, (learning_rate) => bench.change({ learning_rate })),
+      this.#number('rate', 'Learning rate', { min: 1e-5, max: 0.1, isLog: true }, learning_rate, (learning_rate) => bench.change({ learning_rate })),
       make('label', { className: 'check' }, slow, 'In slow motion'),
       this.#buttons(
         this.#button('Learn', () => bench.learner.toggle(), 'learning'),
@@ -209,6 +219,7 @@ export class Panels {
           this.refresh();
         }),
         this.#button('Forget', () => bench.learner.forget(), 'forget'),
+        this.#button('Learned already', () => bench.learner.remember(), 'kept'),
       ),
       make('p', { className: 'said hint' }),
     ];

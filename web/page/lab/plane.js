@@ -28,7 +28,7 @@ export class Plane {
   /** Replaces layers, by name; null takes one away. In the order in which they lie on each other:
    *  shade    {values, kind}: a square of numbers by rows, `kind` 'density' (0 to 1) or 'error' (0 to 1) or 'nats'
    *  points   coordinates; or {seen: coordinates} as a share of what is seen
-   *  trails   [coordinates seen, …], the latest last
+   *  trails   [{seen, zoom}, …], the latest last: coordinates as shares of what was seen, and how much larger that was
    *  arrows   [{at, to, colour}]: coordinates, and vectors as shares of a pitch
    *  grid     {points, places}: a square of points joined to their neighbours
    *  cloud    coordinates, drawn larger
@@ -134,16 +134,16 @@ function drawPoints(context, side, points, half, ink) {
 }
 
 /** Of so many points. */
-const TRAILS = 120;
+const TRAILS = 40;
 
 function drawTrails(context, side, frames, colour) {
   context.strokeStyle = colour;
   context.lineWidth = 1;
   for (let k = 1; k < frames.length; k++) {
-    context.globalAlpha = (0.7 * k) / frames.length;
+    context.globalAlpha = (0.6 * k) / frames.length;
     context.beginPath();
-    for (let i = 0; i < Math.min(2 * TRAILS, frames[k].length); i += 2) {
-      const at = (frame) => [(side / 2) * (1 + frame[i]), (side / 2) * (1 - frame[i + 1])];
+    for (let i = 0; i < Math.min(2 * TRAILS, frames[k].seen.length); i += 2) {
+      const at = ({ seen, zoom }) => [(side / 2) * (1 + zoom * seen[i]), (side / 2) * (1 - zoom * seen[i + 1])];
       context.moveTo(...at(frames[k - 1]));
       context.lineTo(...at(frames[k]));
     }
@@ -160,6 +160,7 @@ function drawArrows(context, to, side, arrows, colours) {
     context.lineWidth = 1.3;
     let longest = 0;
     for (let i = 0; i < vectors.length; i += 2) longest = Math.max(longest, Math.hypot(vectors[i], vectors[i + 1]));
+    const [lines, heads] = [new Path2D(), new Path2D()];
     for (let i = 0; i < vectors.length; i += 2) {
       const [vx, vy] = [vectors[i], -vectors[i + 1]];
       const size = Math.hypot(vx, vy);
@@ -168,14 +169,12 @@ function drawArrows(context, to, side, arrows, colours) {
       const length = pitch * (0.2 + 0.65 * Math.sqrt(size / longest));
       const [x, y] = to(at[i], at[i + 1]);
       const [dx, dy] = [((vx / size) * length) / 2, ((vy / size) * length) / 2];
-      context.beginPath();
-      context.moveTo(x - dx, y - dy);
-      context.lineTo(x + dx, y + dy);
-      context.stroke();
-      context.beginPath();
-      context.arc(x + dx, y + dy, 1.9, 0, 7);
-      context.fill();
+      lines.moveTo(x - dx, y - dy);
+      lines.lineTo(x + dx, y + dy);
+      heads.rect(x + dx - 1.8, y + dy - 1.8, 3.6, 3.6);
     }
+    context.stroke(lines);
+    context.fill(heads);
   }
 }
 

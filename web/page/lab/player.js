@@ -1,8 +1,9 @@
 // Frames of points on their way, {seen, sigma, nfe}, in one or two lanes, and which of them is shown: forwards, backwards,
 // one by one. A second lane shows its frame of the same noise as the first one's, so that the two can be compared.
 
-/** Frames a second at the usual speed. */
+/** Frames a second at the usual speed, and seconds that even a few frames take. */
 const RATE = 30;
+const SHORTEST = 3;
 
 export class Player {
   #lanes = [];
@@ -13,6 +14,7 @@ export class Player {
   #show;
   #isGrowing = false;
   speed = 1;
+  expected = RATE * SHORTEST; // frames of the first lane, in the end
 
   /** `show(frames, player)` draws a frame for each lane. */
   constructor(show) {
@@ -63,7 +65,8 @@ export class Player {
       const passed = Math.min(0.1, (now - this.#last) / 1000);
       this.#last = now;
       const last = Math.max(0, this.length - 1);
-      this.#at = Math.min(Math.max(0, this.#at + this.#direction * RATE * this.speed * passed), last);
+      const rate = Math.min(RATE, this.expected / SHORTEST) * this.speed;
+      this.#at = Math.min(Math.max(0, this.#at + this.#direction * rate * passed), last);
       const isAtEnd = this.#direction > 0 ? this.#at >= last && !this.#isGrowing : this.#at <= 0;
       if (isAtEnd) return this.pause();
       this.#draw();

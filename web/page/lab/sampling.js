@@ -109,6 +109,7 @@ export class Sampling {
     this.player.begin(0);
     this.#shows = false;
     this.#holder.hidden = true;
+    this.#bench.section.classList.remove('away');
     this.#bench.painter.second(false);
     this.#bench.painter.captions(['', '']);
     this.#bench.learner.distances([]);
@@ -124,6 +125,7 @@ export class Sampling {
     this.#results = [];
     this.#shows = true;
     this.#holder.hidden = false;
+    this.#bench.section.classList.add('away');
     this.#bench.figures([]);
     this.#bench.learner.distances([]);
   }
@@ -133,7 +135,9 @@ export class Sampling {
     const count = setup.count;
     const frames = Math.max(20, Math.min(MOST_FRAMES, Math.floor(MOST_NUMBERS / (2 * count))));
     const steps = stepsOf(options, this.#bench.samplerOf(name));
-    const request = { sampler: name, options, by: state.by, count, every: Math.ceil(steps / frames) };
+    const every = Math.ceil(steps / frames);
+    if (lane === 0) this.player.expected = steps / every;
+    const request = { sampler: name, options, by: state.by, count, every };
     let nfe = 0;
     const hooks = {
       onFrame: ({ points, sigma }) => run === this.#run && this.player.add(lane, { seen: points, sigma, nfe: 0, step: 0 }),
@@ -152,17 +156,17 @@ export class Sampling {
     const judge = (points, sigma) => laboratory.ask('show', 'judge', [points, sigma, modes]);
     const verdicts = await this.#bench.attempt(() => Promise.all(drawn.map(({ points }) => judge(points, 0))));
     if (!verdicts || run !== this.#run) return;
-    const rows = lanes.flatMap(({ title }, i) => {
-      const prefix = lanes.length > 1 ? `${title}: ` : '';
-      const { distance, floor, weights } = verdicts[i];
-      const shares = weights.length === 2 ? [[`${prefix}share of the first mode`, `${figure(weights[0][0])} ± ${figure(weights[0][1])}`]] : [];
-      return [
-        [`${prefix}evaluations (NFE)`, figure(drawn[i].nfe)],
-        [`${prefix}distance to the truth`, `${figure(distance)} (exact points: ${figure(floor)})`],
-        ...shares,
-        [`${prefix}time`, `${figure(drawn[i].seconds)} s`],
-      ];
-    });
+    const each = (value) => drawn.map((_, i) => value(i)).join(' | ');
+    const { modes: [first] = [] } = arranged;
+    const rows = [
+      ['Evaluations (NFE)', each((i) => figure(drawn[i].nfe))],
+      ['Distance to the truth', each((i) => verdicts[i].distance.toFixed(3))],
+      ['The same of exact points', verdicts[0].floor.toFixed(3)],
+      ...(arranged.modes.length === 2
+        ? [[`Share of the mode of ${figure(first.weight)}`, each((i) => verdicts[i].weights[0].map((x) => x.toFixed(3)).join(' ± '))]]
+        : []),
+      ['Time', each((i) => `${drawn[i].seconds.toFixed(2)} s`)],
+    ];
     this.#bench.figures(rows);
     app.announce(rows.map(([term, value]) => `${term}: ${value}`).join('. '));
     const curves = [];

@@ -2,8 +2,8 @@
 // loaded when it is opened for the first time.
 
 import { find } from '../dom.js';
-import { readExperiment, writeExperiment } from '../lab/experiment.js';
-import { name, number, oneOf } from '../state/keys.js';
+import { LESSON_NAMES, readExperiment, readLayers, writeExperiment } from '../lab/experiment.js';
+import { number, oneOf } from '../state/keys.js';
 
 const MARKUP = `
   <section id="lab" class="task" aria-labelledby="lab-title" hidden>
@@ -61,13 +61,13 @@ export const lab = {
   View: LabView,
   isAlone: true,
   keys: {
-    lesson: { initial: 'score', read: name },
+    lesson: { initial: 'score', read: oneOf(...LESSON_NAMES) },
     experiment: { initial: {}, read: readExperiment, write: writeExperiment },
-    see: { initial: null, read: name, write: (value) => value },
-    noise: { initial: null, read: number(0, 1), write: (value) => value && Number(value.toFixed(3)) },
-    by: { initial: 'true', read: oneOf('true', 'learned') },
-    language: { initial: null, read: oneOf('en', 'zh') },
-    embed: { initial: false, read: (text) => text === '1', write: (value) => (value ? 1 : null) },
+    see: { initial: null, read: readLayers }, // what is drawn; null is what the lesson says
+    level: { initial: null, read: number(0, 1) }, // of noise, a share of the way from the least to the most
+    by: { initial: 'true', read: oneOf('true', 'learned') }, // whose score
+    language: { initial: null, read: oneOf('en', 'zh') }, // null is the browser's
+    embed: { initial: false, read: (text) => (text === '1' ? true : undefined), write: (value) => (value ? 1 : null) },
   },
-  link: () => ['lesson', 'experiment', 'see', 'noise', 'by', 'language', 'embed'],
+  link: () => ['lesson', 'experiment', 'see', 'level', 'by', 'language', 'embed'],
 };
