@@ -47,7 +47,13 @@ quick() { # SUBCOMMAND OPTION...
 rustdoc() { RUSTDOC="$PWD/scripts/rustdoc.sh" quick test --doc; }
 
 stage clippy quick build --all-targets
-stage clippy-wasm cargo clippy --locked --release --lib --bin page --no-default-features --features page --target wasm32-unknown-unknown -- -D warnings
+wasm() { # PROGRAM...: the page's programs, each with its own features
+    for program; do
+        cargo clippy --locked --release --lib --bin "$program" --no-default-features --features "$program" \
+            --target wasm32-unknown-unknown -- -D warnings || return
+    done
+}
+stage clippy-wasm wasm page lab
 stage doc rustdoc
 stage units quick test --lib
 stage doctests quick test --doc

@@ -18,6 +18,7 @@ trials! {
         points_walk_and_are_judged,
         a_link_is_the_picture,
         a_network_learns_while_the_page_stays_smooth,
+        twenty_seconds_teach_a_score,
         the_pointer_and_the_keys_ask_for_the_score,
         worlds_are_made_by_hand,
         densities_and_leaps_are_shown,
@@ -173,7 +174,7 @@ fn a_link_is_the_picture() {
 /// Twenty seconds of training at all noise levels, drawn while it goes on.
 fn a_network_learns_while_the_page_stays_smooth() {
     let mut visit = Visit::with(Gpu::None);
-    let setup = experiment(json!({ "world": { "toy": "two_moons" }, "half": 4, "steps": 1500 }));
+    let setup = experiment(json!({ "world": { "toy": "two_moons" }, "half": 4, "steps": 20_000 }));
     open(&mut visit, &format!("&lesson=own{setup}&see=density.learned&level=0.4"));
     let blank = seen(&mut visit);
     let told = visit.browser.eval_within(
@@ -194,11 +195,41 @@ fn a_network_learns_while_the_page_stays_smooth() {
     // None on a quiet machine; other work may hold the page up now and then.
     assert!(long.len() < 10, "{long:?}");
     assert_ne!(seen(&mut visit), blank);
-    // What it says of the noise that the slider is at, against the least: .1 of the score's own size before it learns.
     let charts = "document.querySelectorAll('#lab .charts figure:not([hidden])').length";
     visit.browser.wait_for(&format!("{charts} === 2"), PATIENCE);
-    let label = visit.browser.eval("document.querySelectorAll('#lab .chart')[1].getAttribute('aria-label')");
-    figure(format_args!("{label}"));
+    visit.assert_clean();
+}
+
+/// In 20 seconds the loss comes down to what noise hides: `sigma²` times the Fisher divergence, the difference of the two, is
+/// .14 at a middling noise before (1.26, where the moons are about to part), and has to come below .01.
+fn twenty_seconds_teach_a_score() {
+    let mut visit = Visit::with(Gpu::None);
+    visit.open("#task=about&device=cpu");
+    let told = visit.browser.eval_within(
+        "const { Laboratory } = await import('./engine/lab.js');
+        const laboratory = new Laboratory((error) => { throw error; });
+        const { setup } = await laboratory.open();
+        await laboratory.arrange({ ...setup, world: { toy: 'two_moons' }, half: 4 });
+        const middle = async () => (await laboratory.ask('learn', 'levels'))[7];
+        const learn = (steps) => laboratory.ask('learn', 'learn', [{ steps }]);
+        await learn(1);
+        const before = await middle();
+        const began = performance.now();
+        let steps = 0;
+        while (performance.now() - began < 20000) steps = (await learn(20)).steps;
+        [steps, before, await middle()]",
+        PATIENCE,
+    );
+    let [steps, before, after]: [Value; 3] = serde_json::from_value(told).expect("three values");
+    let gap =
+        |level: &Value| level["loss"].as_f64().expect("a loss") - level["least"].as_f64().expect("a loss");
+    figure(format_args!(
+        "{steps} steps, {:.4} and then {:.4} at {}",
+        gap(&before),
+        gap(&after),
+        after["sigma"]
+    ));
+    assert!(gap(&before) > 0.1 && gap(&after) < 0.01, "{steps} steps: {before}, {after}");
     visit.assert_clean();
 }
 
@@ -232,7 +263,7 @@ fn worlds_are_made_by_hand() {
     let mut visit = Visit::with(Gpu::None);
     open(&mut visit, "&lesson=own");
     visit.set("#lab-world", "letters");
-    visit.browser.wait_for("document.querySelector('#lab-word')", PATIENCE);
+    visit.browser.wait_for("document.querySelector('#lab-word') !== null", PATIENCE);
     visit.set("#lab-word", "ode");
     visit.browser.wait_for("decodeURIComponent(location.hash).includes('{\"letters\":\"ODE\"}')", PATIENCE);
 
@@ -246,9 +277,9 @@ fn worlds_are_made_by_hand() {
         "const plane = document.querySelector('#lab .plane');
         plane.scrollIntoView();
         plane.setPointerCapture = () => {};
-        const { left, top, width } = plane.getBoundingClientRect();
+        const { x: left, y: above, width } = plane.getBoundingClientRect();
         globalThis.send = (kind, x, y) => plane.dispatchEvent(new PointerEvent(kind, {
-            pointerId: 1, bubbles: true, clientX: left + width * (1 + x / 8) / 2, clientY: top + width * (1 - y / 8) / 2,
+            pointerId: 1, bubbles: true, clientX: left + width * (1 + x / 8) / 2, clientY: above + width * (1 - y / 8) / 2,
         }));
         send('pointerdown', 5, 5);
         send('pointermove', 1, 2);
@@ -289,7 +320,7 @@ fn densities_and_leaps_are_shown() {
     visit.click("#lab details.density .actions:last-child button");
     visit
         .browser
-        .wait_for("/within 0\\.000|e-/.test(document.querySelector('#lab .round').textContent)", PATIENCE);
+        .wait_for("/within 0\\.00/.test(document.querySelector('#lab .round').textContent)", PATIENCE);
     // Noises by the true ODE.
     visit.click("#lab details.density .actions button:nth-child(2)");
     visit

@@ -8,13 +8,24 @@ use crate::support::trials;
 trials! { cpu: [scripts_import_only_what_their_room_allows] }
 
 /// Rooms and what their scripts may import; the first that fits counts.
-const ROOMS: [(&str, &[&str]); 7] = [
+const ROOMS: [(&str, &[&str]); 8] = [
     ("scorefield.js", &["engine/"]),
     ("engine/", &["engine/"]),
     // Pure: it runs without a page.
     ("page/state/", &["page/state/", "page/pixels.js"]),
     ("page/parts/", &["page/parts/", "page/state/", "page/pixels.js", "page/dom.js"]),
-    ("page/tasks/", &["page/tasks/", "page/parts/", "page/state/", "page/pixels.js", "page/dom.js"]),
+    ("page/lab/", &["page/lab/", "page/parts/", "page/dom.js", "engine/lab.js", "engine/channel.js"]),
+    (
+        "page/tasks/",
+        &[
+            "page/tasks/",
+            "page/parts/",
+            "page/state/",
+            "page/pixels.js",
+            "page/dom.js",
+            "page/lab/experiment.js",
+        ],
+    ),
     ("page/app.js", &["page/", "scorefield.js"]),
     ("page/", &[]),
 ];

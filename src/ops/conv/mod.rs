@@ -88,7 +88,13 @@ pub struct Filter {
 
 /// What follows a convolution.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "it lives for one call; a box would be an allocation in each")]
+#[cfg_attr(
+    feature = "gpu",
+    expect(
+        clippy::large_enum_variant,
+        reason = "it lives for one call; a box would be an allocation in each"
+    )
+)]
 pub enum Then<V = Tensor<4>> {
     /// Its output is the result.
     Nothing,

@@ -66,7 +66,7 @@ impl Launch {
 
 /// Evaluates a function; there are no launches to be recorded.
 #[derive(Debug, Clone, Default)]
-pub struct Replay;
+pub struct Replay {}
 
 impl Replay {
     /// `then(f(factors·x, features))`, `features` being `[rows, n]`.

@@ -132,7 +132,7 @@ impl Desk {
     /// Code `cancelled` or `request`.
     pub async fn measure(&self, lesson: String) -> Result<JsValue, JsValue> {
         let cancel = self.begin();
-        let numbers = lessons::measure(&lesson, &*self.lab(), &cancel).await.map_err(|e| failed(&e))?;
+        let numbers = lessons::measure(&lesson, &self.lab(), &cancel).await.map_err(|e| failed(&e))?;
         let entries: Vec<Value> = numbers
             .iter()
             .map(|number| {

@@ -46,6 +46,9 @@ const MARKUP = `
   </div>`;
 
 export class Bench {
+  #isWanted = false;
+  #refreshing = null;
+
   static async open(section, app) {
     const laboratory = new Laboratory((error) => app.showError(`The laboratory stopped: ${error.message}`));
     const bench = new Bench(section, app, laboratory, await laboratory.open());
@@ -98,8 +101,21 @@ export class Bench {
     return noiseAt(this.state.level ?? this.plan.noise, this.arranged.levels);
   }
 
-  /** Puts the state on the bench: another experiment begins where it asks for one. */
+  /** Puts the state on the bench: another experiment begins where it asks for one. Of several wishes the latest waits. */
   async refresh() {
+    this.#isWanted = true;
+    this.#refreshing ??= this.#settle().finally(() => (this.#refreshing = null));
+    return this.#refreshing;
+  }
+
+  async #settle() {
+    while (this.#isWanted) {
+      this.#isWanted = false;
+      await this.#put();
+    }
+  }
+
+  async #put() {
     const { state } = this;
     this.section.classList.toggle('embedded', state.embed);
     document.documentElement.classList.toggle('embed', state.embed);
@@ -127,9 +143,9 @@ export class Bench {
     } catch (error) {
       // A link may ask for what makes no experiment: the lesson's own does.
       const isOwn = text === JSON.stringify(this.usual[this.state.lesson]);
-      this.app.showError(error.message, { isOver: () => true });
       if (isOwn) throw error;
-      this.app.update({ experiment: before && this.loaded ? difference(before, this.usual[this.state.lesson]) : {} });
+      this.app.update({ experiment: before ? difference(before, this.usual[this.state.lesson]) : {} });
+      this.app.showError(error.message, { isOver: () => true });
       return;
     }
     [this.setup, this.loaded] = [setup, text];
@@ -162,6 +178,7 @@ export class Bench {
 
   /** What the lesson's button does. */
   async start() {
+    await this.#refreshing;
     const { action } = this.plan;
     // On a phone the picture is below the text.
     const stage = find('.lanes', this.section);

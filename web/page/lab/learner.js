@@ -65,6 +65,7 @@ export class Learner {
     this.#losses = [];
     this.#levels = [];
     [this.steps, this.ended] = [0, false];
+    this.#bench.panels.say('');
     this.#draw();
   }
 
@@ -88,6 +89,7 @@ export class Learner {
     });
     if (!taken || key !== this.#key) return;
     [this.steps, this.ended] = [bench.setup.steps, true];
+    bench.panels.say(`${bench.setup.steps.toLocaleString('en')} steps were learned before.`);
     await this.#ended(key);
   }
 
@@ -150,7 +152,7 @@ export class Learner {
     told.losses.forEach((loss, i) => this.#losses.push([this.steps + i + 1, loss]));
     [this.steps, this.ended] = [told.steps, told.ended];
     this.#draw();
-    bench.panels.said(`Step ${this.steps.toLocaleString('en')} of ${bench.setup.steps.toLocaleString('en')}, ${figure(this.#rate)} a second`);
+    bench.panels.say(`Step ${this.steps.toLocaleString('en')} of ${bench.setup.steps.toLocaleString('en')}, ${figure(this.#rate)} a second`);
     bench.paint();
     return true;
   }

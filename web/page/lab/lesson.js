@@ -42,7 +42,7 @@ export class Lesson {
       make('p', { textContent: told.text }),
       ...(isOwn ? [] : [make('p', { className: 'watch' }, make('strong', { textContent: `${labels.watch}: ` }), told.watch)]),
       ...(hasButton ? [make('div', { className: 'actions' }, start, ...this.#kept(labels))] : [make('p', { className: 'hint', textContent: told.button })]),
-      make('p', { className: 'said hint', role: 'status' }),
+      make('p', { className: 'said hint', role: 'status', textContent: this.#bench.panels.said }),
       ...(answer ? [answer] : []),
       ...(isOwn ? [] : [check, this.#table()]),
     );

@@ -114,7 +114,7 @@ export const WORDS = {
       text: 'Every path of the ODE ends in one point. A consistency model learns that end from anywhere on the path, by saying the same of neighbouring points of a path. Then one evaluation leads from noise to the data.',
       watch: 'Let it learn; then the grid shows where a square of noises is led to: torn and folded onto eight spots, in one leap.',
       question: 'Two steps of the score itself lead to less than half of the way. Why does one leap get there?',
-      answer: 'The score only says the direction of the next small step. The consistency function has all steps in it: they were paid for in learning. One leap is .2 from the truth, two steps of the score are 1.7.',
+      answer: 'The score only says the direction of the next small step. The consistency function has all steps in it: they were paid for in learning. One leap is .04 from the truth (energy distance), two steps of the score are 1.7.',
     },
     own: {
       title: 'Your own experiment',
@@ -202,7 +202,7 @@ export const WORDS = {
       text: 'ODE 的每条路径都终于一点。一致性模型从路径上任何一点学习这个终点，办法是对路径上相邻的点说同样的话。这样一次求值就从噪声走到数据。',
       watch: '让它学习；然后网格显示一方噪声被带到哪里：一跃之间被撕开、折叠到八个点上。',
       question: '分数自己走两步还不到一半。为什么一跃就到？',
-      answer: '分数只说下一小步的方向。一致性函数包含了所有的步：代价在学习时已经付了。一跃离真实分布约 0.2，分数的两步是 1.7。',
+      answer: '分数只说下一小步的方向。一致性函数包含了所有的步：代价在学习时已经付了。一跃离真实分布约 0.04（能量距离），分数的两步是 1.7。',
     },
     own: {
       title: '自己的实验',

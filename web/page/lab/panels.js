@@ -40,6 +40,7 @@ export class Panels {
   #bench;
   #folds;
   #drawn = '';
+  said = '';
   compare = 'plan'; // a sampler beside the first: the lesson's own, a name, or ''
 
   constructor(bench, form) {
@@ -73,7 +74,8 @@ export class Panels {
   }
 
   /** A line about what is going on in learning. */
-  said(sentence) {
+  say(sentence) {
+    this.said = sentence;
     for (const place of this.#bench.section.querySelectorAll('.said')) place.textContent = sentence;
   }
 
@@ -221,7 +223,7 @@ export class Panels {
         this.#button('Forget', () => bench.learner.forget(), 'forget'),
         this.#button('Learned already', () => bench.learner.remember(), 'kept'),
       ),
-      make('p', { className: 'said hint' }),
+      make('p', { className: 'said hint', textContent: this.said }),
     ];
   }
 

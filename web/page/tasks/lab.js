@@ -30,10 +30,11 @@ class LabView {
   async refresh() {
     if (this.#section.hidden) return (await this.#bench)?.rest();
     this.#bench ??= this.#open();
-    (await this.#bench)?.refresh();
+    await (await this.#bench)?.refresh();
   }
 
   async start() {
+    await this.refresh();
     (await this.#bench)?.start();
   }
 
