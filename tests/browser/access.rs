@@ -101,7 +101,7 @@ fn every_control_and_picture_has_a_name() {
 
 /// Checks what a screen reader would find; returns how many nodes need names.
 #[track_caller]
-fn named(visit: &mut Visit) -> usize {
+pub fn named(visit: &mut Visit) -> usize {
     let tree = visit.browser.call("Accessibility.getFullAXTree", Value::Null);
     let is_focusable = |node: &Value| {
         let properties = node["properties"].as_array().into_iter().flatten();
@@ -178,7 +178,7 @@ fn nothing_scrolls_sideways_on_a_phone() {
 }
 
 #[track_caller]
-fn fits(visit: &mut Visit, width: u32, what: &str) {
+pub fn fits(visit: &mut Visit, width: u32, what: &str) {
     visit.browser.eval("for (const details of document.querySelectorAll('details')) details.open = true");
     let found = visit.browser.eval(
         "const widest = (element) => element.getBoundingClientRect().right;

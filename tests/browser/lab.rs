@@ -6,6 +6,7 @@ use scorefield::lab::{Lab, Setup, lessons};
 use serde_json::{Value, json};
 
 use super::{
+    access::{fits, named},
     harness::Gpu,
     site::dist,
     visit::{PATIENCE, Visit},
@@ -25,6 +26,7 @@ trials! {
         ten_thousand_points_walk_at_display_rate,
         what_makes_no_experiment_is_told,
         lessons_are_read_in_two_languages,
+        fits_a_phone_and_has_names,
         the_laboratory_is_small,
     ],
 }
@@ -382,6 +384,22 @@ fn lessons_are_read_in_two_languages() {
         );
         visit.click("#lab .languages [lang=zh]");
     }
+    visit.assert_clean();
+}
+
+/// Two planes, all folds open: on a phone nothing is wider than the screen, and everything has a name.
+fn fits_a_phone_and_has_names() {
+    let mut visit = Visit::with(Gpu::None);
+    for width in [390, 320] {
+        visit.browser.resize(width, 844);
+        open(&mut visit, "&lesson=marginals");
+        visit.start("#lab");
+        arrived(&mut visit);
+        fits(&mut visit, width, "the laboratory");
+    }
+    let seen = named(&mut visit);
+    figure(format_args!("{seen} controls and pictures have names"));
+    assert!(seen > 40, "only {seen} were found");
     visit.assert_clean();
 }
 

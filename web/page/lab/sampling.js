@@ -177,7 +177,8 @@ export class Sampling {
         const half = seen(setup.half, sigma);
         const told = await this.#bench.attempt(() => judge(shares.slice(0, 1000).map((share) => half * share), sigma));
         if (!told || run !== this.#run) return;
-        points.push([nfe, told.distance]);
+        // At every noise in units of what is seen, which is as large as the noise.
+        points.push([nfe, (told.distance * setup.half) / half]);
       }
       curves.push({ name: lanes[i].title, points });
     }
