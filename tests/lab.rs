@@ -5,9 +5,10 @@ use std::path::Path;
 
 use pollster::block_on;
 use scorefield::cancel::CancelToken;
-use scorefield::lab::measure::{energy_distance, fisher_divergence};
-use scorefield::lab::{Lab, Mode, Setup, World, lessons};
+use scorefield::lab::measure::{by_level, energy_distance, fisher_divergence};
+use scorefield::lab::{Lab, Mode, Setup, Square, World, lessons};
 use scorefield::run::Run;
+use scorefield::sampler::Sampler;
 use scorefield::toy::Toy;
 
 use crate::support::{cpu, figure, trials};
@@ -17,6 +18,10 @@ trials! {
         every_lesson_shows,
         a_setup_is_its_json,
         what_is_drawn_is_a_world,
+        losses_by_level_are_those_of_the_gaussian,
+        a_square_is_a_picture,
+        what_is_only_drawn_otherwise_is_learned_alike,
+        modes_are_those_of_round_worlds,
         words_are_worlds,
         what_the_page_remembers_was_learned,
         what_makes_no_experiment_is_refused,
@@ -44,6 +49,59 @@ fn a_setup_is_its_json() {
     let few: Setup = serde_json::from_str(r#"{"world": {"toy": "ring"}, "count": 7}"#).unwrap();
     assert_eq!(few, Setup { world: World::Toy(Toy::Ring), count: 7, ..Setup::default() });
     assert!(serde_json::from_str::<Setup>(r#"{"wrld": {"toy": "ring"}}"#).is_err());
+}
+
+/// Of one Gaussian of variance `v` the least loss is `2·v/(v + sigma²)` in the plane, and the true score has it; a network
+/// that has learned nothing says "zero" of the clean point times its scaling, and loses more.
+fn losses_by_level_are_those_of_the_gaussian() {
+    let (n, v) = (4000, 2.25);
+    let world = World::Modes(vec![Mode { weight: 1.0, at: [0.0, 0.0], std: v.sqrt() }]);
+    let lab = Lab::new(Setup { world, ..Setup::default() }, &cpu()).unwrap();
+    let levels = [0.1, 1.0, 5.0];
+    let told = block_on(by_level(&lab.true_model(), &lab.truth, &levels, (1, n))).unwrap();
+    for (level, sigma) in told.iter().zip(levels) {
+        let least = 2.0 * v / (v + sigma * sigma);
+        // A sum of two squares over n points: five standard errors.
+        assert!((level.least / least - 1.0).abs() < 5.0 / (n as f64).sqrt(), "{level:?}");
+        assert!((level.loss - level.least).abs() < 1e-5 && level.sigma == sigma, "{level:?}");
+    }
+    let wrong = lab.model(Box::new(Toy::Ring.mixture().unwrap()));
+    let wrong = block_on(by_level(&wrong, &lab.truth, &levels, (1, n))).unwrap();
+    assert!(wrong.iter().all(|level| level.loss > level.least + 0.01), "{wrong:?}");
+}
+
+/// Rows from the top left, as pictures have them; more noise shows a larger square, in which the noise fits.
+fn a_square_is_a_picture() {
+    let points = Square { half: 3.0, places: 3 }.points();
+    assert_eq!((points[0], points[1], points[3]), ([-2.0, 2.0], [0.0, 2.0], [-2.0, 0.0]));
+    assert_eq!(Square { half: 3.0, places: 3 }.field(), 4.0);
+    let lab = Lab::new(Setup { half: 3.0, ..Setup::default() }, &cpu()).unwrap();
+    assert!((lab.seen(4.0, 5).half - 5.0).abs() < 1e-12);
+    assert_eq!(lab.points(&lab.values(&[[1.5, -3.0]])), [[1.5, -3.0]]);
+}
+
+fn what_is_only_drawn_otherwise_is_learned_alike() {
+    let usual = Setup::default();
+    let sampler = Sampler::named("ddim").unwrap();
+    assert!(usual.learns_like(&Setup { sampler, half: 3.0, count: 5, ..Setup::default() }));
+    for other in [
+        Setup { seed: 1, ..Setup::default() },
+        Setup { steps: 7, ..Setup::default() },
+        Setup { world: World::Toy(Toy::Ring), ..Setup::default() },
+    ] {
+        assert!(!usual.learns_like(&other));
+    }
+}
+
+/// Modes can be taken hold of where they are few and round.
+fn modes_are_those_of_round_worlds() {
+    let modes = World::default().modes();
+    assert_eq!(modes.len(), 2);
+    assert!((modes[0].weight - 0.2).abs() < 1e-12 && modes[0].at == [-5.0, -5.0] && modes[0].std == 1.0);
+    assert_eq!(World::Toy(Toy::EightGaussians).modes().len(), 8);
+    for many_or_long in [Toy::Checkerboard, Toy::Line, Toy::TwoMoons] {
+        assert!(World::Toy(many_or_long).modes().is_empty());
+    }
 }
 
 /// The files in `web/lab/` are those of today's experiments: what they say is as good as what the lessons learn anew. The

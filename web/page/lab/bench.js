@@ -93,7 +93,7 @@ export class Bench {
   }
 
   get by() {
-    return this.state.by;
+    return this.state.by ?? this.plan.by ?? 'true';
   }
 
   /** The noise level of the slider. */
@@ -173,7 +173,7 @@ export class Bench {
 
   /** Chooses a lesson, as it is meant. */
   choose(lesson) {
-    this.app.update({ lesson, experiment: {}, see: null, level: null, by: LESSONS[lesson]?.by ?? 'true' });
+    this.app.update({ lesson, experiment: {}, see: null, level: null, by: null });
   }
 
   /** What the lesson's button does. */
@@ -211,7 +211,9 @@ export class Bench {
   }
 
   figures(rows) {
-    const entries = rows.map(([term, value]) => make('div', {}, make('dt', { textContent: term }), make('dd', { textContent: value })));
+    const entries = rows.map(([term, value]) =>
+      make('div', {}, make('dt', { textContent: term }), make('dd', { textContent: value })),
+    );
     find('.lab-figures', this.section).replaceChildren(...entries);
   }
 

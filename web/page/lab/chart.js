@@ -12,12 +12,22 @@ export function drawChart(canvas, lines, { logX = false, logY = false, x = '', n
   const colours = getComputedStyle(canvas);
   const colour = (name) => colours.getPropertyValue(`--${name}`);
   const all = lines.flatMap(({ points }) => points).filter(([a, b]) => (!logX || a > 0) && (!logY || b > 0));
-  const said = lines.map(({ name, points }) => points.length && `${name} ${figure(points.at(-1)[1])}`).filter(Boolean);
+  const said = lines
+    .map(({ name, points }) => points.length && `${name} ${figure(points.at(-1)[1])}`)
+    .filter(Boolean);
   canvas.setAttribute('aria-label', `${name}: ${said.join(', ') || 'nothing yet'}`);
   if (!all.length) return;
   const [across, down] = [
-    axis(all.map(([a]) => a), [EDGE.left, width - EDGE.right], logX),
-    axis(all.map(([, b]) => b), [height - EDGE.bottom, EDGE.top], logY),
+    axis(
+      all.map(([a]) => a),
+      [EDGE.left, width - EDGE.right],
+      logX,
+    ),
+    axis(
+      all.map(([, b]) => b),
+      [height - EDGE.bottom, EDGE.top],
+      logY,
+    ),
   ];
   context.font = '11px system-ui, sans-serif';
   context.fillStyle = colour('muted');
@@ -56,15 +66,17 @@ function axis(values, [begin, end], isLog) {
   if (low === high) [low, high] = isLog ? [low / 2, high * 2] : [low - 1, high + 1];
   const scale = isLog ? Math.log : (value) => value;
   const at = (value) => begin + ((scale(value) - scale(low)) / (scale(high) - scale(low))) * (end - begin);
-  const ticks = isLog
-    ? [low, Math.sqrt(low * high), high]
-    : [low, (low + high) / 2, high];
+  const ticks = isLog ? [low, Math.sqrt(low * high), high] : [low, (low + high) / 2, high];
   return { low, high, at, ticks };
 }
 
 export function figure(value) {
   if (!Number.isFinite(value)) return '–';
   const size = Math.abs(value);
-  if (size >= 1000) return value.toLocaleString('en', { maximumSignificantDigits: 3, notation: size >= 1e5 ? 'compact' : 'standard' });
+  if (size >= 1000)
+    return value.toLocaleString('en', {
+      maximumSignificantDigits: 3,
+      notation: size >= 1e5 ? 'compact' : 'standard',
+    });
   return String(Number(value.toPrecision(3)));
 }

@@ -31,7 +31,9 @@ export function readLayers(text) {
 
 /** What of `setup` differs from `usual`, part by part. */
 export function difference(setup, usual) {
-  const parts = Object.entries(setup).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(usual[key]));
+  const parts = Object.entries(setup).filter(
+    ([key, value]) => JSON.stringify(value) !== JSON.stringify(usual[key]),
+  );
   return Object.fromEntries(parts);
 }
 

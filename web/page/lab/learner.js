@@ -82,7 +82,11 @@ export class Learner {
     const key = this.#key;
     const taken = await bench.attempt(async () => {
       const response = await fetch(new URL(`../../lab/${lesson}.f16`, import.meta.url));
-      if (!response.ok) throw new ScorefieldError('network', `The server answered ${response.status} for lab/${lesson}.f16; reload the page.`);
+      if (!response.ok)
+        throw new ScorefieldError(
+          'network',
+          `The server answered ${response.status} for lab/${lesson}.f16; reload the page.`,
+        );
       const bytes = new Uint8Array(await response.arrayBuffer());
       await bench.laboratory.ask('learn', 'remember', [bytes]);
       return true;
@@ -152,7 +156,9 @@ export class Learner {
     told.losses.forEach((loss, i) => this.#losses.push([this.steps + i + 1, loss]));
     [this.steps, this.ended] = [told.steps, told.ended];
     this.#draw();
-    bench.panels.say(`Step ${this.steps.toLocaleString('en')} of ${bench.setup.steps.toLocaleString('en')}, ${figure(this.#rate)} a second`);
+    bench.panels.say(
+      `Step ${this.steps.toLocaleString('en')} of ${bench.setup.steps.toLocaleString('en')}, ${figure(this.#rate)} a second`,
+    );
     bench.paint();
     return true;
   }
@@ -167,16 +173,30 @@ export class Learner {
   /** A curve of a sampling: distance to the truth, by evaluations. */
   distances(lanes) {
     const lines = lanes.map(({ name, points }, i) => ({ name, points, colour: i ? 'second' : 'accent' }));
-    this.#show('distance', lines, `Distance to the truth of the same noise, by evaluations${legend(lines)}`, { x: 'NFE' });
+    this.#show('distance', lines, `Distance to the truth of the same noise, by evaluations${legend(lines)}`, {
+      x: 'NFE',
+    });
   }
 
   #draw() {
     const smooth = smoothed(this.#losses);
     const hasSigns = smooth.some(([, loss]) => loss <= 0);
-    this.#show('loss', [{ name: 'loss', points: smooth, colour: 'accent' }], 'Loss by steps', { x: 'step', logY: !hasSigns });
-    const line = (name, key, colour) => ({ name, colour, points: this.#levels.map((level) => [level.sigma, level[key]]) });
+    this.#show('loss', [{ name: 'loss', points: smooth, colour: 'accent' }], 'Loss by steps', {
+      x: 'step',
+      logY: !hasSigns,
+    });
+    const line = (name, key, colour) => ({
+      name,
+      colour,
+      points: this.#levels.map((level) => [level.sigma, level[key]]),
+    });
     const lines = [line('loss', 'loss', 'accent'), line('least', 'least', 'second')];
-    this.#show('levels', this.#levels.length ? lines : [], 'Loss by noise level (blue) and the least possible (orange)', { x: 'σ', logX: true, logY: true });
+    this.#show(
+      'levels',
+      this.#levels.length ? lines : [],
+      'Loss by noise level (blue) and the least possible (orange)',
+      { x: 'σ', logX: true, logY: true },
+    );
   }
 
   #show(name, lines, caption, options) {
@@ -200,6 +220,8 @@ function legend(lines) {
 /** A curve of at most 200 points, each the mean of its part. */
 function smoothed(points) {
   const size = Math.max(1, Math.ceil(points.length / 200));
-  const parts = Array.from({ length: Math.ceil(points.length / size) }, (_, i) => points.slice(i * size, (i + 1) * size));
+  const parts = Array.from({ length: Math.ceil(points.length / size) }, (_, i) =>
+    points.slice(i * size, (i + 1) * size),
+  );
   return parts.map((part) => [part.at(-1)[0], part.reduce((sum, [, loss]) => sum + loss, 0) / part.length]);
 }

@@ -29,7 +29,14 @@ export class Lesson {
     const start = make('button', { type: 'button', className: 'primary start', textContent: this.#label(told) });
     start.addEventListener('click', () => this.#bench.start());
     const hasButton = Boolean(this.#bench.plan.action);
-    const answer = told.question && make('details', {}, make('summary', { textContent: `${labels.question}: ${told.question}` }), make('p', { textContent: told.answer }));
+    const answer =
+      told.question &&
+      make(
+        'details',
+        {},
+        make('summary', { textContent: `${labels.question}: ${told.question}` }),
+        make('p', { textContent: told.answer }),
+      );
     const check = make('button', { type: 'button', className: 'check-numbers', textContent: labels.check });
     check.addEventListener('click', () => this.measure());
     const wasOpen = this.#holder.dataset.lesson === state.lesson && find('details', this.#holder)?.open;
@@ -40,8 +47,12 @@ export class Lesson {
       this.#languages(),
       make('h2', { textContent: told.title }),
       make('p', { textContent: told.text }),
-      ...(isOwn ? [] : [make('p', { className: 'watch' }, make('strong', { textContent: `${labels.watch}: ` }), told.watch)]),
-      ...(hasButton ? [make('div', { className: 'actions' }, start, ...this.#kept(labels))] : [make('p', { className: 'hint', textContent: told.button })]),
+      ...(isOwn
+        ? []
+        : [make('p', { className: 'watch' }, make('strong', { textContent: `${labels.watch}: ` }), told.watch)]),
+      ...(hasButton
+        ? [make('div', { className: 'actions' }, start, ...this.#kept(labels))]
+        : [make('p', { className: 'hint', textContent: told.button })]),
       make('p', { className: 'said hint', role: 'status', textContent: this.#bench.panels.said }),
       ...(answer ? [answer] : []),
       ...(isOwn ? [] : [check, this.#table()]),
@@ -81,7 +92,12 @@ export class Lesson {
     if (before !== this.#bench.loaded) return;
     this.#numbers = numbers;
     this.refresh();
-    if (numbers) app.announce(numbers.every(({ holds }) => holds) ? 'All numbers are as they should be.' : 'A number is not as it should be.');
+    if (numbers)
+      app.announce(
+        numbers.every(({ holds }) => holds)
+          ? 'All numbers are as they should be.'
+          : 'A number is not as it should be.',
+      );
   }
 
   #table() {
@@ -92,9 +108,16 @@ export class Lesson {
         'tr',
         { className: holds ? 'holds' : 'fails' },
         make('th', { scope: 'row', textContent: name }),
-        make('td', { textContent: figure(value) + (error ? ` ± ${figure(error)}` : '') }),
-        make('td', { textContent: `${figure(low)} … ${figure(high)}` }),
-        make('td', { textContent: holds ? '✓' : '✗', 'aria-label': holds ? 'as it should be' : 'not as it should be' }),
+        make(
+          'td',
+          {},
+          figure(value) + (error ? ` ± ${figure(error)}` : ''),
+          make('small', { textContent: `${figure(low)} to ${figure(high)}`, title: 'Where it has to be' }),
+        ),
+        make('td', {
+          textContent: holds ? '✓' : '✗',
+          'aria-label': holds ? 'as it should be' : 'not as it should be',
+        }),
       ),
     );
     return make('table', { className: 'numbers' }, make('tbody', {}, ...rows));
@@ -103,7 +126,12 @@ export class Lesson {
   #languages() {
     const { language, app } = this.#bench;
     const buttons = Object.entries(LANGUAGES).map(([name, title]) => {
-      const button = make('button', { type: 'button', textContent: title, lang: name, 'aria-pressed': String(name === language) });
+      const button = make('button', {
+        type: 'button',
+        textContent: title,
+        lang: name,
+        'aria-pressed': String(name === language),
+      });
       button.addEventListener('click', () => app.update({ language: name }));
       return button;
     });
@@ -122,11 +150,18 @@ export async function lessonList(bench, holder) {
   const { laboratory, usual, words } = bench;
   for (const [name, setup] of Object.entries(usual)) {
     const picture = make('canvas', { width: THUMB, height: THUMB, 'aria-hidden': 'true' });
-    const button = make('button', { type: 'button', name }, picture, make('span', { className: 'title', textContent: titleOf(words, name) }));
+    const button = make(
+      'button',
+      { type: 'button', name },
+      picture,
+      make('span', { className: 'title', textContent: titleOf(words, name) }),
+    );
     button.addEventListener('click', () => bench.choose(name));
     holder.append(button);
     const { levels } = await laboratory.arrange(setup);
-    const { density } = await laboratory.ask('show', 'density', [{ sigma: Math.max(levels[0], setup.half / 60), places: THUMB }]);
+    const { density } = await laboratory.ask('show', 'density', [
+      { sigma: Math.max(levels[0], setup.half / 60), places: THUMB },
+    ]);
     const image = new ImageData(THUMB, THUMB);
     density.forEach((value, i) => image.data.set([29, 63, 165, 255 * Math.sqrt(value)], 4 * i));
     picture.getContext('2d').putImageData(image, 0, 0);

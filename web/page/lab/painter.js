@@ -73,14 +73,21 @@ export class Painter {
     ]);
     if (this.#bench.sampling.isShown || this.#result) return;
     const arrows = [truth && [truth.truth, 'accent'], learned && [learned.found, 'second']].filter(Boolean);
-    const shade = error ? { values: errorOf(error), kind: 'error' } : density && { values: density.density, kind: 'density' };
+    const shade = error
+      ? { values: errorOf(error), kind: 'error' }
+      : density && { values: density.density, kind: 'density' };
     this.#shaded[0] = null;
     plane.half = half;
     plane.show({
       shade: shade || null,
       points: points || null,
       trails: null,
-      arrows: arrows.map(([vectors, colour]) => ({ at: lattice(half, PLACES.arrows), vectors, places: PLACES.arrows, colour })),
+      arrows: arrows.map(([vectors, colour]) => ({
+        at: lattice(half, PLACES.arrows),
+        vectors,
+        places: PLACES.arrows,
+        colour,
+      })),
       grid: null,
     });
   }
@@ -88,7 +95,8 @@ export class Painter {
   /** What the world says, which stays the same while something is learned. */
   async #once(type, request) {
     const key = JSON.stringify([this.#bench.loaded, request]);
-    if (this.#kept[type]?.key !== key) this.#kept[type] = { key, told: await this.#bench.laboratory.ask('show', type, [request]) };
+    if (this.#kept[type]?.key !== key)
+      this.#kept[type] = { key, told: await this.#bench.laboratory.ask('show', type, [request]) };
     return this.#kept[type].told;
   }
 
@@ -104,7 +112,9 @@ export class Painter {
       plane.half = seen(setup.half, frame.sigma);
       plane.show({
         points: { seen: frame.seen },
-        trails: lane.slice(Math.max(0, at - 12), at + 1).map((past) => ({ seen: past.seen, zoom: seen(setup.half, past.sigma) / plane.half })),
+        trails: lane
+          .slice(Math.max(0, at - 12), at + 1)
+          .map((past) => ({ seen: past.seen, zoom: seen(setup.half, past.sigma) / plane.half })),
         arrows: null,
         grid: null,
         cloud: null,
@@ -126,7 +136,9 @@ export class Painter {
     if (before === 'asked' || (before && Math.abs(Math.log(before / sigma)) < 0.02)) return;
     this.#shaded[k] = 'asked';
     const { laboratory } = this.#bench;
-    const told = await this.#bench.attempt(() => laboratory.ask('show', 'density', [{ sigma, places: PLACES.density }]));
+    const told = await this.#bench.attempt(() =>
+      laboratory.ask('show', 'density', [{ sigma, places: PLACES.density }]),
+    );
     if (this.#shaded[k] !== 'asked') return; // another experiment has begun
     this.#shaded[k] = told && sigma;
     if (told) this.planes[k].show({ shade: { values: told.density, kind: 'density' } });
@@ -166,12 +178,17 @@ export class Painter {
     this.#hold();
     const request = { places: PLACES.leap, by: isLearned ? 'learned' : 'true' };
     const hooks = { onProgress: ({ nfe }) => this.captions([`Computing: ${nfe} evaluations …`, '']) };
-    const told = await this.#bench.attempt(() => laboratory.ask(isLearned ? 'learn' : 'draw', 'leap', [request], hooks));
+    const told = await this.#bench.attempt(() =>
+      laboratory.ask(isLearned ? 'learn' : 'draw', 'leap', [request], hooks),
+    );
     if (!told) return this.release();
     this.second(true);
     this.#shown(0, 3, { grid: { points: told.from, places: PLACES.leap } });
     this.#shown(1, setup.half, { grid: { points: told.to, places: PLACES.leap } });
-    this.captions(['Noises', `Where they are led to: ${told.nfe === 1 ? 'one evaluation' : `${told.nfe} evaluations`}`]);
+    this.captions([
+      'Noises',
+      `Where they are led to: ${told.nfe === 1 ? 'one evaluation' : `${told.nfe} evaluations`}`,
+    ]);
     this.#bench.figures([['Network evaluations', figure(told.nfe)]]);
   }
 

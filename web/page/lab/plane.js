@@ -58,10 +58,16 @@ export class Plane {
     const side = this.#canvas.clientWidth;
     if (!side) return;
     const ratio = Math.min(2, window.devicePixelRatio || 1);
-    if (this.#canvas.width !== Math.round(side * ratio)) this.#canvas.width = this.#canvas.height = Math.round(side * ratio);
+    if (this.#canvas.width !== Math.round(side * ratio))
+      this.#canvas.width = this.#canvas.height = Math.round(side * ratio);
     const context = this.#canvas.getContext('2d');
     const style = getComputedStyle(this.#canvas);
-    const colours = Object.fromEntries(['raised', 'ink', 'muted', 'line', 'accent', 'second'].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    const colours = Object.fromEntries(
+      ['raised', 'ink', 'muted', 'line', 'accent', 'second'].map((name) => [
+        name,
+        style.getPropertyValue(`--${name}`).trim(),
+      ]),
+    );
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = colours.raised;
     context.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
@@ -159,7 +165,8 @@ function drawArrows(context, to, side, arrows, colours) {
     context.strokeStyle = context.fillStyle = colours[colour];
     context.lineWidth = 1.3;
     let longest = 0;
-    for (let i = 0; i < vectors.length; i += 2) longest = Math.max(longest, Math.hypot(vectors[i], vectors[i + 1]));
+    for (let i = 0; i < vectors.length; i += 2)
+      longest = Math.max(longest, Math.hypot(vectors[i], vectors[i + 1]));
     const [lines, heads] = [new Path2D(), new Path2D()];
     for (let i = 0; i < vectors.length; i += 2) {
       const [vx, vy] = [vectors[i], -vectors[i + 1]];

@@ -89,7 +89,9 @@ export class Player {
   /** The frame of each lane at a place. */
   #frames() {
     const first = this.#lanes[0][this.index];
-    return this.#lanes.map((lane, k) => (k === 0 ? first : fellow(lane, first, this.index / (this.length - 1 || 1))));
+    return this.#lanes.map((lane, k) =>
+      k === 0 ? first : fellow(lane, first, this.index / (this.length - 1 || 1)),
+    );
   }
 
   #draw() {

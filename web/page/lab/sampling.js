@@ -64,11 +64,16 @@ export class Sampling {
 
   /** What is drawn: each with a name and a sampler. */
   get #lanes() {
-    const { setup, state, plan, panels } = this.#bench;
+    const { setup, by, plan, panels } = this.#bench;
     const { compare } = panels;
     const second = compare === 'plan' ? plan.compare : compare && { name: compare };
     const lanes = [setup.sampler, second].filter(Boolean);
-    return lanes.map(({ name, ...options }, i) => ({ name, options, title: this.#bench.titleOf(name, options), role: this.#roleOf(i, state.by) }));
+    return lanes.map(({ name, ...options }, i) => ({
+      name,
+      options,
+      title: this.#bench.titleOf(name, options),
+      role: this.#roleOf(i, by),
+    }));
   }
 
   #roleOf(lane, by) {
@@ -88,11 +93,14 @@ export class Sampling {
     const run = ++this.#run;
     this.#isBusy = true;
     bench.lesson.refresh();
-    this.player.play(1);
+    // Who wants no motion is shown where the points arrive, and goes through the steps by hand.
+    const isStill = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    if (!isStill) this.player.play(1);
     const drawn = await Promise.all(lanes.map((lane, i) => bench.attempt(() => this.#draw(lane, i, run))));
     if (run !== this.#run) return;
     this.#isBusy = false;
     this.player.end();
+    if (isStill) this.player.seek(this.player.length - 1);
     bench.lesson.refresh();
     if (drawn.every(Boolean)) await this.#judge(lanes, drawn, run);
   }
@@ -131,16 +139,17 @@ export class Sampling {
   }
 
   async #draw({ name, options, role }, lane, run) {
-    const { laboratory, setup, state } = this.#bench;
+    const { laboratory, setup, by } = this.#bench;
     const count = setup.count;
     const frames = Math.max(20, Math.min(MOST_FRAMES, Math.floor(MOST_NUMBERS / (2 * count))));
     const steps = stepsOf(options, this.#bench.samplerOf(name));
     const every = Math.ceil(steps / frames);
     if (lane === 0) this.player.expected = steps / every;
-    const request = { sampler: name, options, by: state.by, count, every };
+    const request = { sampler: name, options, by, count, every };
     let nfe = 0;
     const hooks = {
-      onFrame: ({ points, sigma }) => run === this.#run && this.player.add(lane, { seen: points, sigma, nfe: 0, step: 0 }),
+      onFrame: ({ points, sigma }) =>
+        run === this.#run && this.player.add(lane, { seen: points, sigma, nfe: 0, step: 0 }),
       onProgress: (progress) => {
         nfe = progress.nfe;
         const last = this.player.lanes[lane]?.at(-1);
@@ -163,7 +172,12 @@ export class Sampling {
       ['Distance to the truth', each((i) => verdicts[i].distance.toFixed(3))],
       ['The same of exact points', verdicts[0].floor.toFixed(3)],
       ...(arranged.modes.length === 2
-        ? [[`Share of the mode of ${figure(first.weight)}`, each((i) => verdicts[i].weights[0].map((x) => x.toFixed(3)).join(' ± '))]]
+        ? [
+            [
+              `Share of the mode of ${figure(first.weight)}`,
+              each((i) => verdicts[i].weights[0].map((x) => x.toFixed(3)).join(' ± ')),
+            ],
+          ]
         : []),
       ['Time', each((i) => `${drawn[i].seconds.toFixed(2)} s`)],
     ];
@@ -175,7 +189,12 @@ export class Sampling {
       const points = [];
       for (const { seen: shares, sigma, nfe } of some) {
         const half = seen(setup.half, sigma);
-        const told = await this.#bench.attempt(() => judge(shares.slice(0, 1000).map((share) => half * share), sigma));
+        const told = await this.#bench.attempt(() =>
+          judge(
+            shares.slice(0, 1000).map((share) => half * share),
+            sigma,
+          ),
+        );
         if (!told || run !== this.#run) return;
         // At every noise in units of what is seen, which is as large as the noise.
         points.push([nfe, (told.distance * setup.half) / half]);
@@ -203,15 +222,19 @@ export class Sampling {
 
   /** What the score believes that the points of a frame are. */
   async #estimates(frames, player) {
-    const { laboratory, setup, state } = this.#bench;
+    const { laboratory, setup, by } = this.#bench;
     const run = this.#run;
     const shown = await this.#bench.attempt(() =>
       Promise.all(
         frames.map(async (frame) => {
           if (!frame) return null;
           const half = seen(setup.half, frame.sigma);
-          const role = state.by === 'learned' ? 'learn' : 'show';
-          const points = await laboratory.ask(role, 'denoised', [frame.seen.map((share) => half * share), frame.sigma, state.by === 'learned']);
+          const role = by === 'learned' ? 'learn' : 'show';
+          const points = await laboratory.ask(role, 'denoised', [
+            frame.seen.map((share) => half * share),
+            frame.sigma,
+            by === 'learned',
+          ]);
           return { ...frame, seen: points.map((x) => x / setup.half), sigma: 1e-9 };
         }),
       ),

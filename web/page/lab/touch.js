@@ -58,7 +58,9 @@ export class Touch {
   async round() {
     const { laboratory, by, setup } = this.#bench;
     const [x, y] = this.#at ?? [setup.half / 3, setup.half / 4];
-    const told = await this.#bench.attempt(() => laboratory.ask(by === 'learned' ? 'learn' : 'show', 'round', [x, y, by === 'learned']));
+    const told = await this.#bench.attempt(() =>
+      laboratory.ask(by === 'learned' ? 'learn' : 'show', 'round', [x, y, by === 'learned']),
+    );
     if (!told) return;
     const off = Math.hypot(told.back[0] - x, told.back[1] - y);
     const place = ([x, y]) => `(${figure(x)}, ${figure(y)})`;
@@ -95,7 +97,9 @@ export class Touch {
       this.#plane.show({ cloud: points, marks: null });
     } else if (this.#dragged !== null) {
       const { modes } = this.#bench.arranged;
-      const moved = modes.map((mode, i) => (i === this.#dragged ? { ...mode, at: at.map((x) => Number(x.toFixed(3))) } : mode));
+      const moved = modes.map((mode, i) =>
+        i === this.#dragged ? { ...mode, at: at.map((x) => Number(x.toFixed(3))) } : mode,
+      );
       this.#bench.change({ world: { modes: moved } });
     } else if (!this.isDrawing) this.#probe(at);
   }
@@ -134,7 +138,10 @@ export class Touch {
       const request = { sigma, x, y, count: POSSIBLE };
       const told = await this.#bench.attempt(() => laboratory.ask('show', 'posterior', [request]));
       const knows = learner.steps > 0 && learner.isScore;
-      const learned = told && knows ? await this.#bench.attempt(() => laboratory.ask('learn', 'posterior', [{ ...request, count: 1 }])) : null;
+      const learned =
+        told && knows
+          ? await this.#bench.attempt(() => laboratory.ask('learn', 'posterior', [{ ...request, count: 1 }]))
+          : null;
       if (told && this.#isOpen && this.#at) this.#shown(told, learned?.learned, sigma);
     }
     this.#isAsking = false;
@@ -169,7 +176,12 @@ export class Touch {
   #modeMarks() {
     const isEditing = find('details.world', this.#bench.section).open;
     if (!isEditing || this.isDrawing) return [];
-    return this.#bench.arranged.modes.map(({ at: [x, y] }, i) => ({ x, y, kind: i === this.chosen ? 'chosen' : 'mode', text: String(i + 1) }));
+    return this.#bench.arranged.modes.map(({ at: [x, y] }, i) => ({
+      x,
+      y,
+      kind: i === this.chosen ? 'chosen' : 'mode',
+      text: String(i + 1),
+    }));
   }
 }
 

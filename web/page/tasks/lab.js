@@ -66,9 +66,13 @@ export const lab = {
     experiment: { initial: {}, read: readExperiment, write: writeExperiment },
     see: { initial: null, read: readLayers }, // what is drawn; null is what the lesson says
     level: { initial: null, read: number(0, 1) }, // of noise, a share of the way from the least to the most
-    by: { initial: 'true', read: oneOf('true', 'learned') }, // whose score
+    by: { initial: null, read: oneOf('true', 'learned') }, // whose score; null is the lesson's
     language: { initial: null, read: oneOf('en', 'zh') }, // null is the browser's
-    embed: { initial: false, read: (text) => (text === '1' ? true : undefined), write: (value) => (value ? 1 : null) },
+    embed: {
+      initial: false,
+      read: (text) => (text === '1' ? true : undefined),
+      write: (value) => (value ? 1 : null),
+    },
   },
   link: () => ['lesson', 'experiment', 'see', 'level', 'by', 'language', 'embed'],
 };
