@@ -54,7 +54,7 @@ fn a_setup_is_its_json() {
 /// Of one Gaussian of variance `v` the least loss is `2·v/(v + sigma²)` in the plane, and the true score has it; a network
 /// that has learned nothing says "zero" of the clean point times its scaling, and loses more.
 fn losses_by_level_are_those_of_the_gaussian() {
-    let (n, v) = (4000, 2.25);
+    let (n, v) = (4000, 2.25_f64);
     let world = World::Modes(vec![Mode { weight: 1.0, at: [0.0, 0.0], std: v.sqrt() }]);
     let lab = Lab::new(Setup { world, ..Setup::default() }, &cpu()).unwrap();
     let levels = [0.1, 1.0, 5.0];
