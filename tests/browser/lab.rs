@@ -117,6 +117,7 @@ fn points_walk_and_are_judged() {
     let state = |visit: &mut Visit| visit.text("#lab .transport .state");
     visit.set("#lab .place", 0);
     let first = state(&mut visit);
+    assert!(first.starts_with("Step 4,"), "{first}");
     visit.click("#lab .transport .on");
     assert_ne!(state(&mut visit), first);
     visit.click("#lab .transport .back");

@@ -15,7 +15,7 @@ export class Painter {
   #figures;
   #isBusy = false;
   #isWanted = false;
-  #shaded = [null, null]; // the noise level that each plane's density was made for
+  #shades = [{}, {}]; // of each plane's frames: the noise level that is shaded, and the one that is wanted
   #kept = {}; // the last answer of each kind, and what it answers
   #result = false; // whether a result is shown in place of the world
 
@@ -26,7 +26,7 @@ export class Painter {
   }
 
   clear() {
-    this.#shaded = [null, null];
+    this.#shades = [{}, {}];
     this.#result = false;
     this.#bench.section.classList.remove('away');
     this.second(false);
@@ -76,7 +76,7 @@ export class Painter {
     const shade = error
       ? { values: errorOf(error), kind: 'error' }
       : density && { values: density.density, kind: 'density' };
-    this.#shaded[0] = null;
+    this.#shades[0] = {};
     plane.half = half;
     plane.show({
       shade: shade || null,
@@ -130,18 +130,21 @@ export class Painter {
     this.frames(frames, { lanes: player.lanes.map((_, k) => [frames[k]]) });
   }
 
-  /** The density of a frame's noise, when there is time for it. */
+  /** The density of a frame's noise, when there is time for it; of several wishes the latest waits. */
   async #shadeFor(k, sigma) {
-    const before = this.#shaded[k];
-    if (before === 'asked' || (before && Math.abs(Math.log(before / sigma)) < 0.02)) return;
-    this.#shaded[k] = 'asked';
-    const { laboratory } = this.#bench;
-    const told = await this.#bench.attempt(() =>
-      laboratory.ask('show', 'density', [{ sigma, places: PLACES.density }]),
-    );
-    if (this.#shaded[k] !== 'asked') return; // another experiment has begun
-    this.#shaded[k] = told && sigma;
-    if (told) this.planes[k].show({ shade: { values: told.density, kind: 'density' } });
+    const shade = this.#shades[k];
+    shade.wanted = sigma;
+    if (shade.isBusy) return;
+    shade.isBusy = true;
+    while (shade === this.#shades[k] && shade.wanted !== shade.shown) {
+      const wanted = shade.wanted;
+      const request = { sigma: wanted, places: PLACES.density };
+      const told = await this.#bench.attempt(() => this.#bench.laboratory.ask('show', 'density', [request]));
+      if (shade !== this.#shades[k]) return; // something else is shown by now
+      shade.shown = wanted;
+      if (told) this.planes[k].show({ shade: { values: told.density, kind: 'density' } });
+    }
+    shade.isBusy = false;
   }
 
   /** The density by the ODE beside the formula's. */

@@ -42,8 +42,9 @@ export class Sampling {
     on('.back', 'click', () => this.#step(-1));
     on('.on', 'click', () => this.#step(1));
     on('.place', 'input', ({ target }) => {
+      const wanted = target.valueAsNumber; // a pause moves it to what is shown
       this.player.pause();
-      this.player.seek(target.valueAsNumber);
+      this.player.seek(wanted);
     });
     on('select', 'change', ({ target }) => (this.player.speed = Number(target.value)));
     on('.estimates', 'change', () => this.player.seek(this.player.index));
