@@ -21,6 +21,7 @@ export const LAYERS = {
   points: 'Points',
   arrows: 'Score',
   learned: 'Learned score',
+  difference: 'Difference',
   error: 'Error of the learned score',
 };
 

@@ -68,11 +68,17 @@ export class Painter {
       see.has('density') && this.#once('density', { sigma, places: PLACES.density }),
       see.has('points') && this.#once('exact', { sigma, count: Math.min(MOST, setup.count) }),
       see.has('arrows') && this.#once('field', { sigma, places: PLACES.arrows, by: 'true' }),
-      see.has('learned') && knows && learnt(PLACES.arrows),
+      knows && (see.has('learned') || see.has('difference')) && learnt(PLACES.arrows),
       see.has('error') && knows && learnt(PLACES.error),
     ]);
     if (this.#bench.sampling.isShown || this.#result) return;
-    const arrows = [truth && [truth.truth, 'accent'], learned && [learned.found, 'second']].filter(Boolean);
+    const arrows = [
+      truth && [truth.truth, 'accent'],
+      learned && see.has('learned') && [learned.found, 'second'],
+      learned && see.has('difference') && [learned.found.map((x, i) => x - learned.truth[i]), 'ink'],
+    ].filter(Boolean);
+    // All to the scale of the true score: a small difference is to look small.
+    const longest = longestOf((truth || learned)?.truth ?? []);
     const shade = error
       ? { values: errorOf(error), kind: 'error' }
       : density && { values: density.density, kind: 'density' };
@@ -86,7 +92,9 @@ export class Painter {
         at: lattice(half, PLACES.arrows),
         vectors,
         places: PLACES.arrows,
+        longest,
         colour,
+        isError: colour === 'ink',
       })),
       grid: null,
     });
@@ -224,6 +232,13 @@ function lattice(half, places) {
   const points = new Float32Array(2 * places * places);
   for (let i = 0; i < places * places; i++) points.set([at(i % places), -at(Math.floor(i / places))], 2 * i);
   return points;
+}
+
+/** The length of the longest of some vectors. */
+function longestOf(vectors) {
+  let longest = 0;
+  for (let i = 0; i < vectors.length; i += 2) longest = Math.max(longest, Math.hypot(vectors[i], vectors[i + 1]));
+  return longest;
 }
 
 /** The length of the error relative to that of the true score, place by place. */

@@ -29,7 +29,7 @@ export class Plane {
    *  shade    {values, kind}: a square of numbers by rows, `kind` 'density' (0 to 1) or 'error' (0 to 1) or 'nats'
    *  points   coordinates; or {seen: coordinates} as a share of what is seen
    *  trails   [{seen, zoom}, …], the latest last: coordinates as shares of what was seen, and how much larger that was
-   *  arrows   [{at, to, colour}]: coordinates, and vectors as shares of a pitch
+   *  arrows   [{at, vectors, places, longest, colour, isError}]: coordinates, vectors, and the length that fills a place
    *  grid     {points, places}: a square of points joined to their neighbours
    *  cloud    coordinates, drawn larger
    *  marks    [{x, y, text, kind}] */
@@ -160,20 +160,18 @@ function drawTrails(context, side, frames, colour) {
 
 function drawArrows(context, to, side, arrows, colours) {
   context.lineCap = 'round';
-  for (const { at, vectors, places, colour } of arrows) {
+  for (const { at, vectors, places, longest, colour, isError = false } of arrows) {
     const pitch = side / places;
     context.strokeStyle = context.fillStyle = colours[colour];
     context.lineWidth = 1.3;
-    let longest = 0;
-    for (let i = 0; i < vectors.length; i += 2)
-      longest = Math.max(longest, Math.hypot(vectors[i], vectors[i + 1]));
     const [lines, heads] = [new Path2D(), new Path2D()];
     for (let i = 0; i < vectors.length; i += 2) {
       const [vx, vy] = [vectors[i], -vectors[i + 1]];
       const size = Math.hypot(vx, vy);
       if (!(size > 0)) continue;
-      // The direction is what counts; lengths spread over decades.
-      const length = pitch * (0.2 + 0.65 * Math.sqrt(size / longest));
+      // Of a score the direction is what counts, as lengths spread over decades; of an error it is the length.
+      const share = Math.min(1.5, size / longest);
+      const length = pitch * (isError ? 0.85 * share : 0.2 + 0.65 * Math.sqrt(share));
       const [x, y] = to(at[i], at[i + 1]);
       const [dx, dy] = [((vx / size) * length) / 2, ((vy / size) * length) / 2];
       lines.moveTo(x - dx, y - dy);
