@@ -194,6 +194,11 @@ impl Fitting {
         self.model_of(&self.learner.average())
     }
 
+    /// The same as a denoiser, off the tape: a teacher for another training.
+    pub fn denoiser(&self) -> Preconditioned {
+        self.fit.preconditioned(&self.learner.average())
+    }
+
     fn model_of(&self, network: &Network) -> ScoreModel {
         let Fit { sde, shape, objective, .. } = &self.fit;
         let denoiser = Box::new(self.fit.preconditioned(network));

@@ -166,13 +166,14 @@ impl GaussianMixture {
         chosen.zip(z.chunks_exact(self.dim())).flat_map(|(of, z)| of.point(z, sigma)).collect()
     }
 
-    /// The components with noise as [`ops::posterior`] wants them: in the plane, in main memory, for points off the tape that
-    /// all have the same noise.
-    fn pulls(&self, x: &Tensor<4>, sigma: &[f64]) -> Option<Vec<Pull>> {
-        let same = sigma.split_first().filter(|(first, rest)| rest.iter().all(|s| s == *first));
-        let sigma = *same?.0;
-        let fits = self.dim() == 2 && !x.is_autodiff() && is_flex(&x.device());
-        fits.then(|| self.components.iter().map(|component| component.pull(sigma)).collect())
+    /// Whether [`ops::posterior`] can take it: points of the plane, in main memory, off the tape.
+    fn is_of_plane(&self, x: &Tensor<4>) -> bool {
+        self.dim() == 2 && !x.is_autodiff() && is_flex(&x.device())
+    }
+
+    /// The components with noise as [`ops::posterior`] wants them.
+    fn pulls(&self, sigma: f64) -> Vec<Pull> {
+        self.components.iter().map(|component| component.pull(sigma)).collect()
     }
 
     /// The component to which a number in `[0, 1)` belongs.
@@ -232,17 +233,15 @@ impl Component {
 
     /// The Gaussian with noise, in the plane.
     fn pull(&self, sigma: f64) -> Pull {
-        let (mut log, mut precision, mut gain) = (self.log_weight, [0.0; 3], [0.0; 3]);
-        for (axis, variance) in self.axes.iter().zip(&self.variances) {
-            let total = variance + sigma * sigma;
-            log -= 0.5 * total.ln();
-            let squares = [axis[0] * axis[0], axis[0] * axis[1], axis[1] * axis[1]];
-            for ((precision, gain), square) in precision.iter_mut().zip(&mut gain).zip(squares) {
-                *precision += square / total;
-                *gain += square * variance / total;
-            }
+        let variances = [self.variances[0], self.variances[1]];
+        let totals = variances.map(|variance| variance + sigma * sigma);
+        Pull {
+            log: self.log_weight - 0.5 * (totals[0].ln() + totals[1].ln()),
+            mean: [self.mean[0], self.mean[1]],
+            axis: [self.axes[0][0], self.axes[0][1]],
+            precision: totals.map(|total| 1.0 / total),
+            gain: [variances[0] / totals[0], variances[1] / totals[1]],
         }
-        Pull { log, mean: [self.mean[0], self.mean[1]], precision, gain }
     }
 
     /// The log density, up to a constant of all components, `[n, 1, 1, 1]`, and the posterior mean, of `x`
@@ -284,20 +283,21 @@ impl Component {
 impl Denoiser for GaussianMixture {
     /// The posterior mean, exact up to `f32`: the components' means, weighted by their share in `x`.
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
-        match self.pulls(&x, sigma) {
-            Some(pulls) => ops::posterior(&x, None, &pulls).0,
-            None => self.denoise_plain(x, sigma),
+        match self.is_of_plane(&x) {
+            true => ops::posterior(&x, None, sigma, |sigma| self.pulls(sigma)).0,
+            false => self.denoise_plain(x, sigma),
         }
     }
 
     /// Exact as well: a share `w` of log-density `l` changes by `w·(dl - sum(w·dl))`.
     fn denoise_dual(&self, x: Dual, sigma: &[f64]) -> Dual {
-        match self.pulls(&x.value, sigma) {
-            Some(pulls) if !x.tangent.is_autodiff() => {
-                let (value, tangent) = ops::posterior(&x.value, Some(&x.tangent), &pulls);
+        match self.is_of_plane(&x.value) && !x.tangent.is_autodiff() {
+            true => {
+                let pulls = |sigma| self.pulls(sigma);
+                let (value, tangent) = ops::posterior(&x.value, Some(&x.tangent), sigma, pulls);
                 Dual { value, tangent: tangent.expect("a tangent was given") }
             }
-            _ => self.denoise_dual_plain(x, sigma),
+            false => self.denoise_dual_plain(x, sigma),
         }
     }
 }

@@ -20,6 +20,7 @@ trials! {
         a_link_is_the_picture,
         a_network_learns_while_the_page_stays_smooth,
         twenty_seconds_teach_a_score,
+        a_learned_score_teaches_its_paths,
         the_pointer_and_the_keys_ask_for_the_score,
         worlds_are_made_by_hand,
         densities_and_leaps_are_shown,
@@ -200,6 +201,44 @@ fn a_network_learns_while_the_page_stays_smooth() {
     assert_ne!(seen(&mut visit), blank);
     let charts = "document.querySelectorAll('#lab .charts figure:not([hidden])').length";
     visit.browser.wait_for(&format!("{charts} === 2"), PATIENCE);
+    visit.assert_clean();
+}
+
+/// A consistency function is distilled from the score that was learned before: it cannot be where none was, and its loss is
+/// not that of the true score's paths.
+fn a_learned_score_teaches_its_paths() {
+    let mut visit = Visit::with(Gpu::None);
+    visit.open("#task=about&device=cpu");
+    let told = visit.browser.eval_within(
+        "const { Laboratory } = await import('./engine/lab.js');
+        const laboratory = new Laboratory((error) => { throw error; });
+        const { setup, objectives } = await laboratory.open();
+        const leaps = {
+            ...setup,
+            objective: objectives.find(({ kind }) => kind === 'consistency_distillation'),
+            preconditioning: 'consistency',
+        };
+        const learn = (teacher) => laboratory.ask('learn', 'learn', [{ steps: 3, teacher }]).then(({ losses }) => [...losses]);
+        await laboratory.arrange(leaps);
+        const refusal = await learn('learned').catch(({ message }) => message);
+        const byTruth = await learn('true');
+        await laboratory.arrange(setup);
+        await learn('true');
+        await laboratory.arrange(leaps);
+        const byLearned = await learn('learned');
+        await laboratory.arrange({ ...leaps, world: { toy: 'ring' } });
+        [refusal, byTruth, byLearned, await learn('learned').catch(({ message }) => message)]",
+        PATIENCE,
+    );
+    let [refusal, by_truth, by_learned, elsewhere]: [Value; 4] =
+        serde_json::from_value(told).expect("four values");
+    assert!(
+        refusal.as_str().is_some_and(|text| text.contains("learn a score of this world first")),
+        "{refusal}"
+    );
+    assert_eq!(refusal, elsewhere);
+    assert!(by_truth[2].as_f64().is_some() && by_learned[2].as_f64().is_some(), "{by_truth} {by_learned}");
+    assert_ne!(by_truth, by_learned);
     visit.assert_clean();
 }
 

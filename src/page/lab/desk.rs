@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
-use super::learn::Training;
+use super::learn::{Taught, Training};
 use crate::cancel::CancelToken;
 use crate::device::{DeviceChoice, Opened};
 use crate::lab::{Lab, Mode, Point, Setup, lessons};
@@ -29,14 +29,16 @@ pub struct Desk {
     lab: RefCell<Rc<Lab>>,
     pub(super) training: RefCell<Option<Training>>,
     pub(super) learned: RefCell<Option<Rc<ScoreModel>>>,
+    pub(super) taught: RefCell<Option<Rc<Taught>>>,
     pub(super) cancel: RefCell<CancelToken>,
 }
 
 /// Whose score is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// The world's own.
+    #[default]
     True,
     /// The network's.
     Learned,
@@ -76,8 +78,8 @@ impl Desk {
         let device = Opened::cpu("").device;
         let lab = Lab::new(Setup::default(), &device).map_err(|e| failed(&e))?;
         let lab = RefCell::new(Rc::new(lab));
-        let (training, learned, cancel) = Default::default();
-        Ok(Self { device, lab, training, learned, cancel })
+        let (training, learned, taught, cancel) = Default::default();
+        Ok(Self { device, lab, training, learned, taught, cancel })
     }
 
     /// All there is to choose from: `{setup, lessons, worlds, samplers, objectives, sdes}`.
@@ -111,7 +113,11 @@ impl Desk {
             })?;
             let lab = Lab::new(setup, &self.device)?;
             if !self.lab().setup.learns_like(&lab.setup) {
-                (*self.training.borrow_mut(), *self.learned.borrow_mut()) = (None, None);
+                let before = self.training.borrow_mut().take();
+                if let Some(taught) = before.and_then(|before| Taught::by(&before, &self.lab().setup)) {
+                    *self.taught.borrow_mut() = Some(Rc::new(taught));
+                }
+                *self.learned.borrow_mut() = None;
             }
             let sde = lab.setup.sde;
             let arranged = Arranged {

@@ -7,9 +7,11 @@ use wasm_bindgen::prelude::*;
 
 use super::Desk;
 use super::desk::{By, failed, numbers};
+use crate::lab::Setup;
 use crate::lab::measure::by_level;
 use crate::learning::{Fit, Fitting};
-use crate::model::Learned;
+use crate::model::{Denoiser, Learned, Preconditioned};
+use crate::objective::Loss;
 use crate::page::messages::{self, object, plain};
 use crate::{Error, Result};
 
@@ -38,6 +40,35 @@ impl Training {
 #[serde(deny_unknown_fields)]
 struct LearnRequest {
     steps: usize,
+    /// Whose score a consistency function is distilled from: by that which was learned before in the same world, it is the
+    /// network's own work from end to end.
+    #[serde(default)]
+    teacher: By,
+}
+
+/// A score that was learned, and in what experiment.
+pub struct Taught {
+    setup: Setup,
+    denoiser: Preconditioned,
+}
+
+impl std::fmt::Debug for Taught {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Taught").field("setup", &self.setup).finish_non_exhaustive()
+    }
+}
+
+impl Taught {
+    /// What a training in this experiment has learned, if it is a score.
+    pub fn by(training: &Training, setup: &Setup) -> Option<Self> {
+        let is_score = training.fit.objective.learns() == Learned::Score;
+        is_score.then(|| Self { setup: setup.clone(), denoiser: training.fitting.denoiser() })
+    }
+
+    /// Whether it is a score of the world and the noise of `setup`.
+    fn fits(&self, setup: &Setup) -> bool {
+        self.setup.world == setup.world && self.setup.sde == setup.sde
+    }
 }
 
 /// Noise levels at which a loss is told, and points for each.
@@ -52,8 +83,20 @@ impl Desk {
     /// Code `request` if the loss grows without bound: the training then begins anew.
     pub async fn learn(&self, request: JsValue) -> Result<JsValue, JsValue> {
         let learn = async {
-            let LearnRequest { steps } = messages::read(request)?;
+            let LearnRequest { steps, teacher } = messages::read(request)?;
             let lab = self.lab();
+            let taught = self.taught.borrow().clone().filter(|taught| taught.fits(&lab.setup));
+            let teacher: &dyn Denoiser = match (teacher, &taught) {
+                (By::True, _) => &lab.truth,
+                (By::Learned, Some(taught)) => &taught.denoiser,
+                (By::Learned, None) => {
+                    return Err(Error::config(
+                        "the teacher",
+                        "is not there",
+                        "learn a score of this world first",
+                    ));
+                }
+            };
             // Taken out, not borrowed: other questions are asked meanwhile.
             let training = self.training.borrow_mut().take();
             let mut training = match training {
@@ -67,7 +110,7 @@ impl Desk {
             let Training { fit, fitting, steps: done } = &mut training;
             let mut losses = vec![];
             while losses.len() < steps && *done < fit.steps {
-                losses.push(fitting.step(&fit.points(&lab.truth, *done), Some(&lab.truth)).await?);
+                losses.push(fitting.step(&fit.points(&lab.truth, *done), Some(teacher)).await?);
                 *done += 1;
             }
             *self.learned.borrow_mut() = Some(Rc::new(lab.so_far(fitting)));

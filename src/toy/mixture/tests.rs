@@ -109,6 +109,10 @@ fn the_density_integrates_to_one() {
     assert!((integral * 0.01 - 1.0).abs() < 1e-9, "{integral}");
 }
 
+fn floats(x: Tensor<4>) -> Vec<f32> {
+    x.into_data().try_to_vec().unwrap()
+}
+
 /// Own code against burn's operations, for the widest and the narrowest worlds, also without any width and far outside.
 #[test]
 fn the_planes_own_code_equals_stock_operations() {
@@ -125,7 +129,18 @@ fn the_planes_own_code_equals_stock_operations() {
             let sigma = vec![sigma; n];
             let own = mixture.denoise_dual(x.clone(), &sigma);
             let stock = mixture.denoise_dual_plain(x.clone(), &sigma);
-            let alone = mixture.denoise(x.value, &sigma);
+            let alone = mixture.denoise(x.value.clone(), &sigma);
+            // Beside a point of another level, alone, and among those of its own it comes out the same.
+            let other: Vec<f64> = (0..n).map(|i| if i % 3 == 0 { 0.7 } else { sigma[0] }).collect();
+            let among = floats(mixture.denoise(x.value.clone(), &other));
+            let kept = |all: &[f32]| -> Vec<f32> {
+                all.chunks_exact(2)
+                    .enumerate()
+                    .filter(|(i, _)| i % 3 != 0)
+                    .flat_map(|(_, x)| x.to_vec())
+                    .collect()
+            };
+            assert_eq!(kept(&among), kept(&floats(own.value.clone())), "{toy:?}");
             // Where two components share a point their shares are differences of large numbers, over a small sigma.
             for (a, b, room) in [
                 (&own.value, &alone, 0.0),

@@ -21,6 +21,10 @@ export class Learner {
   #rate = 0;
   #measured = 0;
   #key = '';
+  #world = ''; // of the experiment
+  #wasScore = false; // what the experiment learns
+  #taught = ''; // the world in which a score was learned before
+  teacher = 'true'; // whose score a consistency function is distilled from
   steps = 0;
   ended = false;
   isSlow = false;
@@ -56,7 +60,12 @@ export class Learner {
   begin() {
     const key = keyOf(this.#bench.setup);
     if (key === this.#key) return;
+    // The desk keeps a score when it gets another experiment.
+    if (this.steps > 0 && this.#wasScore) this.#taught = this.#world;
     this.#key = key;
+    this.#wasScore = this.isScore;
+    this.#world = worldOf(this.#bench.setup);
+    if (!this.hasTeacher) this.teacher = 'true';
     this.#reset();
   }
 
@@ -67,6 +76,11 @@ export class Learner {
     [this.steps, this.ended] = [0, false];
     this.#bench.panels.say('');
     this.#draw();
+  }
+
+  /** Whether a score of this world was learned before. */
+  get hasTeacher() {
+    return this.#taught === worldOf(this.#bench.setup);
   }
 
   /** Whether there are weights for this experiment that were learned before. */
@@ -149,7 +163,9 @@ export class Learner {
   async step(steps) {
     const bench = this.#bench;
     const [key, began] = [this.#key, performance.now()];
-    const told = await bench.attempt(() => bench.laboratory.ask('learn', 'learn', [{ steps }]));
+    const told = await bench.attempt(() =>
+      bench.laboratory.ask('learn', 'learn', [{ steps, teacher: this.teacher }]),
+    );
     if (!told || key !== this.#key) return false;
     const rate = (1000 * told.losses.length) / (performance.now() - began);
     this.#rate = this.#rate ? 0.9 * this.#rate + 0.1 * rate : rate;
@@ -206,6 +222,11 @@ export class Learner {
     chart.caption.textContent = caption;
     drawChart(chart.canvas, lines, { ...options, name: caption });
   }
+}
+
+/** What decides whether a score is one of the same world. */
+function worldOf({ world, sde }) {
+  return JSON.stringify([world, sde]);
 }
 
 /** What decides what is learned. */
