@@ -17,6 +17,7 @@ mod fit;
 mod generate;
 mod interpolate;
 mod lab;
+mod lab_learning;
 mod play;
 // The same pictures as the native program.
 mod native;
@@ -54,6 +55,7 @@ pub fn trials() -> Vec<Trial> {
         interpolate::trials(),
         play::trials(),
         lab::trials(),
+        lab_learning::trials(),
         fit::trials(),
         native::trials(),
         noise::trials(),
