@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use serde::Serialize;
 
-use super::Point;
+use super::{Lab, Point};
 use crate::Result;
 use crate::estimate::Estimate;
 use crate::model::ScoreModel;
@@ -16,12 +16,33 @@ use crate::toy::{GaussianMixture, points};
 /// # Errors
 /// [`Error::Device`](crate::Error::Device) if a read-back fails.
 pub async fn score(model: &ScoreModel, points: &[Point], sigma: f64) -> Result<Vec<Point>> {
+    let State { x, t, mean_coeff } = state(model, points, sigma);
+    let score = read(model.score(x, &[t])).await?;
+    Ok(score.chunks_exact(2).map(|s| [s[0], s[1]].map(|s| mean_coeff * f64::from(s))).collect())
+}
+
+/// What a model believes that `points` with noise `sigma` are.
+///
+/// # Errors
+/// As [`score`].
+pub async fn denoised(model: &ScoreModel, points: &[Point], sigma: f64) -> Result<Vec<Point>> {
+    let State { x, t, .. } = state(model, points, sigma);
+    let found = read(model.denoised(x, &[t])).await?;
+    Ok(found.chunks_exact(2).map(|x| [x[0], x[1]].map(f64::from)).collect())
+}
+
+/// Points with noise as a model takes them.
+struct State {
+    x: Tensor<4>,
+    t: f64,
+    mean_coeff: f64,
+}
+
+fn state(model: &ScoreModel, points: &[Point], sigma: f64) -> State {
     let t = model.sde.time_of_sigma(sigma);
     let (mean_coeff, _) = model.sde.marginal_prob(t);
     let values: Vec<f32> = points.as_flattened().iter().map(|x| (mean_coeff * x) as f32).collect();
-    let x: Tensor<4> = model.upload(&values);
-    let score = read(model.score(x, &[t])).await?;
-    Ok(score.chunks_exact(2).map(|s| [s[0], s[1]].map(|s| mean_coeff * f64::from(s))).collect())
+    State { x: model.upload(&values), t, mean_coeff }
 }
 
 /// The Fisher divergence `E |score - true score|²` over `n` points of the data with noise `sigma`, relative to
@@ -105,6 +126,31 @@ pub fn weights(points: &[Point], centres: &[Point]) -> Vec<Estimate> {
     };
     let of: Vec<usize> = points.iter().map(nearest).collect();
     (0..centres.len()).map(|k| Estimate::of(of.iter().map(|of| f64::from(u8::from(*of == k))))).collect()
+}
+
+/// What drawn points are like.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// [`energy_distance`] to as many points of the world.
+    pub distance: f64,
+    /// The same of other points of the world.
+    pub floor: f64,
+    /// The share of each mode, where modes can be told apart.
+    pub weights: Vec<Estimate>,
+}
+
+/// How far points that were drawn are from the world with noise `sigma`. Distances are those of the first thousand.
+pub fn judge(lab: &Lab, drawn: &[Point], sigma: f64) -> Verdict {
+    const MOST: usize = 1000;
+    let some = &drawn[..drawn.len().min(MOST)];
+    let exact = lab.noisy(sigma, 2 * some.len());
+    let (exact, other) = exact.split_at(some.len());
+    let modes: Vec<Point> = lab.setup.world.modes().iter().map(|mode| mode.at).collect();
+    Verdict {
+        distance: energy_distance(some, exact),
+        floor: energy_distance(other, exact),
+        weights: if modes.len() < 2 { vec![] } else { weights(drawn, &modes) },
+    }
 }
 
 /// The energy distance `2·E|a - b| - E|a - a'| - E|b - b'|` of two sets of points, without the pairs of a point with itself

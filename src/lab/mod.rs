@@ -7,9 +7,11 @@
 pub mod lessons;
 mod letters;
 pub mod measure;
+mod paths;
 mod square;
 mod world;
 
+pub use paths::{Densities, Leap, RoundTrip};
 pub use square::Square;
 pub use world::{Mode, World};
 
@@ -171,9 +173,16 @@ impl Lab {
     /// # Errors
     /// Those of [`Fit::run_on`].
     pub async fn learned(&self) -> Result<(ScoreModel, Vec<f64>)> {
-        let (mut model, losses) = self.fit().run_on(&self.truth, &self.device).await?;
-        model.range = self.range();
-        Ok((model, losses))
+        let (fitting, losses) = self.fit().fitted_on(&self.truth, &self.device).await?;
+        Ok((self.so_far(&fitting), losses))
+    }
+
+    /// The training before its first step.
+    ///
+    /// # Errors
+    /// Those of [`Fit::begin`].
+    pub fn begin(&self) -> Result<Fitting> {
+        self.fit().begin(&self.device, vec![])
     }
 
     /// What a training has learned so far, as a model of this world.
@@ -189,11 +198,7 @@ impl Lab {
     /// # Errors
     /// Those of [`Fit::run_on`].
     pub async fn learned_bytes(&self) -> Result<Vec<u8>> {
-        let fit = self.fit();
-        let mut fitting = fit.begin(&self.device, vec![])?;
-        for step in 0..fit.steps {
-            fitting.step(&fit.points(&self.truth, step), Some(&self.truth)).await?;
-        }
+        let (fitting, _) = self.fit().fitted_on(&self.truth, &self.device).await?;
         let weights = fitting.weights().await?;
         Ok(weights.into_iter().flat_map(|weight| f16::from_f32(weight).to_le_bytes()).collect())
     }
@@ -203,7 +208,7 @@ impl Lab {
     /// # Errors
     /// [`Error::Weights`] for those of another network.
     pub fn remembered(&self, bytes: &[u8]) -> Result<Fitting> {
-        let mut fitting = self.fit().begin(&self.device, vec![])?;
+        let mut fitting = self.begin()?;
         let weights: Vec<f32> =
             bytes.as_chunks().0.iter().map(|pair| f16::from_le_bytes(*pair).to_f32()).collect();
         fitting.remember(&weights)?;

@@ -72,18 +72,7 @@ impl Fit {
     /// As there.
     pub async fn run_watched(
         &self,
-        draw: impl FnMut(usize) -> Result<Vec<f32>>,
-        device: &Device,
-        averages: Vec<PowerAverage>,
-        every: usize,
-    ) -> Result<(ScoreModel, Vec<f64>, Vec<Snapshot>)> {
-        self.taught(draw, None, device, averages, every).await
-    }
-
-    async fn taught(
-        &self,
         mut draw: impl FnMut(usize) -> Result<Vec<f32>>,
-        teacher: Option<&dyn Denoiser>,
         device: &Device,
         averages: Vec<PowerAverage>,
         every: usize,
@@ -91,7 +80,7 @@ impl Fit {
         let mut fitting = self.begin(device, averages)?;
         let (mut losses, mut snapshots) = (Vec::with_capacity(self.steps), vec![]);
         for index in 0..self.steps {
-            losses.push(fitting.step(&draw(index)?, teacher).await?);
+            losses.push(fitting.step(&draw(index)?, None).await?);
             if (index + 1).is_multiple_of(every) {
                 let learner = &fitting.learner;
                 let networks = [learner.module().valid()].into_iter().chain(learner.powers());
@@ -121,19 +110,30 @@ impl Fit {
     /// # Errors
     /// As there.
     pub async fn run_on(&self, mixture: &GaussianMixture, device: &Device) -> Result<(ScoreModel, Vec<f64>)> {
-        let draw = |step| Ok(self.points(mixture, step));
-        let (model, losses, _) = self.taught(draw, Some(mixture), device, vec![], self.steps + 1).await?;
-        Ok((model, losses))
+        let (fitting, losses) = self.fitted_on(mixture, device).await?;
+        Ok((fitting.model(), losses))
     }
 
-    fn preconditioned(&self, network: &Network) -> Preconditioned {
-        Preconditioned::new(network.clone(), self.preconditioning.measured(self.sigma_data), self.sde)
+    /// The state that [`Self::run_on`] ends in.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn fitted_on(&self, mixture: &GaussianMixture, device: &Device) -> Result<(Fitting, Vec<f64>)> {
+        let (mut fitting, mut losses) = (self.begin(device, vec![])?, Vec::with_capacity(self.steps));
+        while !fitting.has_ended() {
+            losses.push(fitting.step_on(mixture, mixture).await?);
+        }
+        Ok((fitting, losses))
     }
 
     /// The points of `mixture` for a step.
     pub fn points(&self, mixture: &GaussianMixture, step: usize) -> Vec<f32> {
         let noise = Noise::new(self.seed).domain(Domain::Data).at((step * self.batch) as u32);
         mixture.sample(&noise, self.batch, 0.0).into_iter().map(|value| value as f32).collect()
+    }
+
+    fn preconditioned(&self, network: &Network) -> Preconditioned {
+        Preconditioned::new(network.clone(), self.preconditioning.measured(self.sigma_data), self.sde)
     }
 }
 
@@ -144,7 +144,35 @@ pub struct Fitting {
     device: Device,
 }
 
+impl std::fmt::Debug for Fitting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fitting")
+            .field("fit", &self.fit)
+            .field("steps", &self.steps())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Fitting {
+    /// Steps done.
+    pub fn steps(&self) -> usize {
+        self.learner.steps()
+    }
+
+    /// Whether the plan has come to its end.
+    pub fn has_ended(&self) -> bool {
+        self.steps() >= self.fit.steps
+    }
+
+    /// [`Self::step`] on new points of `mixture`, those of [`Fit::points`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn step_on(&mut self, mixture: &GaussianMixture, teacher: &dyn Denoiser) -> Result<f64> {
+        let points = self.fit.points(mixture, self.steps());
+        self.step(&points, Some(teacher)).await
+    }
+
     /// One step on `x0` `[batch, c, h, w]`, and its loss. After the last step of the plan the learning rate is zero.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ import { Channel } from './channel.js';
 export class Laboratory {
   #url = new URL('lab-worker.js', import.meta.url);
   #onBroke;
-  #desks = new Map(); // role → a promise of its channel
+  #desks = new Map(); // role → {channel, ready}: a worker, and the promise of its program
   #module = null; // compiled once for all
   #setup = null; // the JSON that every desk is to have
   #has = new Map(); // role → the JSON that it has
@@ -18,17 +18,15 @@ export class Laboratory {
 
   /** Loads the program; all there is to choose from. */
   async open() {
-    const channel = new Channel(this.#url, this.#onBroke);
-    const { module, catalogue } = await channel.call({ type: 'open', args: [null] });
+    const { module, catalogue } = await this.#desk('show').ready;
     this.#module = module;
-    this.#desks.set('show', Promise.resolve(channel));
     return catalogue;
   }
 
   /** Begins another experiment; refused ones leave the old one. */
   async arrange(setup) {
     const text = JSON.stringify(setup);
-    const told = await (await this.#desk('show')).call({ type: 'arrange', args: [text] });
+    const told = await this.#call('show', { type: 'arrange', args: [text] });
     this.#setup = text;
     this.#has.set('show', text);
     return told;
@@ -36,38 +34,46 @@ export class Laboratory {
 
   /** Asks the desk of a role (`show`, `draw`, `second`, `learn`, `measure`). Hooks are `{onFrame, onProgress}`. */
   async ask(role, type, args = [], hooks = {}) {
-    const channel = await this.#desk(role);
     if (this.#has.get(role) !== this.#setup) {
       this.#has.set(role, this.#setup);
-      await channel.call({ type: 'arrange', args: [this.#setup] });
+      await this.#call(role, { type: 'arrange', args: [this.#setup] });
     }
-    return channel.call({ type, args }, hooks);
+    return this.#call(role, { type, args }, hooks);
   }
 
   /** Stops what a desk does after its current step. */
-  async cancel(role) {
-    (await this.#desks.get(role))?.cancel();
+  cancel(role) {
+    this.#desks.get(role)?.channel.cancel();
   }
 
-  /** Ends the worker of a role, and what it has learned. */
-  async dismiss(role, error) {
-    const desk = this.#desks.get(role);
-    this.#desks.delete(role);
-    this.#has.delete(role);
-    (await desk)?.close(error);
+  async #call(role, message, hooks) {
+    const { channel, ready } = this.#desk(role);
+    try {
+      await ready;
+      return await channel.call(message, hooks);
+    } catch (error) {
+      if (error.isBreakdown) this.#dismiss(role);
+      throw error;
+    }
   }
 
+  /** The worker of a role. */
   #desk(role) {
-    if (!this.#desks.has(role)) this.#desks.set(role, this.#hire(role));
+    if (!this.#desks.has(role)) {
+      const channel = new Channel(this.#url, (error) => {
+        this.#dismiss(role);
+        this.#onBroke(error);
+      });
+      const ready = channel.call({ type: 'open', args: [this.#module] });
+      ready.catch(() => this.#dismiss(role));
+      this.#desks.set(role, { channel, ready });
+    }
     return this.#desks.get(role);
   }
 
-  async #hire(role) {
-    const channel = new Channel(this.#url, (error) => {
-      this.#desks.delete(role);
-      this.#onBroke(error);
-    });
-    await channel.call({ type: 'open', args: [this.#module] });
-    return channel;
+  /** Of a worker that is done for: the next question to the role gets another one. */
+  #dismiss(role) {
+    this.#desks.delete(role);
+    this.#has.delete(role);
   }
 }

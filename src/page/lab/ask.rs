@@ -1,14 +1,13 @@
 //! What can be asked of an experiment at once: densities, scores, points.
 
 use js_sys::Float32Array;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 use super::Desk;
 use super::desk::{By, coordinates, failed, numbers, points};
 use crate::Result;
-use crate::lab::measure::{energy_distance, score, weights};
-use crate::lab::{Point, Square};
+use crate::lab::measure::{judge, score};
 use crate::page::messages::{self, object, plain};
 use crate::rng::Noise;
 use crate::toy;
@@ -50,24 +49,9 @@ struct Exact {
     count: usize,
 }
 
-/// What drawn points are like.
-#[derive(Debug, Serialize)]
-struct Verdict {
-    /// Energy distance to as many points of the world.
-    distance: f64,
-    /// The same of other points of the world.
-    floor: f64,
-    /// Share of each mode and its standard error, where modes can be told apart.
-    weights: Vec<[f64; 2]>,
-}
-
-/// Points that a distance is measured with: the time goes with their square.
-const JUDGED: usize = 1000;
-
 #[wasm_bindgen]
 impl Desk {
-    /// The density in the square, `Float32Array` by rows from the top left, 1 where it is greatest; and half the side of the
-    /// square that is seen at this noise level: `{density, half}`.
+    /// The density in the square that is seen at this noise level, by rows from the top left, 1 where it is greatest.
     ///
     /// # Errors
     /// Code `request`, as of all that is asked.
@@ -79,11 +63,10 @@ impl Desk {
         let seen = sigma.hypot(0.5 * square.field().sqrt());
         let logs: Vec<f64> = square.points().iter().map(|x| lab.truth.log_density(x, seen)).collect();
         let largest = logs.iter().copied().fold(f64::MIN, f64::max);
-        let density = numbers(logs.into_iter().map(|log| (log - largest).exp()));
-        Ok(object(&[("density", density), ("half", square.half.into())]))
+        Ok(numbers(logs.into_iter().map(|log| (log - largest).exp())))
     }
 
-    /// A score in the square, and the true one: `{found, truth, half}`.
+    /// A score at places of the square, and the true one there: `{at, found, truth}`.
     ///
     /// # Errors
     /// As above, also where nothing has been learned.
@@ -91,14 +74,13 @@ impl Desk {
         let field = async {
             let Field { sigma, places, by } = messages::read(request)?;
             let lab = self.lab();
-            let square: Square = lab.seen(sigma, places);
-            let points = square.points();
+            let points = lab.seen(sigma, places).points();
             let found = score(&*self.model(by)?, &points, sigma).await?;
             let truth = score(&lab.true_model(), &points, sigma).await?;
             Ok(object(&[
+                ("at", coordinates(&points)),
                 ("found", coordinates(&found)),
                 ("truth", coordinates(&truth)),
-                ("half", square.half.into()),
             ]))
         };
         field.await.map_err(|e| failed(&e))
@@ -139,30 +121,11 @@ impl Desk {
         Ok(coordinates(&self.lab().noisy(sigma, count)))
     }
 
-    /// How far drawn points are from the world with noise `sigma`: `{distance, floor, weights}`, the weights of the modes that
-    /// are given.
+    /// How far drawn points are from the world with noise `sigma`: `{distance, floor, weights}`, each weight `{mean, error}`.
     ///
     /// # Errors
     /// As above.
-    pub fn judge(
-        &self,
-        coordinates: &Float32Array,
-        sigma: f64,
-        modes: &Float32Array,
-    ) -> Result<JsValue, JsValue> {
-        let (lab, drawn, modes) = (self.lab(), points(coordinates), points(modes));
-        let some: &[Point] = &drawn[..drawn.len().min(JUDGED)];
-        let exact = lab.noisy(sigma, 2 * some.len());
-        let (exact, other) = exact.split_at(some.len());
-        let weights = if modes.len() < 2 {
-            vec![]
-        } else {
-            weights(&drawn, &modes).iter().map(|w| [w.mean, w.error]).collect()
-        };
-        plain(&Verdict {
-            distance: energy_distance(some, exact),
-            floor: energy_distance(other, exact),
-            weights,
-        })
+    pub fn judge(&self, drawn: &Float32Array, sigma: f64) -> Result<JsValue, JsValue> {
+        plain(&judge(&self.lab(), &points(drawn), sigma))
     }
 }

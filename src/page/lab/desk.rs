@@ -4,13 +4,14 @@ use std::rc::Rc;
 use burn::tensor::Device;
 use js_sys::Float32Array;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
-use super::learn::{Taught, Training};
+use super::learn::Taught;
 use crate::cancel::CancelToken;
 use crate::device::{DeviceChoice, Opened};
-use crate::lab::{Lab, Mode, Point, Setup, lessons};
+use crate::lab::lessons::{self, Number};
+use crate::lab::{Lab, Mode, Point, Setup};
+use crate::learning::Fitting;
 use crate::model::ScoreModel;
 use crate::objective::Objective;
 use crate::page::messages::{self, SamplerEntry, failure, plain};
@@ -27,7 +28,7 @@ use crate::{Error, Result};
 pub struct Desk {
     pub(super) device: Device,
     lab: RefCell<Rc<Lab>>,
-    pub(super) training: RefCell<Option<Training>>,
+    pub(super) fitting: RefCell<Option<Fitting>>,
     pub(super) learned: RefCell<Option<Rc<ScoreModel>>>,
     pub(super) taught: RefCell<Option<Rc<Taught>>>,
     pub(super) cancel: RefCell<CancelToken>,
@@ -62,10 +63,14 @@ struct Arranged {
     levels: [f64; 2],
     /// The modes, where it is made of a few round ones.
     modes: Vec<Mode>,
-    /// NFE of the sampler, where it is known before.
-    nfe: Option<usize>,
-    /// Steps that have been learned.
-    steps: usize,
+}
+
+/// A number of a lesson.
+#[derive(Debug, Serialize)]
+struct Measured {
+    #[serde(flatten)]
+    number: Number,
+    holds: bool,
 }
 
 #[wasm_bindgen]
@@ -78,8 +83,8 @@ impl Desk {
         let device = Opened::cpu("").device;
         let lab = Lab::new(Setup::default(), &device).map_err(|e| failed(&e))?;
         let lab = RefCell::new(Rc::new(lab));
-        let (training, learned, taught, cancel) = Default::default();
-        Ok(Self { device, lab, training, learned, taught, cancel })
+        let (fitting, learned, taught, cancel) = Default::default();
+        Ok(Self { device, lab, fitting, learned, taught, cancel })
     }
 
     /// All there is to choose from: `{setup, lessons, worlds, samplers, objectives, sdes}`.
@@ -113,7 +118,7 @@ impl Desk {
             })?;
             let lab = Lab::new(setup, &self.device)?;
             if !self.lab().setup.learns_like(&lab.setup) {
-                let before = self.training.borrow_mut().take();
+                let before = self.fitting.borrow_mut().take();
                 if let Some(taught) = before.and_then(|before| Taught::by(&before, &self.lab().setup)) {
                     *self.taught.borrow_mut() = Some(Rc::new(taught));
                 }
@@ -123,8 +128,6 @@ impl Desk {
             let arranged = Arranged {
                 levels: [sde.sigma(sde.sampling_eps()), sde.sigma(1.0)],
                 modes: lab.setup.world.modes(),
-                nfe: lab.setup.sampler.evaluations(),
-                steps: self.training.borrow().as_ref().map_or(0, Training::steps),
             };
             *self.lab.borrow_mut() = Rc::new(lab);
             Ok(arranged)
@@ -132,22 +135,16 @@ impl Desk {
         plain(&arrange().map_err(|e| failed(&e))?)
     }
 
-    /// The numbers in which a lesson shows, found in the experiment that is on the desk: `[{name, value, error?, expected}]`.
+    /// The numbers in which a lesson shows, found in the experiment that is on the desk: `[{name, value, error?, expected,
+    /// holds}]`.
     ///
     /// # Errors
     /// Code `cancelled` or `request`.
     pub async fn measure(&self, lesson: String) -> Result<JsValue, JsValue> {
         let cancel = self.begin();
         let numbers = lessons::measure(&lesson, &self.lab(), &cancel).await.map_err(|e| failed(&e))?;
-        let entries: Vec<Value> = numbers
-            .iter()
-            .map(|number| {
-                let mut entry = serde_json::to_value(number).unwrap_or_default();
-                entry["holds"] = number.holds().into();
-                entry
-            })
-            .collect();
-        plain(&entries)
+        let measured = |number: Number| Measured { holds: number.holds(), number };
+        plain(&numbers.into_iter().map(measured).collect::<Vec<_>>())
     }
 
     /// Stops the current run after its current step.

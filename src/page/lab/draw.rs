@@ -7,9 +7,8 @@ use wasm_bindgen::prelude::*;
 
 use super::Desk;
 use super::desk::{By, coordinates, failed, numbers, points};
-use crate::flow::{Likelihood, Tolerance, Trace, decode, encode};
-use crate::lab::{Point, Square};
-use crate::model::{Learned, ScoreModel};
+use crate::lab::measure::denoised;
+use crate::lab::{Densities, Leap, RoundTrip};
 use crate::ops::read;
 use crate::page::messages::{self, object};
 use crate::page::turn::{now, telling};
@@ -39,10 +38,28 @@ struct SquareRequest {
     by: By,
 }
 
+/// The noise of points, and who is asked about them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoisyRequest {
+    sigma: f64,
+    by: By,
+}
+
+/// A point of the world.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PointRequest {
+    x: f64,
+    y: f64,
+    by: By,
+}
+
 #[wasm_bindgen]
 impl Desk {
-    /// Draws points by a sampler: `{points, nfe, seconds}`. `on_event` gets `{type: "frame", points, sigma}`, the first one
-    /// before the first step: points in the coordinates of what is seen at that noise level, where the square ends at 1.
+    /// Draws points by a sampler: `{points, nfe, seconds}`. `on_event` gets `{type: "progress", step, n_steps, nfe}` after each step,
+    /// and before it, every so many steps, `{type: "frame", points, sigma}`: points in the coordinates of what is seen at that
+    /// noise level, where the square ends at 1.
     ///
     /// # Errors
     /// Code `cancelled` or `request`.
@@ -68,103 +85,65 @@ impl Desk {
         sample.await.map_err(|e| failed(&e))
     }
 
-    /// What a score believes that noisy points are: `coordinates` of the world with noise `sigma`.
+    /// What a score believes that noisy points are: coordinates of the world.
     ///
     /// # Errors
     /// Code `request`.
-    pub async fn denoised(
-        &self,
-        coordinates_: &Float32Array,
-        sigma: f64,
-        learned: bool,
-    ) -> Result<JsValue, JsValue> {
+    pub async fn denoised(&self, noisy: &Float32Array, request: JsValue) -> Result<JsValue, JsValue> {
         let denoised = async {
-            let model = self.model(if learned { By::Learned } else { By::True })?;
-            let found = denoised(&model, &points(coordinates_), sigma).await?;
-            Ok(coordinates(&found))
+            let NoisyRequest { sigma, by } = messages::read(request)?;
+            Ok(coordinates(&denoised(&*self.model(by)?, &points(noisy), sigma).await?))
         };
         denoised.await.map_err(|e| failed(&e))
     }
 
-    /// The logarithm of the density in the square by the ODE, and by its formula: `{found, truth, integral, error, nfe, half}`,
-    /// `error` in nats, the mean over the density.
+    /// The logarithm of the density in the square by the ODE, and by its formula: `{found, truth, integral, error, nfe}`.
     ///
     /// # Errors
     /// Code `cancelled` or `request`.
     pub async fn likelihood(&self, request: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
         let likelihood = async {
             let SquareRequest { places, by } = messages::read(request)?;
-            let (lab, model) = (self.lab(), self.model(by)?);
-            let square = Square { half: lab.setup.half, places };
-            let places = square.points();
-            let method = Likelihood { trace: Trace::Exact, ..Likelihood::default() };
-            let pixels = model.upload(&lab.values(&places));
-            let noise = Noise::new(lab.setup.seed);
-            let density = method.measure(&model, pixels, &noise, &mut self.run(on_event)?).await?;
-            let sigma = model.sde.sigma(method.eps);
-            let truth: Vec<f64> = places.iter().map(|x| lab.truth.log_density(x, sigma)).collect();
-            let field = square.field();
-            let mass = |nats: &[f64]| nats.iter().map(|nats| nats.exp() * field).sum::<f64>();
-            let off =
-                density.nats.iter().zip(&truth).map(|(found, truth)| truth.exp() * (found - truth).abs());
-            let error = off.sum::<f64>() * field / mass(&truth).max(f64::MIN_POSITIVE);
+            let (model, mut run) = (self.model(by)?, self.run(on_event)?);
+            let Densities { found, truth, integral, error, nfe } =
+                self.lab().densities(&model, places, &mut run).await?;
             Ok(object(&[
-                ("found", numbers(density.nats.iter().copied())),
-                ("truth", numbers(truth.iter().copied())),
-                ("integral", mass(&density.nats).into()),
+                ("found", numbers(found.into_iter())),
+                ("truth", numbers(truth.into_iter())),
+                ("integral", integral.into()),
                 ("error", error.into()),
-                ("nfe", density.nfe.into()),
-                ("half", square.half.into()),
+                ("nfe", nfe.into()),
             ]))
         };
         likelihood.await.map_err(|e| failed(&e))
     }
 
-    /// The latent code of a point of the world, in deviations of the prior, and where it leads back to: `{latent, back, nfe}`.
+    /// The code of a point of the world, in deviations of the prior, and where it leads back to: `{code, back, nfe}`.
     ///
     /// # Errors
     /// Code `request`.
-    pub async fn round(&self, x: f64, y: f64, learned: bool) -> Result<JsValue, JsValue> {
+    pub async fn round(&self, request: JsValue) -> Result<JsValue, JsValue> {
         let round = async {
-            let (lab, model) = (self.lab(), self.model(if learned { By::Learned } else { By::True })?);
-            let (tolerance, before) =
-                (Tolerance { rtol: 1e-4, atol: 1e-4, ..Tolerance::default() }, model.nfe());
-            let image = model.upload(&lab.values(&[[x, y]]));
-            let latent = encode(&model, image, tolerance, &mut Run::default()).await?;
-            let back = decode(&model, latent.clone(), tolerance, false, &mut Run::default()).await?;
-            let code = read(latent / model.sde.prior_std()).await?;
-            Ok(object(&[
-                ("latent", Float32Array::from(code.as_slice()).into()),
-                ("back", coordinates(&lab.points(&read(back).await?))),
-                ("nfe", (model.nfe() - before).into()),
-            ]))
+            let PointRequest { x, y, by } = messages::read(request)?;
+            let model = self.model(by)?;
+            let RoundTrip { code, back, nfe } =
+                self.lab().round_trip(&model, [x, y], &mut Run::default()).await?;
+            Ok(object(&[("code", coordinates(&[code])), ("back", coordinates(&[back])), ("nfe", nfe.into())]))
         };
         round.await.map_err(|e| failed(&e))
     }
 
-    /// Where noises lead to: a square of them, two and a half deviations wide, by the consistency function that was learned, or
-    /// by the ODE: `{from, to, nfe}`, `from` in deviations of the prior, `to` in the world.
+    /// Where a square of noises is led to, by the consistency function that was learned, or by the ODE: `{from, to, nfe}`, `from`
+    /// in deviations of the prior, `to` in the world.
     ///
     /// # Errors
     /// Code `cancelled` or `request`.
     pub async fn leap(&self, request: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
         let leap = async {
             let SquareRequest { places, by } = messages::read(request)?;
-            let (lab, model) = (self.lab(), self.model(by)?);
-            let from = Square { half: 2.5, places }.points();
-            let z: Vec<f32> = from.as_flattened().iter().map(|x| *x as f32).collect();
-            let (prior, before) = (model.prior(model.upload(&z)), model.nfe());
-            let to = match model.learned {
-                Learned::Consistency => model.range.decode(model.denoised(prior, &[1.0])),
-                Learned::Score => {
-                    decode(&model, prior, Tolerance::default(), true, &mut self.run(on_event)?).await?
-                }
-            };
-            Ok(object(&[
-                ("from", coordinates(&from)),
-                ("to", coordinates(&lab.points(&read(to).await?))),
-                ("nfe", (model.nfe() - before).into()),
-            ]))
+            let (model, mut run) = (self.model(by)?, self.run(on_event)?);
+            let Leap { from, to, nfe } = self.lab().leap(&model, places, &mut run).await?;
+            Ok(object(&[("from", coordinates(&from)), ("to", coordinates(&to)), ("nfe", nfe.into())]))
         };
         leap.await.map_err(|e| failed(&e))
     }
@@ -194,12 +173,4 @@ impl Desk {
         *self.cancel.borrow_mut() = run.cancel.clone();
         Ok(run)
     }
-}
-
-async fn denoised(model: &ScoreModel, points: &[Point], sigma: f64) -> Result<Vec<Point>> {
-    let t = model.sde.time_of_sigma(sigma);
-    let (mean_coeff, _) = model.sde.marginal_prob(t);
-    let values: Vec<f32> = points.as_flattened().iter().map(|x| (mean_coeff * x) as f32).collect();
-    let found = read(model.denoised(model.upload(&values), &[t])).await?;
-    Ok(found.chunks_exact(2).map(|x| [x[0], x[1]].map(f64::from)).collect())
 }

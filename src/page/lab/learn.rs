@@ -9,31 +9,11 @@ use super::Desk;
 use super::desk::{By, failed, numbers};
 use crate::lab::Setup;
 use crate::lab::measure::by_level;
-use crate::learning::{Fit, Fitting};
+use crate::learning::Fitting;
 use crate::model::{Denoiser, Learned, Preconditioned};
 use crate::objective::Loss;
 use crate::page::messages::{self, object, plain};
 use crate::{Error, Result};
-
-/// A training that is under way.
-pub struct Training {
-    fit: Fit,
-    fitting: Fitting,
-    steps: usize,
-}
-
-impl std::fmt::Debug for Training {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Training").field("fit", &self.fit).field("steps", &self.steps).finish_non_exhaustive()
-    }
-}
-
-impl Training {
-    /// Steps done.
-    pub fn steps(&self) -> usize {
-        self.steps
-    }
-}
 
 /// So many steps, or fewer where the training comes to its end.
 #[derive(Debug, Deserialize)]
@@ -60,9 +40,9 @@ impl std::fmt::Debug for Taught {
 
 impl Taught {
     /// What a training in this experiment has learned, if it is a score.
-    pub fn by(training: &Training, setup: &Setup) -> Option<Self> {
-        let is_score = training.fit.objective.learns() == Learned::Score;
-        is_score.then(|| Self { setup: setup.clone(), denoiser: training.fitting.denoiser() })
+    pub fn by(fitting: &Fitting, setup: &Setup) -> Option<Self> {
+        let is_score = setup.objective.learns() == Learned::Score;
+        is_score.then(|| Self { setup: setup.clone(), denoiser: fitting.denoiser() })
     }
 
     /// Whether it is a score of the world and the noise of `setup`.
@@ -98,28 +78,19 @@ impl Desk {
                 }
             };
             // Taken out, not borrowed: other questions are asked meanwhile.
-            let training = self.training.borrow_mut().take();
-            let mut training = match training {
-                Some(training) => training,
-                None => {
-                    let fit = lab.fit();
-                    let fitting = fit.begin(&self.device, vec![])?;
-                    Training { fit, fitting, steps: 0 }
-                }
-            };
-            let Training { fit, fitting, steps: done } = &mut training;
+            let fitting = self.fitting.borrow_mut().take();
+            let mut fitting = fitting.map_or_else(|| lab.begin(), Ok)?;
             let mut losses = vec![];
-            while losses.len() < steps && *done < fit.steps {
-                losses.push(fitting.step(&fit.points(&lab.truth, *done), Some(teacher)).await?);
-                *done += 1;
+            while losses.len() < steps && !fitting.has_ended() {
+                losses.push(fitting.step_on(&lab.truth, teacher).await?);
             }
-            *self.learned.borrow_mut() = Some(Rc::new(lab.so_far(fitting)));
+            *self.learned.borrow_mut() = Some(Rc::new(lab.so_far(&fitting)));
             let told = [
-                ("steps", (*done).into()),
+                ("steps", fitting.steps().into()),
                 ("losses", numbers(losses.into_iter())),
-                ("ended", (*done == fit.steps).into()),
+                ("ended", fitting.has_ended().into()),
             ];
-            *self.training.borrow_mut() = Some(training);
+            *self.fitting.borrow_mut() = Some(fitting);
             Ok(object(&told))
         };
         learn.await.map_err(|e| failed(&e))
@@ -133,14 +104,13 @@ impl Desk {
         let lab = self.lab();
         let fitting = lab.remembered(bytes).map_err(|e| failed(&e))?;
         *self.learned.borrow_mut() = Some(Rc::new(lab.so_far(&fitting)));
-        let fit = lab.fit();
-        *self.training.borrow_mut() = Some(Training { steps: fit.steps, fit, fitting });
+        *self.fitting.borrow_mut() = Some(fitting);
         Ok(())
     }
 
     /// Forgets all that has been learned.
     pub fn forget(&self) {
-        (*self.training.borrow_mut(), *self.learned.borrow_mut()) = (None, None);
+        (*self.fitting.borrow_mut(), *self.learned.borrow_mut()) = (None, None);
     }
 
     /// The loss of what has been learned by noise level, beside its least: `[{sigma, loss, least}]`; none of a consistency

@@ -5,6 +5,7 @@ import { Laboratory } from '../../engine/lab.js';
 import { elements, find, make, save } from '../dom.js';
 import { record } from '../parts/recorder.js';
 import { figure } from './chart.js';
+import { Charts } from './charts.js';
 import { LAYERS, difference, noiseAt } from './experiment.js';
 import { Learner } from './learner.js';
 import { LESSONS, OWN, WORDS, usualLanguage } from './lessons.js';
@@ -63,7 +64,8 @@ export class Bench {
     this.loaded = ''; // the JSON of the experiment that is on the desk
     this.arranged = null;
     this.painter = new Painter(this, [...section.querySelectorAll('.lanes figure')]);
-    this.learner = new Learner(this, find('.charts', section));
+    this.charts = new Charts(find('.charts', section));
+    this.learner = new Learner(this);
     this.sampling = new Sampling(this, find('.transport', section));
     this.lesson = new Lesson(this, find('.lesson', section));
     this.panels = new Panels(this, find('form', section));
@@ -117,7 +119,6 @@ export class Bench {
 
   async #put() {
     const { state } = this;
-    this.section.classList.toggle('embedded', state.embed);
     document.documentElement.classList.toggle('embed', state.embed);
     const setup = { ...this.usual[state.lesson], ...state.experiment };
     const text = JSON.stringify(setup);
@@ -243,10 +244,12 @@ export class Bench {
     on('.embed', async () => {
       const source = `${location.href.replace(/#.*/, '')}${location.hash}&embed=1`;
       const code = `<iframe src="${source}" width="720" height="640" style="border:0" title="A score field"></iframe>`;
-      await navigator.clipboard?.writeText(code).then(
-        () => app.tell('Code copied.'),
-        () => app.tell(code),
-      );
+      try {
+        await navigator.clipboard.writeText(code);
+        app.tell('Code copied.');
+      } catch {
+        app.tell(code); // plain http denies the clipboard
+      }
     });
     on('.save-png', () => {
       const { canvas } = this.painter.planes[0];

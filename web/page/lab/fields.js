@@ -25,14 +25,18 @@ export function quantity(
   onInput,
 ) {
   const option = { name, title, min, max, integer, isLog, step: integer ? 1 : 'any', help: '' };
+  return settingOf(option, `lab-${name}`, value, onInput, { slider });
+}
+
+/** The field of an option of the registry, by an id that it keeps. It is left alone while it is being changed. */
+export function settingOf(option, id, value, onInput, how) {
   let timer = 0;
   const later = (value) => {
     clearTimeout(timer);
-    timer = setTimeout(() => onInput(value), 300); // a field is left alone while it is being changed
+    timer = setTimeout(() => onInput(value), 300);
   };
-  const field = optionField(option, value, later, { slider });
-  const input = find('input[type=number]', field);
-  find('label', field).htmlFor = input.id = `lab-${name}`;
+  const field = optionField(option, value, later, how);
+  find('input[type=number], select', field).id = find('label', field).htmlFor = id;
   return field;
 }
 

@@ -1,19 +1,15 @@
 // Learning, live: a loop that asks a desk of its own for a few steps at a time, and the curves of the loss.
 
 import { ScorefieldError } from '../../engine/channel.js';
-import { find, make } from '../dom.js';
-import { drawChart, figure } from './chart.js';
+import { figure } from './chart.js';
 
 /** How long a piece of learning is to take, in milliseconds: so often the picture changes. */
 const PIECE = 100;
 /** Milliseconds between two measurements by noise level. */
 const LEVELS_EVERY = 1500;
 
-const MARKUP = ['loss', 'levels', 'distance'];
-
 export class Learner {
   #bench;
-  #charts;
   #isRunning = false;
   #losses = [];
   #levels = [];
@@ -29,17 +25,8 @@ export class Learner {
   ended = false;
   isSlow = false;
 
-  constructor(bench, holder) {
+  constructor(bench) {
     this.#bench = bench;
-    this.#charts = Object.fromEntries(
-      MARKUP.map((name) => {
-        const canvas = make('canvas', { className: 'chart', role: 'img' });
-        const figure = make('figure', { hidden: true }, canvas, make('figcaption'));
-        holder.append(figure);
-        return [name, { canvas, figure, caption: find('figcaption', figure) }];
-      }),
-    );
-    new ResizeObserver(() => this.#draw()).observe(holder);
   }
 
   get isRunning() {
@@ -186,18 +173,10 @@ export class Learner {
     this.#draw();
   }
 
-  /** A curve of a sampling: distance to the truth, by evaluations. */
-  distances(lanes) {
-    const lines = lanes.map(({ name, points }, i) => ({ name, points, colour: i ? 'second' : 'accent' }));
-    this.#show('distance', lines, `Distance to the truth of the same noise, by evaluations${legend(lines)}`, {
-      x: 'NFE',
-    });
-  }
-
   #draw() {
     const smooth = smoothed(this.#losses);
     const hasSigns = smooth.some(([, loss]) => loss <= 0);
-    this.#show('loss', [{ name: 'loss', points: smooth, colour: 'accent' }], 'Loss by steps', {
+    this.#bench.charts.show('loss', [{ name: 'loss', points: smooth, colour: 'accent' }], 'Loss by steps', {
       x: 'step',
       logY: !hasSigns,
     });
@@ -206,21 +185,12 @@ export class Learner {
       colour,
       points: this.#levels.map((level) => [level.sigma, level[key]]),
     });
-    const lines = [line('loss', 'loss', 'accent'), line('least', 'least', 'second')];
-    this.#show(
-      'levels',
-      this.#levels.length ? lines : [],
-      'Loss by noise level (blue) and the least possible (orange)',
-      { x: 'σ', logX: true, logY: true },
-    );
-  }
-
-  #show(name, lines, caption, options) {
-    const chart = this.#charts[name];
-    chart.figure.hidden = !lines.some(({ points }) => points.length);
-    if (chart.figure.hidden) return;
-    chart.caption.textContent = caption;
-    drawChart(chart.canvas, lines, { ...options, name: caption });
+    const lines = [line('loss', 'loss', 'accent'), line('the least possible', 'least', 'second')];
+    this.#bench.charts.show('levels', this.#levels.length ? lines : [], 'By noise level', {
+      x: 'σ',
+      logX: true,
+      logY: true,
+    });
   }
 }
 
@@ -232,10 +202,6 @@ function worldOf({ world, sde }) {
 /** What decides what is learned. */
 function keyOf({ sampler, half, count, ...rest }) {
   return JSON.stringify(rest);
-}
-
-function legend(lines) {
-  return lines.length > 1 ? `: ${lines[0].name} (blue), ${lines[1].name} (orange)` : '';
 }
 
 /** A curve of at most 200 points, each the mean of its part. */

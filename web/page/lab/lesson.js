@@ -159,7 +159,7 @@ export async function lessonList(bench, holder) {
     button.addEventListener('click', () => bench.choose(name));
     holder.append(button);
     const { levels } = await laboratory.arrange(setup);
-    const { density } = await laboratory.ask('show', 'density', [
+    const density = await laboratory.ask('show', 'density', [
       { sigma: Math.max(levels[0], setup.half / 60), places: THUMB },
     ]);
     const image = new ImageData(THUMB, THUMB);

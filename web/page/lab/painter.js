@@ -3,7 +3,7 @@
 
 import { find } from '../dom.js';
 import { figure } from './chart.js';
-import { Plane, seen } from './plane.js';
+import { NOTHING, Plane, seen } from './plane.js';
 
 /** Places in a row: of shading, of arrows, of the error, of the density by the ODE, of the grid of noises. */
 const PLACES = { density: 80, arrows: 19, error: 41, likelihood: 48, leap: 25 };
@@ -30,8 +30,7 @@ export class Painter {
     this.#result = false;
     this.#bench.section.classList.remove('away');
     this.second(false);
-    for (const plane of this.planes)
-      plane.show({ shade: null, points: null, trails: null, arrows: null, grid: null, cloud: null, marks: null });
+    for (const plane of this.planes) plane.show(NOTHING);
     this.captions(['', '']);
     this.#bench.figures([]);
   }
@@ -72,30 +71,29 @@ export class Painter {
       see.has('error') && knows && learnt(PLACES.error),
     ]);
     if (this.#bench.sampling.isShown || this.#result) return;
+    const field = truth || learned;
     const arrows = [
-      truth && [truth.truth, 'accent'],
-      learned && see.has('learned') && [learned.found, 'second'],
-      learned && see.has('difference') && [learned.found.map((x, i) => x - learned.truth[i]), 'ink'],
+      truth && { vectors: truth.truth, colour: 'accent' },
+      learned && see.has('learned') && { vectors: learned.found, colour: 'second' },
+      learned &&
+        see.has('difference') && {
+          vectors: learned.found.map((x, i) => x - learned.truth[i]),
+          colour: 'ink',
+          isError: true,
+        },
     ].filter(Boolean);
     // All to the scale of the true score: a small difference is to look small.
-    const longest = longestOf((truth || learned)?.truth ?? []);
+    const longest = field && longestOf(field.truth);
     const shade = error
       ? { values: errorOf(error), kind: 'error' }
-      : density && { values: density.density, kind: 'density' };
+      : density && { values: density, kind: 'density' };
     this.#shades[0] = {};
     plane.half = half;
     plane.show({
       shade: shade || null,
       points: points || null,
       trails: null,
-      arrows: arrows.map(([vectors, colour]) => ({
-        at: lattice(half, PLACES.arrows),
-        vectors,
-        places: PLACES.arrows,
-        longest,
-        colour,
-        isError: colour === 'ink',
-      })),
+      arrows: arrows.map((layer) => ({ ...layer, at: field.at, places: PLACES.arrows, longest })),
       grid: null,
     });
   }
@@ -118,15 +116,13 @@ export class Painter {
       const lane = player.lanes[k];
       const at = lane.indexOf(frame);
       plane.half = seen(setup.half, frame.sigma);
+      const { shade: _, ...others } = NOTHING; // which follows when there is time for it
       plane.show({
+        ...others,
         points: { seen: frame.seen },
         trails: lane
           .slice(Math.max(0, at - 12), at + 1)
           .map((past) => ({ seen: past.seen, zoom: seen(setup.half, past.sigma) / plane.half })),
-        arrows: null,
-        grid: null,
-        cloud: null,
-        marks: null,
       });
       if (see.has('density')) this.#shadeFor(k, frame.sigma);
       else plane.show({ shade: null });
@@ -150,7 +146,7 @@ export class Painter {
       const told = await this.#bench.attempt(() => this.#bench.laboratory.ask('show', 'density', [request]));
       if (shade !== this.#shades[k]) return; // something else is shown by now
       shade.shown = wanted;
-      if (told) this.planes[k].show({ shade: { values: told.density, kind: 'density' } });
+      if (told) this.planes[k].show({ shade: { values: told, kind: 'density' } });
     }
     shade.isBusy = false;
   }
@@ -216,22 +212,13 @@ export class Painter {
   }
 
   #shown(k, half, layers) {
-    const empty = { shade: null, points: null, trails: null, arrows: null, grid: null, cloud: null, marks: null };
     this.planes[k].half = half;
-    this.planes[k].show({ ...empty, ...layers });
+    this.planes[k].show({ ...NOTHING, ...layers });
   }
 
   get hasResult() {
     return this.#result;
   }
-}
-
-/** The places of a square by rows, as the desk has them. */
-function lattice(half, places) {
-  const at = (i) => half * ((2 * (i + 0.5)) / places - 1);
-  const points = new Float32Array(2 * places * places);
-  for (let i = 0; i < places * places; i++) points.set([at(i % places), -at(Math.floor(i / places))], 2 * i);
-  return points;
 }
 
 /** The length of the longest of some vectors. */

@@ -2,8 +2,7 @@
 // Rust's own list.
 
 import { elements, find, make } from '../dom.js';
-import { optionField } from '../parts/controls.js';
-import { button, choice, quantity, row } from './fields.js';
+import { button, choice, quantity, row, settingOf } from './fields.js';
 import { worldFold } from './world-fold.js';
 
 const FOLDS = [
@@ -190,15 +189,8 @@ export class Panels {
     const isFit = fitting.includes(entry);
     const options = entry.options.map((option) => {
       const value = sampler[option.name] ?? option.default;
-      let timer = 0;
-      const put = (value) => {
-        clearTimeout(timer);
-        timer = setTimeout(() => bench.change({ sampler: { ...bench.setup.sampler, [option.name]: value } }), 300);
-      };
-      const field = optionField(option, value, put, { slider: option.name === 'n_steps' });
-      find('input[type=number], select', field).id = `lab-option-${option.name}`;
-      find('label', field).htmlFor = `lab-option-${option.name}`;
-      return field;
+      const put = (value) => bench.change({ sampler: { ...bench.setup.sampler, [option.name]: value } });
+      return settingOf(option, `lab-option-${option.name}`, value, put, { slider: option.name === 'n_steps' });
     });
     const plain = (name) => ({
       name,

@@ -7,6 +7,17 @@ export const seen = (half, sigma) => Math.hypot(half, sigma);
 /** Pixels of a side of the layer of points: each point is one of them. */
 const GRAIN = 380;
 
+/** No layer. */
+export const NOTHING = {
+  shade: null,
+  points: null,
+  trails: null,
+  arrows: null,
+  grid: null,
+  cloud: null,
+  marks: null,
+};
+
 export class Plane {
   #canvas;
   #layers = {};

@@ -28,7 +28,6 @@ export class Sampling {
   #holder;
   #run = 0; // its number: what comes of an older one is dropped
   #isBusy = false;
-  #results = [];
   #shows = false;
 
   constructor(bench, holder) {
@@ -121,7 +120,7 @@ export class Sampling {
     this.#bench.section.classList.remove('away');
     this.#bench.painter.second(false);
     this.#bench.painter.captions(['', '']);
-    this.#bench.learner.distances([]);
+    this.#distances([]);
   }
 
   /** Shows the world again, if frames are shown. */
@@ -131,12 +130,11 @@ export class Sampling {
 
   #begin(lanes) {
     this.player.begin(lanes.length);
-    this.#results = [];
     this.#shows = true;
     this.#holder.hidden = false;
     this.#bench.section.classList.add('away');
     this.#bench.figures([]);
-    this.#bench.learner.distances([]);
+    this.#distances([]);
   }
 
   async #draw({ name, options, role }, lane, run) {
@@ -147,14 +145,12 @@ export class Sampling {
     const every = Math.ceil(steps / frames);
     if (lane === 0) this.player.expected = steps / every;
     const request = { sampler: name, options, by, count, every };
-    let nfe = 0;
     const hooks = {
       onFrame: ({ points, sigma }) =>
         run === this.#run && this.player.add(lane, { seen: points, sigma, nfe: 0, step: 0 }),
-      onProgress: (progress) => {
-        nfe = progress.nfe;
+      onProgress: ({ nfe, step }) => {
         const last = this.player.lanes[lane]?.at(-1);
-        if (run === this.#run && last && !last.step) Object.assign(last, { nfe, step: progress.step });
+        if (run === this.#run && last && !last.step) Object.assign(last, { nfe, step });
       },
     };
     return laboratory.ask(role, 'sample', [request], hooks);
@@ -162,10 +158,10 @@ export class Sampling {
 
   async #judge(lanes, drawn, run) {
     const { laboratory, setup, arranged, app } = this.#bench;
-    const modes = Float32Array.from(arranged.modes.flatMap(({ at }) => at));
-    const judge = (points, sigma) => laboratory.ask('show', 'judge', [points, sigma, modes]);
+    const judge = (points, sigma) => laboratory.ask('show', 'judge', [points, sigma]);
     const verdicts = await this.#bench.attempt(() => Promise.all(drawn.map(({ points }) => judge(points, 0))));
     if (!verdicts || run !== this.#run) return;
+    const share = ({ mean, error }) => `${mean.toFixed(3)} ± ${error.toFixed(3)}`;
     const each = (value) => drawn.map((_, i) => value(i)).join(' | ');
     const { modes: [first] = [] } = arranged;
     const rows = [
@@ -173,12 +169,7 @@ export class Sampling {
       ['Distance to the truth', each((i) => verdicts[i].distance.toFixed(3))],
       ['The same of exact points', verdicts[0].floor.toFixed(3)],
       ...(arranged.modes.length === 2
-        ? [
-            [
-              `Share of the mode of ${figure(first.weight)}`,
-              each((i) => verdicts[i].weights[0].map((x) => x.toFixed(3)).join(' ± ')),
-            ],
-          ]
+        ? [[`Share of the mode of ${figure(first.weight)}`, each((i) => share(verdicts[i].weights[0]))]]
         : []),
       ['Time', each((i) => `${drawn[i].seconds.toFixed(2)} s`)],
     ];
@@ -202,7 +193,14 @@ export class Sampling {
       }
       curves.push({ name: lanes[i].title, points });
     }
-    this.#bench.learner.distances(curves);
+    this.#distances(curves);
+  }
+
+  #distances(curves) {
+    const lines = curves.map(({ name, points }, i) => ({ name, points, colour: i ? 'second' : 'accent' }));
+    this.#bench.charts.show('distance', lines, 'Distance to the truth of the same noise, by evaluations', {
+      x: 'NFE',
+    });
   }
 
   #step(by) {
@@ -231,11 +229,8 @@ export class Sampling {
           if (!frame) return null;
           const half = seen(setup.half, frame.sigma);
           const role = by === 'learned' ? 'learn' : 'show';
-          const points = await laboratory.ask(role, 'denoised', [
-            frame.seen.map((share) => half * share),
-            frame.sigma,
-            by === 'learned',
-          ]);
+          const noisy = frame.seen.map((share) => half * share);
+          const points = await laboratory.ask(role, 'denoised', [noisy, { sigma: frame.sigma, by }]);
           return { ...frame, seen: points.map((x) => x / setup.half), sigma: 1e-9 };
         }),
       ),

@@ -24,7 +24,7 @@ export class Touch {
     canvas.addEventListener('pointerdown', (event) => this.#down(event));
     canvas.addEventListener('pointermove', (event) => this.#move(event));
     for (const end of ['pointerup', 'pointercancel']) canvas.addEventListener(end, () => this.#up());
-    canvas.addEventListener('pointerleave', () => !this.#dragged && this.#forget());
+    canvas.addEventListener('pointerleave', () => this.#dragged === null && this.#forget());
     canvas.addEventListener('keydown', (event) => this.#key(event));
   }
 
@@ -59,14 +59,14 @@ export class Touch {
     const { laboratory, by, setup } = this.#bench;
     const [x, y] = this.#at ?? [setup.half / 3, setup.half / 4];
     const told = await this.#bench.attempt(() =>
-      laboratory.ask(by === 'learned' ? 'learn' : 'show', 'round', [x, y, by === 'learned']),
+      laboratory.ask(by === 'learned' ? 'learn' : 'show', 'round', [{ x, y, by }]),
     );
     if (!told) return;
     const off = Math.hypot(told.back[0] - x, told.back[1] - y);
     const place = ([x, y]) => `(${figure(x)}, ${figure(y)})`;
     find('.round', this.#bench.section).textContent =
-      `The point ${place([x, y])} has the code ${place(told.latent)}, in deviations of the noise. From there it comes back to within ${figure(off)}; ${told.nfe} evaluations in all.`;
-    if (this.#isOpen) this.#plane.show({ marks: [{ x, y, text: `code ${place(told.latent)}` }] });
+      `The point ${place([x, y])} has the code ${place(told.code)}, in deviations of the noise. From there it comes back to within ${figure(off)}; ${told.nfe} evaluations in all.`;
+    if (this.#isOpen) this.#plane.show({ marks: [{ x, y, text: `code ${place(told.code)}` }] });
   }
 
   #down(event) {
@@ -107,7 +107,7 @@ export class Touch {
   #up() {
     if (this.#stroke?.length > 1) {
       const { strokes = [] } = this.#bench.setup.world;
-      const old = strokes.filter((stroke) => stroke !== START && JSON.stringify(stroke) !== JSON.stringify(START));
+      const old = strokes.filter((stroke) => JSON.stringify(stroke) !== JSON.stringify(START));
       const rounded = this.#stroke.map((at) => at.map((x) => Number(x.toFixed(2))));
       this.#bench.change({ world: { strokes: [...old, rounded] } });
       this.#plane.show({ cloud: null });
