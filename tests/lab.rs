@@ -5,8 +5,8 @@ use std::path::Path;
 
 use pollster::block_on;
 use scorefield::cancel::CancelToken;
-use scorefield::lab::measure::{by_level, energy_distance, fisher_divergence};
-use scorefield::lab::{Lab, Mode, Setup, Square, World, lessons};
+use scorefield::lab::measure::{by_level, energy_distance, fisher_divergence, judge};
+use scorefield::lab::{Lab, Mode, Point, Setup, Square, World, lessons};
 use scorefield::run::Run;
 use scorefield::sampler::Sampler;
 use scorefield::toy::Toy;
@@ -19,6 +19,7 @@ trials! {
         a_setup_is_its_json,
         what_is_drawn_is_a_world,
         losses_by_level_are_those_of_the_gaussian,
+        paths_lead_where_the_world_is,
         a_square_is_a_picture,
         what_is_only_drawn_otherwise_is_learned_alike,
         modes_are_those_of_round_worlds,
@@ -68,6 +69,36 @@ fn losses_by_level_are_those_of_the_gaussian() {
     let wrong = lab.model(Box::new(Toy::Ring.mixture().unwrap()));
     let wrong = block_on(by_level(&wrong, &lab.truth, &levels, (1, n))).unwrap();
     assert!(wrong.iter().all(|level| level.loss > level.least + 0.01), "{wrong:?}");
+}
+
+/// Of eight narrow modes: the density integrates to one and is that of the formula, a point comes back, noises are led onto the
+/// modes, and what was drawn is judged by distance and by weights.
+fn paths_lead_where_the_world_is() {
+    let setup = Setup { world: World::Toy(Toy::EightGaussians), half: 6.0, ..Setup::default() };
+    let lab = Lab::new(setup, &cpu()).unwrap();
+    let (model, run) = (lab.true_model(), &mut Run::default());
+    let densities = block_on(lab.densities(&model, 60, run)).unwrap();
+    figure(format_args!("integral {:.4}, error {:.4} nats", densities.integral, densities.error));
+    assert!((densities.integral - 1.0).abs() < 0.02 && densities.error < 0.05, "{densities:?}");
+    assert!(densities.nfe > 50 && densities.found.len() == 3600);
+
+    let x = [3.9, 0.2];
+    let trip = block_on(lab.round_trip(&model, x, run)).unwrap();
+    let off = (trip.back[0] - x[0]).hypot(trip.back[1] - x[1]);
+    assert!(off < 0.01 && trip.nfe > 20 && trip.code.iter().all(|z| z.abs() < 4.0), "{trip:?}");
+
+    let leap = block_on(lab.leap(&model, 9, run)).unwrap();
+    let centres = lab.setup.world.centres();
+    let to_mode = |x: &Point| centres.iter().map(|c| (x[0] - c[0]).hypot(x[1] - c[1])).fold(9.0, f64::min);
+    // In the middle, where eight ways part, a noise may be led between two modes.
+    let near = leap.to.iter().filter(|x| to_mode(x) < 0.8).count();
+    assert!(near >= 76 && leap.from.len() == 81 && leap.nfe > 20, "{near} of 81, {} evaluations", leap.nfe);
+
+    let exact = judge(&lab, &lab.noisy(0.0, 3000), 0.0);
+    assert!(exact.distance.abs() < 0.05 && exact.weights.len() == 8, "{exact:?}");
+    assert!(exact.weights.iter().all(|w| (w.mean - 0.125).abs() < 5.0 * w.error), "{exact:?}");
+    let wrong = judge(&lab, &[[4.0, 0.0]; 500], 0.0);
+    assert!(wrong.distance > 1.0 && wrong.floor.abs() < 0.05 && wrong.weights[0].mean == 1.0, "{wrong:?}");
 }
 
 /// Rows from the top left, as pictures have them; more noise shows a larger square, in which the noise fits.
