@@ -39,7 +39,9 @@ pub enum Event {
 pub struct Preview {
     /// `[n, c, h, w]`, about `[0, 1]`.
     pub images: Vec<f32>,
-    /// Its shape.
+    /// What the model took them for when it was last asked, as many pixel values: the images without their noise.
+    pub denoised: Option<Vec<f32>>,
+    /// The shape of both.
     pub shape: [usize; 4],
     /// The noise level, in data units: of noise larger than half the data's range the images are shown smaller.
     pub sigma: f64,
@@ -99,10 +101,15 @@ impl<'a> Run<'a> {
         let [before, after] = self.parts;
         let previews = self.preview_every > 0 && self.on_event.is_some() && after == 0;
         if previews && step.is_multiple_of(self.preview_every) {
-            let preview = visible(model, x.clone() / mean_coeff, sigma);
-            let (images, shape) = (read(preview).await?, x.dims());
+            let (seen, shape) = (visible(model, x.clone() / mean_coeff, sigma), x.dims());
+            let belief = model.belief().filter(|belief| belief.dims() == shape);
+            let both = [Some(seen), belief.map(|belief| model.pixels(belief))];
+            // Read at once: each reading waits for the device.
+            let mut images = read(Tensor::cat(both.into_iter().flatten().collect(), 0)).await?;
             check_finite(&images, step)?;
-            self.emit(Event::Preview(Preview { images, shape, sigma }));
+            let denoised = images.split_off(shape.iter().product());
+            let denoised = (!denoised.is_empty()).then_some(denoised);
+            self.emit(Event::Preview(Preview { images, denoised, shape, sigma }));
         } else {
             let [_, c, h, w] = x.dims();
             check_finite(&read(x.clone().slice([0..1, c - 1..c, h - 1..h, w - 1..w])).await?, step)?;

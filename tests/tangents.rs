@@ -226,11 +226,16 @@ fn denoisers_pass_tangents_on() {
     let network = lively(Network::new(&config.into(), 1, 1, &mut Init::new(0, &cpu())), Noise::new(5));
     let model =
         Preconditioned::new(network, Preconditioning::Edm { sigma_data: 0.5 }, VpSde::default().into());
-    let denoisers: [(&str, Box<dyn Denoiser>); 4] = [
-        ("network", Box::new(model.clone())),
-        ("class", Box::new(ClassifierFree { model: model.clone(), class: 2, guidance: 1.0 })),
-        ("guided", Box::new(ClassifierFree { model: model.clone(), class: 2, guidance: 3.0 })),
-        ("divided", Box::new(Divided { inner: model, operations: 1.0 })),
+    let divided = Divided { model: model.clone(), operations: 1.0 };
+    let of = |classes: &[usize], guidance| {
+        Box::new(ClassifierFree { model: divided.clone(), classes: classes.to_vec(), guidance })
+    };
+    let denoisers: [(&str, Box<dyn Denoiser>); 5] = [
+        ("network", Box::new(model)),
+        ("divided", Box::new(divided.clone())),
+        ("class", of(&[2], 1.0)),
+        ("classes", of(&[2, 0, 1, 2, 1], 1.0)),
+        ("guided", of(&[2], 3.0)),
     ];
     let shape = [5, 1, 8, 8];
     let [x, v] = [1, 2].map(|draw| tensor(&random(draw, shape), shape, &cpu()));

@@ -53,6 +53,7 @@ export { ScorefieldError };
  * @property {string} help
  * @property {'score'|'consistency'} [needs]  What it asks of a network: it draws with the models that give just that. A
  *   sampler that says nothing needs the score.
+ * @property {number|null} [nfe]  Network evaluations with the options as they come; null if it takes as many as it needs.
  * @property {Option[]} options
  *
  * @typedef {object} Images
@@ -73,6 +74,10 @@ export { ScorefieldError };
  * @property {number} [count]          16
  * @property {number} [class]          Draw this class only: 0 to one less than `card.architecture.config.classes` of a
  *   model that has learned classes, or of the classifier. Left out: any.
+ * @property {number[]} [classes]      In place of `class`: one for each image, of a model that has learned classes.
+ * @property {{a: Seed, b?: Seed, share?: number}} [latent]  The noise in which all images begin, so that images of several
+ *   classes come out alike: that of a seed, or at `share` (0 to 1) of the way between two on the sphere of noises. The
+ *   sampler must be one that adds none of its own.
  * @property {string} [classifier]     Instead of the model itself, this one of `engine.classifiers` tells the class: for
  *   models that have learned none. One network evaluation per step, and the classifier's gradient.
  * @property {number} [guidance]       How far to go in the class's direction, 0 to 100: 1 (default) is what the model
@@ -94,6 +99,8 @@ export { ScorefieldError };
  *     way from black to white. Samples start there (SDEdit).
  *   - denoise: `image` with noise of standard deviation `sigma`, black being 0 and white 1.
  *   docs/CONTROL.md says which sampler serves each.
+ *
+ * @typedef {{seed: number, index?: number}} Seed
  *
  * @typedef {{seed: number, index: number} | {pixels: Float32Array}} Endpoint
  *   A latent drawn from a seed, or a picture [channels, height, width] in [0, 1] that is encoded.
@@ -136,7 +143,8 @@ export { ScorefieldError };
  *
  * @typedef {object} RunOptions
  * @property {(p: {step: number, n_steps: number, nfe: number, seconds: number}) => void} [onProgress]
- * @property {(p: Images) => void} [onPreview]
+ * @property {(p: Images & {denoised?: Float32Array}) => void} [onPreview]  The state with its noise, and what the model took
+ *   the images for when it was last asked.
  * @property {(p: {loaded: number, total: number}) => void} [onDownload]  While the weights are fetched.
  * @property {(p: {compiled: number, programs: number}) => void} [onCompile]  While the GPU compiles; during the
  *   download and, where that is over sooner, before the first step.
@@ -312,6 +320,18 @@ export class Engine {
     await this.#ready;
     if (this.#disposed) throw closed();
     return this.#channel.call({ type: 'noise', seed, length });
+  }
+
+  /**
+   * Outlines of grey images at half the brightness, for a vector drawing: of each the data of an SVG path whose unit is a
+   * pixel, to be filled by the rule `evenodd`. Answered also while a request runs.
+   * @param {Images} images
+   * @returns {Promise<string[]>}
+   */
+  async outline({ height, width, images }) {
+    await this.#ready;
+    if (this.#disposed) throw closed();
+    return this.#channel.call({ type: 'outline', height, width, images });
   }
 
   /** Stops what is running within one step; its promise rejects with code `cancelled`. */

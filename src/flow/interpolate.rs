@@ -32,6 +32,18 @@ pub fn slerp(a: &[f32], b: &[f32], share: f64) -> Vec<f32> {
     a.iter().zip(b).map(|(a, b)| (from_a * f64::from(*a) + from_b * f64::from(*b)) as f32).collect()
 }
 
+/// Standard normals for one sample of `dim` values, `share` of the way from those of `a` to those of `b`: what images of
+/// several classes begin in to come out alike.
+///
+/// # Errors
+/// [`Error::Config`] for a share outside 0 to 1.
+pub fn normals_between(a: &Noise, b: &Noise, share: f64, dim: usize) -> Result<Vec<f32>> {
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(slerp(&a.normal(0, 1, dim), &b.normal(0, 1, dim), share)),
+        false => Err(Error::config("the share", format!("= {share} is not allowed"), "use 0 to 1")),
+    }
+}
+
 /// A row of `frames` images from `a` to `b`: encodes both ends with the probability-flow ODE, walks
 /// along the great circle between their codes, and decodes.
 ///

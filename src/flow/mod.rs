@@ -8,7 +8,8 @@ mod solve;
 mod steps;
 
 pub use interpolate::{
-    Endpoint, check_temperature, codes, codes_between, encoder_for, interpolate, sheet, slerp,
+    Endpoint, check_temperature, codes, codes_between, encoder_for, interpolate, normals_between, sheet,
+    slerp,
 };
 pub use likelihood::{Density, Likelihood, Probe, Product, Trace, bits_per_dim, dequantised};
 pub use steps::Steps;

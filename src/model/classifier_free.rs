@@ -1,11 +1,10 @@
 use burn::tensor::Tensor;
 
-use super::{Denoiser, Preconditioned};
-use crate::network::Context;
+use super::{Denoiser, Divided};
 use crate::ops::{Dual, combine};
 use crate::{Error, Result};
 
-/// Classifier-free guidance (Ho and Salimans 2021): images of one class by a model that has learned classes.
+/// Classifier-free guidance (Ho and Salimans 2021): images of given classes by a model that has learned classes.
 ///
 /// `D = D(x) + guidance·(D(x; class) - D(x))`, their `1 + w` being `guidance` here. As with
 /// [`class_guided`](crate::control::class_guided), 1 is the conditional distribution as the network knows it, 0 leaves the
@@ -13,22 +12,20 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct ClassifierFree {
     /// The network with its scaling.
-    pub model: Preconditioned,
-    /// The class.
-    pub class: usize,
+    pub model: Divided,
+    /// The class of all images, or of each.
+    pub classes: Vec<usize>,
     /// How far to go in its direction.
     pub guidance: f64,
 }
 
 impl Denoiser for ClassifierFree {
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
-        let of = |x, label| self.model.forward(x, sigma, Context { labels: &[label], dropout: None });
-        self.guided(x, of, combine)
+        self.guided(x, |x, labels| self.model.forward(x, sigma, labels), combine)
     }
 
     fn denoise_dual(&self, x: Dual, sigma: &[f64]) -> Dual {
-        let of = |x, label| self.model.forward_dual(x, sigma, Context { labels: &[label], dropout: None });
-        self.guided(x, of, Dual::combine)
+        self.guided(x, |x, labels| self.model.forward_dual(x, sigma, labels), Dual::combine)
     }
 
     fn evaluations(&self) -> usize {
@@ -37,18 +34,19 @@ impl Denoiser for ClassifierFree {
 }
 
 impl ClassifierFree {
-    /// The mixture of what the network, `of`, says of the class and of none.
+    /// The mixture of what the network, `of`, says of the classes and of none.
     fn guided<V: Clone>(
         &self,
         x: V,
-        of: impl Fn(V, Option<usize>) -> V,
+        of: impl Fn(V, &[Option<usize>]) -> V,
         combine: impl Fn(&[(V, &[f64])]) -> V,
     ) -> V {
+        let labels: Vec<_> = self.classes.iter().copied().map(Some).collect();
         match self.guidance {
-            0.0 => of(x, None),
-            1.0 => of(x, Some(self.class)),
+            0.0 => of(x, &[]),
+            1.0 => of(x, &labels),
             guidance => {
-                let (any, given) = (of(x.clone(), None), of(x, Some(self.class)));
+                let (any, given) = (of(x.clone(), &[]), of(x, &labels));
                 combine(&[(any, &[1.0 - guidance]), (given, &[guidance])])
             }
         }

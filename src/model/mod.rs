@@ -17,6 +17,7 @@ pub use known::{Conditioning, Known, Projection};
 pub use precondition::{Preconditioned, Preconditioning, PreconditioningChoice};
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,7 @@ pub struct ScoreModel {
     start: Option<Start>,
     device: Device,
     nfe: AtomicUsize,
+    belief: Mutex<Option<Tensor<4>>>,
 }
 
 impl std::fmt::Debug for ScoreModel {
@@ -124,9 +126,9 @@ impl ScoreModel {
         shape: [usize; 3],
         device: &Device,
     ) -> Self {
-        let (known, start, nfe) = (None, None, AtomicUsize::new(0));
-        let (learned, data_mean) = (Learned::Score, 0.0);
-        Self { denoiser, sde, range, shape, learned, data_mean, known, start, device: device.clone(), nfe }
+        let (known, start, nfe, belief) = (None, None, AtomicUsize::new(0), Mutex::default());
+        let (learned, data_mean, device) = (Learned::Score, 0.0, device.clone());
+        Self { denoiser, sde, range, shape, learned, data_mean, known, start, device, nfe, belief }
     }
 
     /// The same model of data whose values have this mean, in the model's units; 0 where nothing is said.
@@ -244,10 +246,24 @@ impl ScoreModel {
         let unscaled = scale(x, &each(t, |t| 1.0 / self.sde.marginal_prob(t).0));
         let sigma = each(t, |t| self.sde.sigma(t));
         let denoise = |x| self.denoiser.denoise(x, &sigma);
-        match &self.known {
+        let denoised = match &self.known {
             None => denoise(unscaled),
             Some(known) => known.denoised(denoise, unscaled, &sigma, self.range),
-        }
+        };
+        self.believe(&denoised);
+        denoised
+    }
+
+    /// What the last evaluation of the model took the images for, `[n, c, h, w]` in its units: what can be shown of a walk at
+    /// no cost. `None` before the first one.
+    pub fn belief(&self) -> Option<Tensor<4>> {
+        self.belief.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers what was said last; on a tape it would keep all of that.
+    fn believe(&self, denoised: &Tensor<4>) {
+        let belief = (!denoised.is_autodiff()).then(|| denoised.clone());
+        *self.belief.lock().unwrap_or_else(PoisonError::into_inner) = belief;
     }
 
     /// [`Self::denoised`], and how it changes along the tangent of `x`. One NFE, of about twice the time.
@@ -258,7 +274,9 @@ impl ScoreModel {
         }
         self.nfe.fetch_add(self.denoiser.evaluations(), Ordering::Relaxed);
         let unscaled = x.scale(&each(t, |t| 1.0 / self.sde.marginal_prob(t).0));
-        self.denoiser.denoise_dual(unscaled, &each(t, |t| self.sde.sigma(t)))
+        let denoised = self.denoiser.denoise_dual(unscaled, &each(t, |t| self.sde.sigma(t)));
+        self.believe(&denoised.value);
+        denoised
     }
 
     /// Estimate of the noise in `x`: `(x - mean_coeff·denoised)/std`. One NFE.

@@ -6,6 +6,7 @@ use wasm_bindgen::JsValue;
 
 use super::messages::object;
 use crate::device::DeviceChoice;
+use crate::run::Preview;
 use crate::weights::ModelCard;
 use crate::{Error, Result};
 
@@ -47,10 +48,11 @@ fn images(values: &[f32], [count, channels, height, width]: [usize; 4]) -> [(&'s
     ]
 }
 
-/// `{type: "preview", ...}`
-pub fn preview(values: &[f32], shape: [usize; 4]) -> JsValue {
-    let [count, channels, height, width, images] = images(values, shape);
-    object(&[("type", "preview".into()), count, channels, height, width, images])
+/// `{type: "preview", ...}`, with `denoised` where the model has said something.
+pub fn preview(Preview { images: values, denoised, shape, .. }: &Preview) -> JsValue {
+    let [count, channels, height, width, images] = images(values, *shape);
+    let denoised = denoised.as_deref().map_or(JsValue::UNDEFINED, |values| Float32Array::from(values).into());
+    object(&[("type", "preview".into()), count, channels, height, width, images, ("denoised", denoised)])
 }
 
 /// What `sample` and `interpolate` return.

@@ -17,6 +17,8 @@ pub struct SamplerEntry {
     title: &'static str,
     help: &'static str,
     needs: Learned,
+    /// Network evaluations that it takes as it comes; null for one that takes as many as it needs.
+    nfe: Option<usize>,
     options: Vec<OptionEntry>,
 }
 
@@ -34,7 +36,7 @@ pub fn sampler(sampler: &Sampler) -> Result<SamplerEntry> {
         .map_err(|e| Error::config(name, format!("has no JSON form ({e})"), "report this as a bug"))?;
     let options =
         options.iter().map(|info| OptionEntry { info: *info, default: values[info.name].clone() }).collect();
-    Ok(SamplerEntry { name, title, help, needs, options })
+    Ok(SamplerEntry { name, title, help, needs, nfe: sampler.evaluations(), options })
 }
 
 /// Reads a request; what is missing or of the wrong type is named.

@@ -181,7 +181,7 @@ impl Session {
             Event::Progress { step, n_steps, nfe } => {
                 images::progress(step, n_steps, nfe, (now() - started) / 1000.0)
             }
-            Event::Preview(preview) => images::preview(&preview.images, preview.shape),
+            Event::Preview(preview) => images::preview(&preview),
         };
         let run = telling(on_event, message)?;
         *self.cancel.borrow_mut() = run.cancel.clone();

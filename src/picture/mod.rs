@@ -8,6 +8,7 @@ pub mod chart;
 mod native;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) mod npy;
+mod outline;
 #[cfg(not(target_family = "wasm"))]
 mod profile;
 
@@ -15,6 +16,7 @@ mod profile;
 pub use native::{Fit, decode, load_image, save_png};
 #[cfg(not(target_family = "wasm"))]
 pub use npy::{load_npy, save_npy};
+pub use outline::outlines;
 
 use crate::error::{Error, Result};
 

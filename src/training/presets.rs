@@ -3,7 +3,7 @@
 use super::{ClassifierTraining, Course, TrainConfig};
 use crate::data::{DataSource, Dataset};
 use crate::model::PreconditioningChoice;
-use crate::network::{NetworkConfig, RefineNetConfig, UNetConfig};
+use crate::network::{ClassifierConfig, NetworkConfig, RefineNetConfig, UNetConfig};
 use crate::objective::{ConsistencyTraining, DsmAnnealed};
 use crate::sde::{AnySde, VeSde};
 use crate::{Error, Result};
@@ -39,6 +39,11 @@ const PRESETS: &[Preset] = &[
     }),
     ("fashion-mnist-vp", |base| {
         TrainConfig { flip: true, data: DataSource::new(Dataset::FashionMnist), ..base }.into()
+    }),
+    ("letters", |base| {
+        let mut network = digits_unet(vec![1, 2, 2]);
+        network.learn_classes(52);
+        TrainConfig { data: DataSource::new(Dataset::Letters), network, ..base }.into()
     }),
     ("emoji-vp", |base| {
         let data = DataSource {
@@ -90,6 +95,8 @@ const PRESETS: &[Preset] = &[
         TrainConfig { steps: 80_000, batch: 32, adam_epsilon: 1e-3, ..config }.into()
     }),
     ("mnist-classifier", |_| ClassifierTraining::default().into()),
+    ("letters-classifier", |_| judge_of("letters-classifier", Dataset::Letters, 52)),
+    ("fashion-classifier", |_| judge_of("fashion-classifier", Dataset::FashionMnist, 10)),
 ];
 
 /// Names of the presets, in the order of the help text.
@@ -114,6 +121,18 @@ pub fn preset(name: &str) -> Result<Course> {
 /// The network where nothing is said of one.
 pub(super) fn usual_network() -> NetworkConfig {
     digits_unet(vec![1, 2])
+}
+
+/// The classifier that judges images of a data set.
+fn judge_of(name: &str, dataset: Dataset, classes: usize) -> Course {
+    let network = ClassifierConfig { classes, ..ClassifierConfig::default() };
+    ClassifierTraining {
+        name: name.into(),
+        data: DataSource::new(dataset),
+        network,
+        ..ClassifierTraining::default()
+    }
+    .into()
 }
 
 /// A U-Net for images of about 28x28 pixels.

@@ -49,7 +49,7 @@ impl LoadedModel {
     /// [`Error::Config`] if the model draws none but of a class that it is told.
     pub fn score_model(&self) -> Result<ScoreModel> {
         match self.needs_class {
-            false => Ok(self.with(self.denoiser.clone())),
+            false => Ok(self.with(self.divided())),
             true => Err(Error::config(
                 "the class",
                 "is missing: the model draws only images of a class",
@@ -61,22 +61,33 @@ impl LoadedModel {
     /// Images of one class, if the model has learned classes; see [`ClassifierFree`].
     ///
     /// # Errors
+    /// As [`Self::classes_model`].
+    pub fn class_model(&self, class: usize, guidance: f64) -> Result<ScoreModel> {
+        self.classes_model(vec![class], guidance)
+    }
+
+    /// The same for as many images as there are `classes`, each of its own class.
+    ///
+    /// # Errors
     /// [`Error::Config`] for a class that the model does not have, or a guidance that is not from 0 to 100, or not 1 for
     /// a model that was never trained without a class.
-    pub fn class_model(&self, class: usize, guidance: f64) -> Result<ScoreModel> {
-        check_class(self.classes, class, guidance)?;
+    pub fn classes_model(&self, classes: Vec<usize>, guidance: f64) -> Result<ScoreModel> {
+        classes.iter().try_for_each(|class| check_class(self.classes, *class, guidance))?;
         if self.needs_class && guidance != 1.0 {
             let problem = format!(
                 "= {guidance} needs what the model thinks of images of any class, and it knows of none"
             );
             return Err(Error::config("the guidance", problem, "use 1"));
         }
-        Ok(self.with(ClassifierFree { model: self.denoiser.clone(), class, guidance }))
+        Ok(self.with(ClassifierFree { model: self.divided(), classes, guidance }))
     }
 
-    fn with(&self, inner: impl Denoiser + 'static) -> ScoreModel {
-        let denoiser = Box::new(Divided { inner, operations: self.heaviest });
-        ScoreModel::new(denoiser, self.denoiser.sde, self.range, self.shape, &self.device)
+    fn divided(&self) -> Divided {
+        Divided { model: self.denoiser.clone(), operations: self.heaviest }
+    }
+
+    fn with(&self, denoiser: impl Denoiser + 'static) -> ScoreModel {
+        ScoreModel::new(Box::new(denoiser), self.denoiser.sde, self.range, self.shape, &self.device)
             .having_learned(self.denoiser.preconditioning.learned())
             .of_mean(self.data_mean)
     }

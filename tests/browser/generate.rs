@@ -16,6 +16,7 @@ use crate::weights::SHAPE;
 trials! {
     cpu: [
         every_sampler_draws_on_webgpu,
+        the_page_opens_with_a_picture_that_it_draws_again,
         image_comes_into_being_before_the_visitors_eyes,
         a_link_shows_the_same_picture_again,
         pictures_can_be_saved,
@@ -59,6 +60,31 @@ fn every_sampler_draws_on_webgpu() {
     visit.assert_clean();
 }
 
+/// What a visitor sees at once is what the first click draws, on any device.
+fn the_page_opens_with_a_picture_that_it_draws_again() {
+    let mut visit = Visit::with(Gpu::None);
+    visit.open("#task=generate&device=cpu");
+    let shown = visit.browser.eval(
+        "const image = document.querySelector('#generate .first img');
+        await image.decode();
+        const context = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext('2d');
+        context.drawImage(image, 0, 0);
+        const { data, width } = context.getImageData(0, 0, image.naturalWidth, image.naturalHeight);
+        [image.checkVisibility(), width, [...data.filter((_, i) => i % 4 === 0)]]",
+    );
+    visit.start(GENERATE);
+    visit.finish(GENERATE);
+    assert_eq!(visit.nfe(GENERATE), 35, "a quick sampler comes first");
+    let drawn = visit.grid();
+    let first: Vec<u8> = serde_json::from_value(shown[2].clone()).expect("its pixels");
+    assert_eq!((&shown[0], &shown[1]), (&json!(true), &json!(drawn.width)));
+    let apart = first.iter().zip(&drawn.pixels).map(|(a, b)| a.abs_diff(*b)).max();
+    figure(format_args!("the first picture and the one drawn: {apart:?} of 255 apart"));
+    assert!(first.len() == drawn.pixels.len() && apart <= Some(2), "save what is drawn as web/first.png");
+    assert_eq!(visit.browser.eval("document.querySelector('.first').checkVisibility()"), false);
+    visit.assert_clean();
+}
+
 fn image_comes_into_being_before_the_visitors_eyes() {
     let mut visit = Visit::with(Gpu::None);
     visit.open("#task=generate&model=mnist-vp&sampler=pc&seed=5&count=4&n_steps=12");
@@ -77,13 +103,20 @@ fn image_comes_into_being_before_the_visitors_eyes() {
     // One for each step, and the denoised image.
     assert_eq!(visit.browser.eval("frames.size"), 13);
     let end = visit.grid();
-    assert_eq!(visit.browser.eval("document.querySelector('#generate .trajectory input').max"), "12");
-    visit.set("#generate .trajectory input", 0);
+    assert_eq!(visit.browser.eval("document.querySelector('#generate .way input').max"), "12");
+    visit.set("#generate .way input", 0);
+    let believed = visit.grid();
+    assert_ne!(believed, end);
+    visit.click("#generate .noisy");
     let noise = visit.grid();
-    assert_ne!(noise, end);
-    assert!(noise.contrast() > 20.0);
-    visit.set("#generate .trajectory input", 12);
-    assert_eq!(visit.grid(), end);
+    figure(format_args!(
+        "contrast of the first step: {:.0} as believed, {:.0} with its noise",
+        believed.contrast(),
+        noise.contrast()
+    ));
+    assert!(noise != believed && noise.contrast() > 20.0);
+    visit.set("#generate .way input", 12);
+    assert_eq!(visit.grid(), end, "the end has no noise to be shown without");
     for figure in ["Network evaluations", "Per evaluation", "Images per second", "Time"] {
         let figures = visit.text("#generate .figures");
         assert!(figures.contains(figure), "{figures}");

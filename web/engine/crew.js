@@ -119,13 +119,15 @@ export function defaultThreads() {
 
 /** Requests for the images of `request`, in order, as even as can be; none for what the lead will refuse. */
 function split(request, size) {
-  const { count, first = 0 } = request;
-  const n = Number.isInteger(count) && count <= MOST_IMAGES ? Math.min(size, count) : 0;
+  const { count, first = 0, classes } = request;
+  const isSound = Number.isInteger(count) && count <= MOST_IMAGES && (classes?.length ?? count) === count;
+  const n = isSound ? Math.min(size, count) : 0;
   const begin = (i) => Math.floor((i * count) / n);
   return Array.from({ length: n }, (_, i) => ({
     ...request,
     first: first + begin(i),
     count: begin(i + 1) - begin(i),
+    ...(classes && { classes: classes.slice(begin(i), begin(i + 1)) }),
   }));
 }
 
@@ -145,14 +147,19 @@ function merge(n, { onProgress, onPreview }) {
   }));
 }
 
-/** @param {{count: number, images: Float32Array}[]} parts */
+/** @param {{count: number, images: Float32Array, denoised?: Float32Array}[]} parts */
 function joined(parts) {
   const count = parts.reduce((sum, part) => sum + part.count, 0);
-  const images = new Float32Array(parts.reduce((sum, part) => sum + part.images.length, 0));
+  const all = (key) => parts[0][key] && concatenated(parts.map((part) => part[key]));
+  return { ...parts[0], count, images: all('images'), denoised: all('denoised') };
+}
+
+function concatenated(arrays) {
+  const whole = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
   let offset = 0;
-  for (const part of parts) {
-    images.set(part.images, offset);
-    offset += part.images.length;
+  for (const array of arrays) {
+    whole.set(array, offset);
+    offset += array.length;
   }
-  return { ...parts[0], count, images };
+  return whole;
 }

@@ -88,6 +88,7 @@ const handlers = {
   },
 
   noise: ({ seed, length }) => session.noise(seed, length),
+  outline: ({ height, width, images }) => session.outline(images, height, width),
 };
 
 self.onmessage = async ({ data: { id, type, ...rest } }) => {
@@ -185,5 +186,6 @@ function count(response, onBytes) {
 }
 
 function transferable(value) {
-  return value?.images instanceof Float32Array ? [value.images.buffer] : [];
+  const arrays = [value?.images, value?.denoised].filter((array) => array instanceof Float32Array);
+  return arrays.map(({ buffer }) => buffer);
 }

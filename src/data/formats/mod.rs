@@ -23,7 +23,9 @@ impl Format {
             Self::Folder | Self::Numbered { .. } => {
                 path.is_dir() && (path.ends_with(source.dataset.name()) || source.data_dir.is_some())
             }
-            Self::Npz => path.exists(),
+            // one that was named may have any name
+            Self::Npz if source.dataset.is_own() => path.exists(),
+            Self::Npz => path.join(format!("{}.npz", source.split)).is_file(),
             Self::Drawn => true,
         }
     }

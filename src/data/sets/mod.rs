@@ -3,10 +3,12 @@
 //! To add one whose [`Format`] is known: a file with a `SET`, its `mod` line and its line in the `sets!` list
 //! below. Its name, title, licence, help text, download and the defaults of its shape follow from the file.
 
+pub mod avatars;
 pub mod celeba;
 pub mod cifar10;
 pub mod fashion_mnist;
 pub mod folder;
+pub mod letters;
 pub mod mnist;
 pub mod npz;
 pub mod synthetic;
@@ -112,6 +114,8 @@ sets! {
     FashionMnist => fashion_mnist,
     Cifar10 => cifar10,
     Celeba => celeba,
+    Letters => letters,
+    Avatars => avatars,
     Folder => folder,
     Npz => npz,
     Synthetic => synthetic,

@@ -8,6 +8,7 @@ mod import;
 mod interpolate;
 mod likelihood;
 mod noise;
+mod outline;
 mod play;
 mod sample;
 

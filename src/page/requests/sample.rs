@@ -1,3 +1,4 @@
+use burn::tensor::Tensor;
 use js_sys::Function;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -5,13 +6,16 @@ use wasm_bindgen::prelude::*;
 
 use super::condition::Condition;
 use super::{finish, one};
-use crate::Result;
 use crate::control::guided_by;
+use crate::flow::normals_between;
+use crate::model::ScoreModel;
 use crate::page::session::named;
 use crate::page::turn::now;
 use crate::page::{Session, images, messages};
 use crate::rng::Noise;
 use crate::sampler::Sampler;
+use crate::weights::LoadedModel;
+use crate::{Error, Result};
 
 /// `Session.sample`'s argument.
 #[derive(Debug, Deserialize)]
@@ -29,6 +33,10 @@ struct SampleRequest {
     count: usize,
     /// Draw images of this class only.
     class: Option<usize>,
+    /// Instead, one for each image.
+    classes: Option<Vec<usize>>,
+    /// What all images begin in.
+    latent: Option<Latent>,
     /// The loaded classifier that guides to the class; without one, the model itself has learned it.
     classifier: Option<String>,
     /// How far to go in the direction of the class.
@@ -38,6 +46,53 @@ struct SampleRequest {
     /// Steps between previews; 0 sends none.
     #[serde(default)]
     preview_every: usize,
+}
+
+/// The noise of a seed, or some way towards that of another.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Latent {
+    a: Seed,
+    b: Option<Seed>,
+    #[serde(default)]
+    share: f64,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seed {
+    seed: u64,
+    #[serde(default)]
+    index: u32,
+}
+
+impl SampleRequest {
+    /// The model of the class or the classes that are asked for.
+    fn model(&self, session: &Session, loaded: &LoadedModel) -> Result<ScoreModel> {
+        match (self.class, &self.classes, &self.classifier) {
+            (None, None, _) => loaded.score_model(),
+            (None, Some(classes), None) if classes.len() == self.count => {
+                loaded.classes_model(classes.clone(), self.guidance)
+            }
+            (Some(class), None, None) => loaded.class_model(class, self.guidance),
+            (Some(class), None, Some(name)) => {
+                let classifier = named("classifier", &session.classifiers, name)?;
+                guided_by(classifier, loaded.score_model()?, class, self.guidance)
+            }
+            _ => {
+                let problem = "are more or fewer than the images, or come with a class or a classifier";
+                Err(Error::config("the classes", problem, "give one for each image, and nothing else"))
+            }
+        }
+    }
+
+    /// The normals of [`Self::latent`] for all images.
+    fn latent(&self, model: &ScoreModel) -> Result<Option<Tensor<4>>> {
+        let Some(Latent { a, b, share }) = &self.latent else { return Ok(None) };
+        let [a, b] = [*a, b.unwrap_or(*a)].map(|Seed { seed, index }| Noise::new(seed).at(index));
+        let normals = normals_between(&a, &b, *share, model.dim())?;
+        Ok(Some(model.upload(&normals).repeat_dim(0, self.count)))
+    }
 }
 
 #[wasm_bindgen]
@@ -55,22 +110,21 @@ impl Session {
             let sampler = Sampler::with_options(&request.sampler, &request.options)?;
             let loaded = self.model(&request.model)?;
             self.has_room(&loaded, request.count)?;
-            let model = match (request.class, request.classifier) {
-                (Some(class), None) => loaded.class_model(class, request.guidance)?,
-                (Some(class), Some(name)) => {
-                    let classifier = named("classifier", &self.classifiers, &name)?;
-                    guided_by(classifier, loaded.score_model()?, class, request.guidance)?
-                }
-                (None, _) => loaded.score_model()?,
-            };
+            let model = request.model(self, &loaded)?;
+            let latent = request.latent(&model)?;
             let model = match request.condition {
                 Some(condition) => condition.apply(model)?,
                 None => model,
             };
             let mut run = self.begin(on_event)?;
             run.preview_every = request.preview_every;
-            let noise = Noise::new(request.seed).at(request.first);
-            let solution = sampler.sample(&model, &noise, request.count, &mut run).await?;
+            let solution = match latent {
+                Some(latent) => sampler.sample_from(&model, vec![latent], &mut run).await?,
+                None => {
+                    let noise = Noise::new(request.seed).at(request.first);
+                    sampler.sample(&model, &noise, request.count, &mut run).await?
+                }
+            };
             finish(solution, started).await
         };
         sample.await.map_err(|e| self.failure(&e))

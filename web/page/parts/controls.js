@@ -21,8 +21,11 @@ export function bindNumber(input, key, app) {
 
 /** Whether all fields of a form hold what they may; complains to the visitor where not. */
 export function isValid(form) {
-  // A field under "More" cannot show its complaint while it is folded away.
-  if (!form.checkValidity()) find('details', form).open = true;
+  // A field that is folded away cannot show its complaint.
+  if (!form.checkValidity()) {
+    form.classList.remove('folded');
+    find('details', form).open = true;
+  }
   return form.reportValidity();
 }
 

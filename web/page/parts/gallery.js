@@ -1,4 +1,5 @@
-// The images of a run: the grid, the slider back to the noise, and what can be done with an image.
+// The images of a run: the grid, the slider back to the noise, and what can be done with an image. While they come into
+// being, the grid shows what the model takes them for, or the noisy state that the sampler walks with.
 
 import { elements, find, findAll, save } from '../dom.js';
 import { toBytes } from '../pixels.js';
@@ -7,7 +8,10 @@ import { Grid } from './grid.js';
 const MARKUP = `
   <div class="grid"></div>
   <div class="trajectory" hidden>
-    <label>From noise to image <input type="range" min="0" step="1"></label>
+    <label class="way">From noise to image <input type="range" min="0" step="1"></label>
+    <label class="check" title="Without its noise a step shows what the model takes the images for">
+      <input type="checkbox" class="noisy"> With the noise
+    </label>
   </div>
   <div class="tools" hidden>
     <label class="which-row of-many row">Image <input class="which short" type="number" min="1" step="1" required></label>
@@ -30,7 +34,8 @@ export class Gallery {
   #grid;
   #which;
   #slider;
-  #trajectory = [];
+  #noisy;
+  #trajectory = []; // {state, denoised}
 
   /**
    * Fills `root`, whose children become further tools. `fileName()` names what is saved.
@@ -42,9 +47,11 @@ export class Gallery {
     this.#root = root;
     this.#grid = new Grid(find('.grid', root));
     this.#which = find('.which', root);
-    this.#slider = find('.trajectory input', root);
+    this.#slider = find('.way input', root);
+    this.#noisy = find('.noisy', root);
     this.#grid.onSelect = (index) => (this.#which.value = index + 1);
-    this.#slider.addEventListener('input', () => this.#grid.show(this.#trajectory[this.#slider.valueAsNumber]));
+    this.#slider.addEventListener('input', () => this.#draw());
+    this.#noisy.addEventListener('change', () => this.#draw());
     this.#which.addEventListener(
       'input',
       () => this.#which.checkValidity() && this.#grid.select(this.#which.valueAsNumber - 1),
@@ -70,16 +77,20 @@ export class Gallery {
     this.#trajectory = [];
     this.#grid.marked = false;
     this.#grid.label = 'Images in the making';
-    find('.trajectory', this.#root).hidden = true;
+    find('.trajectory', this.#root).hidden = false;
+    find('.way', this.#root).hidden = true;
     find('.tools', this.#root).hidden = true;
   }
 
   /** Shows a preview and keeps it for the slider. */
-  show({ count, channels, height, width, images }) {
-    const batch = { count, channels, height, width, data: toBytes(images) };
+  show({ count, channels, height, width, images, denoised = images }) {
+    const batch = (floats) => ({ count, channels, height, width, data: toBytes(floats) });
+    const state = batch(images);
     if (this.#trajectory.length >= KEPT) this.#trajectory = this.#trajectory.filter((_, i) => i % 2 === 1);
-    this.#trajectory.push(batch);
-    this.#grid.show(batch);
+    this.#trajectory.push({ state, denoised: denoised === images ? state : batch(denoised) });
+    this.#slider.max = this.#trajectory.length - 1;
+    this.#slider.value = this.#slider.max;
+    this.#draw();
   }
 
   /** Shows what a run has led to; `label` tells it to those who cannot see it. */
@@ -87,12 +98,16 @@ export class Gallery {
     this.show(result);
     this.#grid.label = label;
     this.#grid.marked = true;
-    this.#slider.max = this.#trajectory.length - 1;
-    this.#slider.value = this.#slider.max;
+    find('.way', this.#root).hidden = false;
     find('.trajectory', this.#root).hidden = this.#trajectory.length < 3;
     find('.tools', this.#root).hidden = false;
     this.#which.max = result.count;
     this.#which.value = this.selected + 1;
     for (const element of findAll('.of-many', this.#root)) element.hidden = result.count === 1;
+  }
+
+  #draw() {
+    const { state, denoised } = this.#trajectory[this.#slider.valueAsNumber] ?? {};
+    if (state) this.#grid.show(this.#noisy.checked ? state : denoised);
   }
 }

@@ -16,6 +16,7 @@ export class Runner {
   #bar;
   #text;
   #figures;
+  #form;
   #preparing = [];
 
   /** `section` has a form with a start button, which calls `start`, and a place for the run. */
@@ -26,8 +27,15 @@ export class Runner {
     this.#bar = find('.bar', section);
     this.#text = find('.progress-text', section);
     this.#figures = find('.figures', section);
+    this.#form = find('form', section);
+    const unfold = make('button', { type: 'button', className: 'unfold', textContent: 'Settings' });
+    unfold.addEventListener('click', () => {
+      this.#form.classList.remove('folded');
+      find('select, input', this.#form).focus();
+    });
+    this.#start.after(unfold);
     this.#cancel.addEventListener('click', () => app.engine.cancel());
-    find('form', section).addEventListener('submit', (event) => {
+    this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       start();
     });
@@ -39,7 +47,8 @@ export class Runner {
     this.#preparing = [];
     this.#say('Starting …', null);
     this.#show({});
-    // On a phone the results are below the controls.
+    // On a phone the results are below the controls, which make room.
+    this.#form.classList.add('folded');
     const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth';
     if (this.#figures.getBoundingClientRect().bottom > innerHeight)
       this.#text.parentElement.scrollIntoView({ behavior });
@@ -118,6 +127,7 @@ export class Runner {
       ],
       ['Time', seconds ? duration(seconds) : '–', 'From the first step to the last'],
     ];
+    this.#figures.classList.toggle('none', !nfe);
     this.#figures.replaceChildren(
       ...rows.map(([term, value, title]) =>
         make('div', { title }, make('dt', { textContent: term }), make('dd', { textContent: value })),

@@ -3,10 +3,15 @@
 import { find } from '../dom.js';
 import { fillSelect, optionField } from './controls.js';
 
-/** Puts the sampler for a purpose into a form that has a field for it, and returns fields for its options. */
-export function showSampler(form, app, purpose) {
+/**
+ * Puts the sampler for a purpose into a form that has a field for it, and returns fields for its options. `withCosts`
+ * says what each takes as it comes, where that is how the purpose takes it.
+ */
+export function showSampler(form, app, purpose, { withCosts = false } = {}) {
   const sampler = app.sampler(purpose);
-  fillSelect(form.elements.sampler, app.samplers, sampler.name);
+  const cost = ({ nfe }) => (withCosts && nfe ? ` · ${nfe} NFE` : '');
+  const offered = app.samplers.map((entry) => ({ name: entry.name, title: entry.title + cost(entry) }));
+  fillSelect(form.elements.sampler, offered, sampler.name);
   find('.sampler-help', form).textContent = sampler.help;
   return optionFields(app, purpose);
 }

@@ -3,7 +3,6 @@
 import { find, plural } from '../dom.js';
 import { ClassFields } from '../parts/class-fields.js';
 import { bindNumber, isValid } from '../parts/controls.js';
-import { drawField } from '../parts/field.js';
 import { Gallery, previewEvery } from '../parts/gallery.js';
 import { bindModel, fillModels } from '../parts/model-field.js';
 import { Runner } from '../parts/runner.js';
@@ -16,7 +15,7 @@ const MAX_COUNT = 256;
 
 const MARKUP = `
   <section id="generate" class="task two" aria-labelledby="generate-title" hidden>
-    <form class="panel" inert>
+    <form class="panel folded" inert>
       <h1 id="generate-title">Generate</h1>
       <p class="lede">Start from pure noise and follow the score, the direction in which an image becomes more likely.</p>
       <div class="field">
@@ -42,7 +41,10 @@ const MARKUP = `
     </form>
     <div class="result">
       <div class="run"></div>
-      <canvas class="idle" aria-hidden="true"></canvas>
+      <figure class="first">
+        <img src="first.png" width="115" height="115" alt="Sixteen handwritten digits, drawn by a model">
+        <figcaption>Drawn by this page before you came: mnist-vp, Heun, seed 7. Generate makes them, or others, on your device.</figcaption>
+      </figure>
       <div class="gallery">
         <button type="button" class="use-image" title="Edit this picture">Edit</button>
         <button type="button" class="use-a" title="Make it end A of an interpolation">Use as A</button>
@@ -69,7 +71,6 @@ class GenerateView {
     const fileName = () => `${app.state.model}-${app.sampler('generate').name}-seed${app.state.seed}`;
     this.#gallery = new Gallery(find('.gallery', section), app, fileName);
     this.#wire();
-    this.#idle();
   }
 
   /** Puts the state into the controls. */
@@ -81,7 +82,7 @@ class GenerateView {
     this.#classes.refresh();
     form.seed.value = state.seed;
     form.count.value = state.count;
-    const [main, ...rest] = showSampler(this.#form, this.#app, 'generate');
+    const [main, ...rest] = showSampler(this.#form, this.#app, 'generate', { withCosts: true });
     find('.main-option', this.#form).replaceChildren(...(main ? [main] : []));
     find('.more-options', this.#form).replaceChildren(...rest);
     find('details', this.#form).hidden = rest.length === 0;
@@ -101,25 +102,16 @@ class GenerateView {
       runner: this.#runner,
       work: (hooks) => app.engine.sample(request, hooks),
       onPreview: (preview) => {
-        find('.idle', this.#section).hidden = true;
+        find('.first', this.#section).hidden = true;
         this.#gallery.show(preview);
       },
       onResult: (result) => {
-        find('.idle', this.#section).hidden = true;
+        find('.first', this.#section).hidden = true;
         const what = `${plural(count, 'generated image')}, model ${model}, sampler ${sampler}, seed ${seed}`;
         this.#gallery.end(result, what);
       },
       retry: () => this.start(),
     });
-  }
-
-  /** The empty stage shows a score field; it is redrawn when its size or the colours change. */
-  #idle() {
-    const canvas = find('.idle', this.#section);
-    const redraw = () => canvas.hidden || drawField(canvas);
-    new ResizeObserver(redraw).observe(canvas);
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
-    new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ['data-theme'] });
   }
 
   #wire() {
@@ -156,6 +148,6 @@ export const generate = {
     },
   },
   link: () => ['model', 'class', 'guidance', 'sampler', 'seed', 'count'],
-  purposes: { generate: {} },
+  purposes: { generate: { sampler: 'heun' } },
   purpose: () => 'generate',
 };
