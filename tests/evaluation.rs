@@ -18,6 +18,7 @@ trials! {
         what_does_not_belong_together_is_refused,
         an_interrupted_evaluation_goes_on,
         numbers_are_saved_into_the_card,
+        classes_are_asked_for_in_turn,
     ],
 }
 
@@ -178,4 +179,24 @@ fn numbers_are_saved_into_the_card() {
     }
     // The card's own figures do not make it another model.
     assert_eq!(good(at, command), said);
+}
+
+/// Across the borders of batches; guided, nearly all digits are the right ones.
+fn classes_are_asked_for_in_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let asked =
+        "--device cpu --dataset synthetic --samplers heun --option n_steps=9 --count 40 --batch 7 --by-class";
+    let table = good(at, &format!("evaluate --model mnist-class-vp {asked} --guidance 3 --out guided"));
+    let guided = row(&results(&at.join("guided")), 1);
+    let right = guided["right"].as_f64().unwrap();
+    assert!(right > 0.9, "{table}");
+    assert!(
+        table.contains(&format!("{:.1} % are of the class asked for at guidance 3.", 100.0 * right)),
+        "{table}"
+    );
+    assert_eq!(guided["nfe"], 34, "two evaluations each");
+    assert!(row(&results(&at.join("guided")), 0).get("right").is_none(), "nobody asked real images");
+    bad(at, &format!("evaluate {asked}"), 2, &["--by-class", "learned classes"]);
+    bad(at, "evaluate --guidance 2", 2, &["--by-class"]);
 }

@@ -9,10 +9,10 @@ use crate::cancel::CancelToken;
 use crate::data::{DataSource, Split};
 use crate::evaluation::{Folder, Judge, Results, Settings, Shard, changes, markdown, quality_by_nfe};
 use crate::images::ImageSet;
-use crate::model::{Learned, ScoreModel};
+use crate::model::Learned;
 use crate::picture::save_png;
 use crate::sampler::Sampler;
-use crate::weights::shipped;
+use crate::weights::{LoadedModel, shipped};
 use crate::{Error, Result, checkup, files};
 
 /// `evaluate`
@@ -42,6 +42,12 @@ pub struct Args {
     /// Seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Ask for each class in turn, and count how often the classifier sees it.
+    #[arg(long)]
+    by_class: bool,
+    /// With --by-class, how strongly to pull towards the class.
+    #[arg(long, default_value_t = 1.0, requires = "by_class")]
+    guidance: f64,
     /// The classifier that judges: a shipped one or a file.
     #[arg(long, default_value = "mnist-classifier")]
     classifier: String,
@@ -120,6 +126,7 @@ impl Args {
             count: self.count,
             batch: self.batch,
             seed: self.seed,
+            guidance: self.by_class.then_some(self.guidance),
             samplers,
             likelihood: self.likelihood.min(test.len()),
             shard: self.shard,
@@ -127,7 +134,7 @@ impl Args {
         let folder = Folder::create(self.folder(&file.card.name), settings)?;
         let opened = checkup::open(self.model.device).await?;
         let judge = Judge::new(classifier, &opened.device)?;
-        let model = self.model.open_on(&opened)?;
+        let model = self.model.file(&opened)?.load(&opened.device)?;
         folder.judge_real(&judge, &test, &training).await?;
         match draw(&folder, &model, &judge, &test, cancel).await {
             Err(Error::Cancelled { .. }) => {
@@ -187,7 +194,7 @@ impl Args {
 /// All that is missing, with a progress bar.
 async fn draw(
     folder: &Folder,
-    model: &ScoreModel,
+    model: &LoadedModel,
     judge: &Judge,
     test: &ImageSet,
     cancel: &CancelToken,
@@ -198,7 +205,9 @@ async fn draw(
         folder.draw(k, model, judge, &mut watched(cancel, &bar)).await?;
     }
     bar.set_prefix("likelihood ");
-    folder.measure(model, test, &mut watched(cancel, &bar)).await?;
+    if folder.settings.likelihood > 0 {
+        folder.measure(&model.score_model()?, test, &mut watched(cancel, &bar)).await?;
+    }
     bar.finish_and_clear();
     Ok(())
 }

@@ -118,7 +118,7 @@ pub fn main() -> u8 {
                 Command::Device(args) => args.run().await,
                 Command::Import(args) => args.run().await,
                 Command::Export(args) => args.run(),
-                Command::Models(args) => args.run(),
+                Command::Models(args) => args.run(&cancel).await,
             }
         })
     });

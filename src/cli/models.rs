@@ -1,5 +1,15 @@
-use crate::Result;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+
+use super::shared::{bar, watched};
+use crate::cancel::CancelToken;
+use crate::ops::read;
+use crate::picture::{Grid, save_png};
+use crate::rng::Noise;
+use crate::sampler::Sampler;
 use crate::weights::shipped::{self, Entry};
+use crate::{Error, Result};
 
 /// `models`
 #[derive(Debug, clap::Args)]
@@ -7,14 +17,24 @@ pub struct Args {
     /// Print JSON, the page's `models/manifest.json`.
     #[arg(long)]
     json: bool,
+    /// Draw a picture of each into this folder, as the page shows it before anything is drawn there: sixteen images of seed 7
+    /// by the usual sampler.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "json")]
+    pictures: Option<PathBuf>,
 }
 
 impl Args {
     /// Prints the shipped models.
-    pub fn run(self) -> Result<()> {
+    pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let entries = shipped::manifest()?;
         if self.json {
             println!("{}", serde_json::json!(entries));
+            return Ok(());
+        }
+        if let Some(folder) = self.pictures {
+            for entry in entries {
+                draw(&entry, &folder, cancel).await?;
+            }
             return Ok(());
         }
         println!("{:<18} {:>9} {:>8}  {:<26} data", "model", "image", "size", "diffusion");
@@ -25,4 +45,21 @@ impl Args {
         }
         Ok(())
     }
+}
+
+/// Draws what a model makes of seed 7, unless it makes nothing; on the CPU, so that it is the same everywhere.
+async fn draw(entry: &Entry, folder: &Path, cancel: &CancelToken) -> Result<()> {
+    let Entry { name, picture, gives, .. } = entry;
+    let (Some(file), Some(sampler)) = (picture, gives.and_then(Sampler::usual_for)) else { return Ok(()) };
+    let model = shipped::open(name)?.score_model(&Device::flex())?;
+    let bar = bar();
+    let solution = sampler.sample(&model, &Noise::new(7), 16, &mut watched(cancel, &bar)).await?;
+    bar.finish_and_clear();
+    let shape = solution.images.dims();
+    let picture = Grid { gap: 0, ..Grid::default() }.draw(&read(solution.images).await?, shape)?;
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e, "name a folder that can be written"))?;
+    let path = folder.join(file);
+    save_png(&path, &picture)?;
+    println!("{}: {} NFE", path.display(), solution.nfe);
+    Ok(())
 }

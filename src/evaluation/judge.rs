@@ -8,7 +8,7 @@ use crate::ops::{read, upload};
 use crate::rng::Noise;
 use crate::run::Run;
 use crate::sampler::Sampler;
-use crate::weights::ModelFile;
+use crate::weights::{LoadedModel, ModelFile};
 use crate::{Error, Result};
 
 /// A classifier on a device.
@@ -16,6 +16,7 @@ use crate::{Error, Result};
 pub struct Judge {
     classifier: Classifier,
     shape: [usize; 3],
+    classes: usize,
     device: Device,
 }
 
@@ -26,7 +27,23 @@ impl Judge {
     /// [`Error::Weights`] if `file` is not a classifier.
     pub fn new(file: ModelFile, device: &Device) -> Result<Self> {
         let shape = [file.card.channels, file.card.height, file.card.width];
-        Ok(Self { classifier: file.classifier(device)?, shape, device: device.clone() })
+        let classes = file.card.classes();
+        Ok(Self { classifier: file.classifier(device)?, shape, classes, device: device.clone() })
+    }
+
+    /// How many classes a model has learned, and this judge with it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if they are not as many.
+    pub fn classes_of(&self, model: &LoadedModel) -> Result<usize> {
+        match model.classes() {
+            0 => Err(Error::config("--by-class", "needs a model that has learned classes", "leave it out")),
+            classes if classes == self.classes => Ok(classes),
+            classes => {
+                let problem = format!("knows {} classes, the model {classes}", self.classes);
+                Err(Error::config("the classifier", problem, "name one of the same data set"))
+            }
+        }
     }
 
     /// What the classifier says of `images`, `[n, c, h, w]` in `[0, 1]`, row by row.

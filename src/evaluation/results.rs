@@ -32,6 +32,9 @@ pub struct Row {
     /// What a model card holds.
     #[serde(flatten)]
     pub quality: Quality,
+    /// Share of the samples that the classifier takes for the class that was asked for, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub right: Option<f64>,
     /// [`kernel_distance`] to the reference.
     pub kernel: Estimate,
     /// See [`precision_recall`].
@@ -92,6 +95,7 @@ impl Reference {
         Ok(Row {
             model: model.into(),
             options: sampler.cloned(),
+            right: None,
             quality: Quality {
                 sampler: sampler.map_or("real images".into(), describe),
                 nfe,
@@ -135,7 +139,9 @@ impl Results {
                 verdicts.extend(judged.verdicts);
             }
             let nfe = (evaluations as f64 / settings.count as f64).round() as usize;
-            rows.push(reference.row(&settings.model, Some(sampler), nfe, &verdicts)?);
+            let wanted = (0..verdicts.classes).cycle();
+            let right = settings.guidance.map(|_| verdicts.right(wanted));
+            rows.push(Row { right, ..reference.row(&settings.model, Some(sampler), nfe, &verdicts)? });
         }
 
         let (mut bits, mut nfe) = (Vec::new(), 0);

@@ -31,6 +31,9 @@ pub struct Settings {
     pub batch: usize,
     /// Seed; the samples are its first `count`.
     pub seed: u64,
+    /// Each class in turn, asked for with this guidance; images of any class where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
     /// Samplers with all their options.
     pub samplers: Vec<Sampler>,
     /// Test images of which bits per dimension are measured; 0 for none.

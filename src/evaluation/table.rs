@@ -38,7 +38,7 @@ pub fn markdown(results: &Results) -> String {
          |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for row in &results.rows {
-        let Row { model, options, quality, kernel, precision, recall, classifier_score, histogram } = row;
+        let Row { model, options, quality, kernel, precision, recall, classifier_score, histogram, .. } = row;
         let Quality { nfe, count, recognised, class_entropy, frechet, .. } = quality;
         let sampler =
             options.as_ref().map_or("real images".into(), |sampler| format!("`{}`", changes(sampler)));
@@ -52,6 +52,12 @@ pub fn markdown(results: &Results) -> String {
             100.0 * recognised,
             with_error(*kernel),
         );
+    }
+    let guidance = results.settings.guidance.map(|guidance| format!("asked for at guidance {guidance}"));
+    for (row, right) in results.rows.iter().filter_map(|row| Some((row, row.right?))) {
+        let sampler = row.options.as_ref().map(changes).unwrap_or_default();
+        let guidance = guidance.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "\n`{sampler}`: {:.1} % are of the class {guidance}.", 100.0 * right);
     }
     if let Some(caution) = results.settings.caution() {
         let _ = writeln!(text, "\n{caution}");
@@ -107,6 +113,7 @@ mod tests {
         let real = Row {
             model: "mnist".into(),
             options: None,
+            right: None,
             quality: quality.clone(),
             kernel: Estimate { mean: 0.01234, error: 0.00056 },
             precision: 0.9876,
@@ -133,6 +140,7 @@ mod tests {
             count: 1000,
             batch: 100,
             seed: 0,
+            guidance: None,
             samplers: Vec::new(),
             likelihood: 50,
             shard: Shard::WHOLE,
@@ -149,6 +157,11 @@ mod tests {
         );
         assert!(lines[3].starts_with("| mnist-vp | `heun n_steps=5` | 9 |") && lines[3].contains("| 0.5 |"));
         assert_eq!(lines[5], "`mnist-vp`: 2.294 ± 0.053 bits/dim on 50 test images of mnist, 91 NFE.");
+
+        results.rows[1].right = Some(0.975);
+        results.settings.guidance = Some(2.0);
+        let says = "`heun n_steps=5`: 97.5 % are of the class asked for at guidance 2.";
+        assert_eq!(markdown(&results).lines().filter(|line| *line == says).count(), 1);
 
         for (count, test_images, few) in
             [(100, 100, false), (99, 1000, true), (1000, 99, true), (4, 1000, true)]

@@ -72,6 +72,12 @@ impl Verdicts {
         })
     }
 
+    /// Share of the images whose most probable class is the one in `wanted`, image by image.
+    pub fn right(&self, wanted: impl Iterator<Item = usize>) -> f64 {
+        let right = self.named().zip(wanted).filter(|((class, _), wanted)| class == wanted);
+        right.count() as f64 / self.len().max(1) as f64
+    }
+
     /// Share of the images with a class of probability above 0.9.
     pub fn recognised(&self) -> f64 {
         self.mean(|p| f64::from(p > SURE))
@@ -139,6 +145,7 @@ mod tests {
         assert_eq!(verdicts.recognised(), 0.5, "0.9 itself is not enough");
         assert!((verdicts.confidence() - (0.95 + 0.6 + 0.98 + 0.9) / 4.0).abs() < 1e-6);
         assert!((verdicts.class_entropy() - 1.0).abs() < 1e-12);
+        assert_eq!(verdicts.right([0, 1].into_iter().cycle()), 0.5, "classes 0, 0, 1, 1");
         verdicts.extend(Verdicts { probabilities: vec![0.0, 1.0], features: vec![0.0], ..verdicts.clone() });
         assert_eq!(verdicts.named().map(|(class, _)| class).collect::<Vec<_>>(), [0, 0, 1, 1, 1]);
         let expected = -(0.4 * 0.4_f64.log2() + 0.6 * 0.6_f64.log2());

@@ -1,43 +1,83 @@
-use contour::ContourBuilder;
+use std::collections::BTreeMap;
 
 use crate::{Error, Result};
 
 /// The outlines of grey images `[n, 1, height, width]` at half the brightness, each as the data of an SVG path whose unit is a
 /// pixel, the first one's left upper corner being the origin: to be filled by the rule `evenodd`. Marching squares between
-/// pixels' middles; empty for an image that is dark all over.
+/// pixels' middles, what lies around an image being dark; empty for an image that is dark all over.
 ///
 /// # Errors
 /// [`Error::Config`] if the values are not those of whole images, or one is not finite.
 pub fn outlines(images: &[f32], [height, width]: [usize; 2]) -> Result<Vec<String>> {
     let refused = |problem: String, fix: &str| Err(Error::config("the images", problem, fix));
     let size = height * width;
-    if height < 2 || width < 2 || !images.len().is_multiple_of(size) {
-        return refused(
-            format!("have {} values", images.len()),
-            "give height times width for each, 2 or more",
-        );
+    if size == 0 || !images.len().is_multiple_of(size) {
+        return refused(format!("have {} values", images.len()), "give height times width for each");
     }
     if !images.iter().all(|value| value.is_finite()) {
         return refused("have a value that is not a number".into(), "use values from 0 to 1");
     }
-    images.chunks_exact(size).map(|image| outline(image, [height, width])).collect()
+    Ok(images.chunks_exact(size).map(|image| outline(image, width)).collect())
 }
 
-fn outline(image: &[f32], [height, width]: [usize; 2]) -> Result<String> {
-    let values: Vec<f64> = image.iter().copied().map(f64::from).collect();
-    let contours = ContourBuilder::new(width, height, true).contours(&values, &[0.5]);
-    let contours = contours.map_err(|e| {
-        Error::config("the outline", format!("cannot be found ({e})"), "report this as a bug")
-    })?;
-    let polygons = contours.iter().flat_map(|contour| &contour.geometry().0);
-    let rings = polygons.flat_map(|polygon| std::iter::once(polygon.exterior()).chain(polygon.interiors()));
-    Ok(rings
-        .map(|ring| {
-            // The first point comes again at the end, where `Z` says it.
-            let points = ring.0.iter().skip(1).map(|point| format!("{:.2} {:.2}", point.x, point.y));
-            format!("M{}Z", points.collect::<Vec<_>>().join("L"))
-        })
-        .collect())
+/// The line between the middle of a pixel and that of its neighbour on the right or below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Link {
+    x: i32,
+    y: i32,
+    is_down: bool,
+}
+
+fn outline(image: &[f32], width: usize) -> String {
+    let height = image.len() / width;
+    let value = |x: i32, y: i32| {
+        let is_inside = (0..width as i32).contains(&x) && (0..height as i32).contains(&y);
+        if is_inside { image[y as usize * width + x as usize] } else { 0.0 }
+    };
+    // Where an outline goes on after it has crossed a link.
+    let mut next = BTreeMap::new();
+    for (y, x) in (-1..height as i32).flat_map(|y| (-1..width as i32).map(move |x| (y, x))) {
+        next.extend(crossings([value(x, y), value(x + 1, y), value(x + 1, y + 1), value(x, y + 1)], [x, y]));
+    }
+    let point = |Link { x, y, is_down }: Link| {
+        let (a, b) = (value(x, y), if is_down { value(x, y + 1) } else { value(x + 1, y) });
+        let share = (HALF - a) / (b - a);
+        let (x, y) = (x as f32 + 0.5, y as f32 + 0.5);
+        if is_down { format!("{x:.2} {:.2}", y + share) } else { format!("{:.2} {y:.2}", x + share) }
+    };
+    let mut path = String::new();
+    while let Some((first, mut link)) = next.pop_first() {
+        let mut ring = vec![point(first)];
+        while link != first {
+            ring.push(point(link));
+            // Outlines are closed: what is crossed into a square is crossed out of the one beside it.
+            link = next.remove(&link).unwrap_or(first);
+        }
+        path += &format!("M{}Z", ring.join("L"));
+    }
+    path
+}
+
+/// What counts as bright.
+const HALF: f32 = 0.5;
+
+/// The links around a square of four pixels, clockwise from `[x, y]`, where an outline comes into it, with those where it
+/// leaves it.
+fn crossings(corners: [f32; 4], [x, y]: [i32; 2]) -> Vec<(Link, Link)> {
+    let link = |side: usize| match side % 4 {
+        0 => Link { x, y, is_down: false },
+        1 => Link { x: x + 1, y, is_down: true },
+        2 => Link { x, y: y + 1, is_down: false },
+        _ => Link { x, y, is_down: true },
+    };
+    let is_bright = |corner: usize| corners[corner % 4] > HALF;
+    let enters = |side: usize| !is_bright(side) && is_bright(side + 1);
+    let leaves = |side: usize| is_bright(side) && !is_bright(side + 1);
+    // Around bright corners: where two of them face each other they are apart.
+    let pair = |side: usize| {
+        (side + 1..side + 4).find(|other| leaves(*other)).map(|other| (link(side), link(other)))
+    };
+    (0..4).filter(|side| enters(*side)).filter_map(pair).collect()
 }
 
 #[cfg(test)]
@@ -53,7 +93,8 @@ mod tests {
         let square = bright(|x, y| (3..5).contains(&x) && (3..5).contains(&y));
         let ring =
             bright(|x, y| (1..7).contains(&x) && (1..7).contains(&y) && !((3..5).contains(&x) && y == 4));
-        let paths = outlines(&[square, ring, vec![0.0; 64]].concat(), [8, 8]).unwrap();
+        let apart = bright(|x, y| [(0, 0), (1, 1)].contains(&(x, y)));
+        let paths = outlines(&[square, ring, apart, vec![0.0; 64]].concat(), [8, 8]).unwrap();
         let coordinates = |path: &str| -> Vec<[f64; 2]> {
             let points = path.split(['M', 'L', 'Z']).filter(|point| !point.is_empty());
             points
@@ -67,7 +108,8 @@ mod tests {
             assert_eq!(along.iter().copied().fold(f64::MIN, f64::max), 5.0, "{}", paths[0]);
         }
         assert_eq!(paths[1].matches('M').count(), 2, "a hole is a ring of its own: {}", paths[1]);
-        assert_eq!(paths[2], "");
+        assert_eq!(paths[2].matches('M').count(), 2, "pixels that meet in a corner are apart: {}", paths[2]);
+        assert_eq!(paths[3], "");
         assert!(outlines(&[0.0; 65], [8, 8]).is_err() && outlines(&[f32::NAN; 64], [8, 8]).is_err());
     }
 }

@@ -43,7 +43,9 @@ const PRESETS: &[Preset] = &[
     ("letters", |base| {
         let mut network = digits_unet(vec![1, 2, 2]);
         network.learn_classes(52);
-        TrainConfig { data: DataSource::new(Dataset::Letters), network, ..base }.into()
+        let averages = vec![0.05, 0.1];
+        TrainConfig { steps: 8000, averages, data: DataSource::new(Dataset::Letters), network, ..base }
+            .into()
     }),
     ("emoji-vp", |base| {
         let data = DataSource {

@@ -38,6 +38,11 @@ impl LoadedModel {
         self.image_bytes
     }
 
+    /// How many classes it has learned.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
     /// Whether it draws none but of a class that it is told.
     pub fn needs_class(&self) -> bool {
         self.needs_class

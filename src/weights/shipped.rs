@@ -26,6 +26,8 @@ pub struct Entry {
     pub sha256: String,
     /// What it has learned, which decides the samplers that it can use; null for a classifier.
     pub gives: Option<Learned>,
+    /// Sixteen images that it has drawn, as a file beside it; none of a classifier.
+    pub picture: Option<String>,
     /// The card inside it.
     pub card: ModelCard,
 }
@@ -40,7 +42,8 @@ pub fn manifest() -> Result<Vec<Entry>> {
         let sha256 = hex(&Sha256::digest(bytes));
         let file = format!("{name}.safetensors");
         let gives = card.learned();
-        Ok(Entry { name, title: card.title.clone(), file, bytes: bytes.len(), sha256, gives, card })
+        let picture = gives.map(|_| format!("{name}.png"));
+        Ok(Entry { name, title: card.title.clone(), file, bytes: bytes.len(), sha256, gives, picture, card })
     };
     SHIPPED.iter().map(entry).collect()
 }

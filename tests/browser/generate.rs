@@ -3,12 +3,13 @@
 use std::{thread, time::Duration};
 
 use scorefield::sampler::PredictorCorrector;
+use scorefield::weights::shipped::{self, Entry};
 use serde_json::{Value, json};
 
 use super::{
     harness::Gpu,
     models::{PLAIN, site_with},
-    visit::{GENERATE, Visit, seconds},
+    visit::{GENERATE, PATIENCE, Visit, seconds},
 };
 use crate::support::{cheap, figure, options_of, trials};
 use crate::weights::SHAPE;
@@ -17,6 +18,7 @@ trials! {
     cpu: [
         every_sampler_draws_on_webgpu,
         the_page_opens_with_a_picture_that_it_draws_again,
+        every_model_shows_what_it_draws,
         image_comes_into_being_before_the_visitors_eyes,
         a_link_shows_the_same_picture_again,
         pictures_can_be_saved,
@@ -64,24 +66,39 @@ fn every_sampler_draws_on_webgpu() {
 fn the_page_opens_with_a_picture_that_it_draws_again() {
     let mut visit = Visit::with(Gpu::None);
     visit.open("#task=generate&device=cpu");
-    let shown = visit.browser.eval(
-        "const image = document.querySelector('#generate .first img');
-        await image.decode();
-        const context = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext('2d');
-        context.drawImage(image, 0, 0);
-        const { data, width } = context.getImageData(0, 0, image.naturalWidth, image.naturalHeight);
-        [image.checkVisibility(), width, [...data.filter((_, i) => i % 4 === 0)]]",
-    );
+    visit.browser.wait_for("document.querySelector('.first canvas').width > 1", PATIENCE);
+    let shown = visit.picture("#generate .first canvas");
+    assert_eq!(visit.browser.eval("document.querySelector('.first').checkVisibility()"), true);
     visit.start(GENERATE);
     visit.finish(GENERATE);
     assert_eq!(visit.nfe(GENERATE), 35, "a quick sampler comes first");
-    let drawn = visit.grid();
-    let first: Vec<u8> = serde_json::from_value(shown[2].clone()).expect("its pixels");
-    assert_eq!((&shown[0], &shown[1]), (&json!(true), &json!(drawn.width)));
-    let apart = first.iter().zip(&drawn.pixels).map(|(a, b)| a.abs_diff(*b)).max();
-    figure(format_args!("the first picture and the one drawn: {apart:?} of 255 apart"));
-    assert!(first.len() == drawn.pixels.len() && apart <= Some(2), "save what is drawn as web/first.png");
+    let drawn = visit.picture("#generate .gallery canvas");
+    let apart = shown.pixels.iter().zip(&drawn.pixels).map(|(a, b)| a.abs_diff(*b)).max();
+    figure(format_args!("what is shown and what is drawn: {apart:?} of 255 apart"));
+    assert_eq!([shown.width, shown.height], [drawn.width, drawn.height]);
+    assert!(apart <= Some(2), "make it again by `scorefield models --pictures web/models`");
     assert_eq!(visit.browser.eval("document.querySelector('.first').checkVisibility()"), false);
+    visit.assert_clean();
+}
+
+/// Of every model that is shipped; the visitor's own have none.
+fn every_model_shows_what_it_draws() {
+    let mut visit = Visit::to(site_with(&[PLAIN]), Gpu::None);
+    visit.open("#task=generate&device=cpu");
+    let named = "document.querySelector('.first figcaption').textContent";
+    for Entry { name, card, .. } in
+        shipped::manifest().expect("the models").iter().filter(|entry| entry.gives.is_some())
+    {
+        visit.set("#generate-model", *name);
+        visit.browser.wait_for(&format!("{named}.includes('by {name} ')"), PATIENCE);
+        let size = visit.browser.eval(
+            "[document.querySelector('.first canvas').width, document.querySelector('.first canvas').height]",
+        );
+        assert_eq!(size, json!([4 * card.width + 3, 4 * card.height + 3]), "{name}");
+        assert!(visit.picture("#generate .first canvas").contrast() > 20.0, "{name}");
+    }
+    visit.set("#generate-model", PLAIN);
+    visit.browser.wait_for("document.querySelector('.first').hidden", PATIENCE);
     visit.assert_clean();
 }
 

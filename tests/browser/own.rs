@@ -269,8 +269,7 @@ fn limits_of_the_adapter_are_named_before_anything_is_drawn() {
 }
 
 const OPEN: &str = "document.querySelector('#own-models').open";
-const OPTIONS: &str =
-    "Array.from(document.querySelector('#generate-model optgroup').children, (option) => option.text)";
+const OPTIONS: &str = "Array.from(document.querySelector('#generate-model optgroup[label=Yours]').children, (option) => option.text)";
 
 fn paths(name: &str) -> Vec<PathBuf> {
     FOLDER.iter().map(|file| path(name).join(file)).collect()

@@ -53,6 +53,19 @@ export function fromImageData({ width, height, data: rgba }) {
   return { channels: 3, height, width, data };
 }
 
+/** The squares of a picture that has so many in a row, as one batch. */
+export function tiles(picture, columns) {
+  const { channels } = picture;
+  const side = picture.width / columns;
+  const count = columns * Math.floor(picture.height / side);
+  const data = new Uint8ClampedArray(count * channels * side * side);
+  for (let i = 0; i < count; i++) {
+    const [left, top] = [(i % columns) * side, Math.floor(i / columns) * side];
+    data.set(placed(picture, side, side, -left, -top).data, i * channels * side * side);
+  }
+  return { count, channels, height: side, width: side, data };
+}
+
 export function withChannels(picture, channels) {
   if (picture.channels === channels) return picture;
   const plane = picture.width * picture.height;

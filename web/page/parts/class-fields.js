@@ -1,7 +1,7 @@
 // The fields for a class and its guidance, where the model in use has learned classes or a classifier can guide it.
 
 import { make } from '../dom.js';
-import { classesOf } from '../state/classes.js';
+import { classTitle, classesOf } from '../state/classes.js';
 import { fillSelect, optionField } from './controls.js';
 
 const GUIDANCE = { name: 'guidance', title: 'Guidance', min: 0, max: 5 };
@@ -33,7 +33,7 @@ export class ClassFields {
     const { state, model, engine } = this.#app;
     const { count, names, classifier, isNeeded } = classesOf(model, engine.classifiers);
     this.#holder.hidden = count === 0;
-    this.#title.textContent = model.card.dataset === 'mnist' ? 'Digit' : 'Class';
+    this.#title.textContent = classTitle(model);
     const classes = Array.from({ length: count }, (_, i) => ({ name: String(i), title: names[i] ?? String(i) }));
     const any = isNeeded ? [] : [{ name: '', title: 'Any' }];
     fillSelect(this.#select, [...any, ...classes], state.class ?? '');

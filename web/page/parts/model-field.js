@@ -4,12 +4,20 @@ import { make } from '../dom.js';
 import { usualClass } from '../state/classes.js';
 import { optionsOf } from './controls.js';
 
-/** Puts the models into a field, and the one in use. */
+/** What the models of a data set are listed under. */
+const GROUPS = { mnist: 'Digits', letters: 'Letters', 'fashion-mnist': 'Clothes', 'noto-emoji': 'Emoji' };
+
+/** Puts the models into a field, by what they draw, and the one in use. */
 export function fillModels(select, app) {
   const { engine, state } = app;
-  const own = make('optgroup', { label: 'Yours' });
-  own.append(...optionsOf([...engine.models.filter(({ own }) => own), { name: '', title: 'Your model…' }]));
-  select.replaceChildren(...optionsOf(engine.models.filter(({ own }) => !own)), own);
+  const groups = new Map();
+  for (const model of engine.models.filter(({ own }) => !own)) {
+    const group = GROUPS[model.card.dataset] ?? 'Others';
+    groups.set(group, [...(groups.get(group) ?? []), model]);
+  }
+  groups.set('Yours', [...engine.models.filter(({ own }) => own), { name: '', title: 'Your model…' }]);
+  const listed = [...groups].map(([label, models]) => make('optgroup', { label }, ...optionsOf(models)));
+  select.replaceChildren(...listed);
   select.value = state.model;
 }
 

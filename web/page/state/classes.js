@@ -15,6 +15,11 @@ export function classesOf({ card }, classifiers) {
   return { count: countOf(teller), names: teller.class_names ?? [], classifier: guide?.name, isNeeded };
 }
 
+/** What a class of a model's images is called. */
+export function classTitle({ card }) {
+  return { mnist: 'Digit', letters: 'Letter' }[card.dataset] ?? 'Class';
+}
+
 /** The class that is asked for where nobody has chosen one; null is any. */
 export function usualClass(model, classifiers) {
   return classesOf(model, classifiers).isNeeded ? 0 : null;

@@ -4,14 +4,19 @@ import { find, plural } from '../dom.js';
 import { ClassFields } from '../parts/class-fields.js';
 import { bindNumber, isValid } from '../parts/controls.js';
 import { Gallery, previewEvery } from '../parts/gallery.js';
+import { Grid } from '../parts/grid.js';
 import { bindModel, fillModels } from '../parts/model-field.js';
 import { Runner } from '../parts/runner.js';
 import { showSampler } from '../parts/sampler-fields.js';
 import { createSeedField } from '../parts/seed-field.js';
+import { fromImageData, tiles } from '../pixels.js';
 import { classRequest } from '../state/classes.js';
 import { integer } from '../state/keys.js';
 
 const MAX_COUNT = 256;
+
+/** What those who come without a link see before the list of models is here: its first one. */
+const FIRST = { name: 'mnist-vp', picture: 'mnist-vp.png' };
 
 const MARKUP = `
   <section id="generate" class="task two" aria-labelledby="generate-title" hidden>
@@ -41,15 +46,15 @@ const MARKUP = `
     </form>
     <div class="result">
       <div class="run"></div>
-      <figure class="first">
-        <img src="first.png" width="115" height="115" alt="Sixteen handwritten digits, drawn by a model">
-        <figcaption>Drawn by this page before you came: mnist-vp, Heun, seed 7. Generate makes them, or others, on your device.</figcaption>
-      </figure>
       <div class="gallery">
         <button type="button" class="use-image" title="Edit this picture">Edit</button>
         <button type="button" class="use-a" title="Make it end A of an interpolation">Use as A</button>
         <button type="button" class="use-b" title="Make it end B of an interpolation">Use as B</button>
       </div>
+      <figure class="first">
+        <div class="grid"></div>
+        <figcaption></figcaption>
+      </figure>
     </div>
   </section>`;
 
@@ -60,6 +65,8 @@ class GenerateView {
   #classes;
   #gallery;
   #runner;
+  #examples;
+  #exampled = ''; // the model of those on show
 
   constructor(section, app) {
     this.#section = section;
@@ -70,6 +77,8 @@ class GenerateView {
     this.#runner = new Runner(section, app, () => this.start());
     const fileName = () => `${app.state.model}-${app.sampler('generate').name}-seed${app.state.seed}`;
     this.#gallery = new Gallery(find('.gallery', section), app, fileName);
+    this.#examples = new Grid(find('.first .grid', section));
+    this.#examples.marked = false;
     this.#wire();
   }
 
@@ -77,6 +86,7 @@ class GenerateView {
   refresh() {
     const { state, engine } = this.#app;
     const form = this.#form.elements;
+    this.#showExamples(engine ? this.#app.model : FIRST);
     if (!engine) return;
     fillModels(form.model, this.#app);
     this.#classes.refresh();
@@ -102,16 +112,36 @@ class GenerateView {
       runner: this.#runner,
       work: (hooks) => app.engine.sample(request, hooks),
       onPreview: (preview) => {
-        find('.first', this.#section).hidden = true;
+        this.#endExamples();
         this.#gallery.show(preview);
       },
       onResult: (result) => {
-        find('.first', this.#section).hidden = true;
+        this.#endExamples();
         const what = `${plural(count, 'generated image')}, model ${model}, sampler ${sampler}, seed ${seed}`;
         this.#gallery.end(result, what);
       },
       retry: () => this.start(),
     });
+  }
+
+  /** Until something is drawn here, what the model has drawn elsewhere: a picture that comes with it. */
+  async #showExamples({ name, picture }) {
+    if (!this.#examples || name === this.#exampled) return;
+    this.#exampled = name;
+    const images = picture ? await examples(`models/${picture}`).catch(() => null) : null;
+    if (!this.#examples || name !== this.#exampled) return; // another was chosen meanwhile
+    const figure = find('.first', this.#section);
+    figure.hidden = !images;
+    if (!images) return;
+    this.#examples.show(images);
+    this.#examples.label = `Images that the model ${name} has drawn`;
+    find('figcaption', figure).textContent =
+      `Drawn by ${name} before you came, from seed 7. Generate draws on your device.`;
+  }
+
+  #endExamples() {
+    find('.first', this.#section).hidden = true;
+    this.#examples = null;
   }
 
   #wire() {
@@ -133,6 +163,16 @@ class GenerateView {
       });
     }
   }
+}
+
+/** The images of a picture that has four in a row. */
+async function examples(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} is not there`);
+  const bitmap = await createImageBitmap(await response.blob());
+  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
+  context.drawImage(bitmap, 0, 0);
+  return tiles(fromImageData(context.getImageData(0, 0, bitmap.width, bitmap.height)), 4);
 }
 
 export const generate = {

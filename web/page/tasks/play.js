@@ -8,7 +8,7 @@ import { record } from '../parts/recorder.js';
 import { Runner } from '../parts/runner.js';
 import { MAP_POINTS, Sheet } from '../parts/sheet.js';
 import { show, toBytes } from '../pixels.js';
-import { classesOf } from '../state/classes.js';
+import { classTitle, classesOf } from '../state/classes.js';
 import { endpointKey } from '../state/endpoint.js';
 import { integer, name, number, whole } from '../state/keys.js';
 import { MOST, RATE, pointOf, readWalk, writeWalk } from '../state/walk.js';
@@ -135,7 +135,7 @@ class PlayView {
     for (const corner of this.#corners) corner.refresh();
     const { count, names } = classesOf(this.#model, []);
     find('.wanted', this.#form).hidden = count === 0;
-    find('.wanted label', this.#form).textContent = this.#model.card.dataset === 'mnist' ? 'Digit' : 'Class';
+    find('.wanted label', this.#form).textContent = classTitle(this.#model);
     const classes = Array.from({ length: count }, (_, i) => ({ name: String(i), title: names[i] ?? String(i) }));
     fillSelect(form.wanted, [{ name: '', title: 'Any' }, ...classes], state.wanted ?? '');
     form.leaps.value = state.leaps;
