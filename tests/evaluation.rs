@@ -197,6 +197,13 @@ fn classes_are_asked_for_in_turn() {
     );
     assert_eq!(guided["nfe"], 34, "two evaluations each");
     assert!(row(&results(&at.join("guided")), 0).get("right").is_none(), "nobody asked real images");
+    let both = "--weaker mnist-weak --weaker-weight 1.5 --out weaker --count 4";
+    let table = good(
+        at,
+        &format!("evaluate --model mnist-vp --device cpu --dataset synthetic --samplers ddim --nfe 4 {both}"),
+    );
+    assert!(table.contains("Guided by its weaker version `mnist-weak`, weight 1.5."), "{table}");
+    assert_eq!(row(&results(&at.join("weaker")), 1)["nfe"], 8, "an evaluation of both each");
     bad(at, &format!("evaluate {asked}"), 2, &["--by-class", "learned classes"]);
     bad(at, "evaluate --guidance 2", 2, &["--by-class"]);
 }

@@ -2,9 +2,12 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
-use scorefield::control::{ClassGuide, Guide, class_guided};
+use scorefield::control::{ClassGuide, Guide, autoguided, class_guided};
 use scorefield::images::DataRange;
+use scorefield::model::{Learned, ScoreModel};
 use scorefield::rng::Noise;
+use scorefield::sde::{AnySde, VeSde, VpSde};
+use scorefield::toy::GaussianMixture;
 use scorefield::weights::shipped;
 use serde_json::json;
 
@@ -15,6 +18,7 @@ trials! {
         a_classifier_has_the_gradient_of_its_verdict,
         a_classifiers_gradient_is_that_of_autodiff,
         guided_digits_are_of_their_class,
+        a_model_moves_on_from_its_weaker_version,
     ],
     gpu: [a_classifiers_gradient_on_the_gpu_is_that_of_autodiff],
 }
@@ -121,4 +125,33 @@ fn guided_digits_are_of_their_class() {
         .to_vec();
     figure(format_args!("of 12 digits, {} are fours with weight 0, {} with weight 3", found[0], found[1]));
     assert!(found[0] < 4 && found[1] >= 6, "{found:?}");
+}
+
+/// Gaussians of variance .3 and .5, of which the second is in other units and of another diffusion: the denoised image is
+/// `x·v/(v + sigma²)` for each.
+fn a_model_moves_on_from_its_weaker_version() {
+    let gaussian = |variance: f64, middle: f64, sde: AnySde, range| {
+        let rows = vec![vec![variance, 0.0], vec![0.0, variance]];
+        let mixture = GaussianMixture::new(&[1.0], &[vec![middle; 2]], &[rows]).unwrap();
+        ScoreModel::new(Box::new(mixture), sde, range, [2, 1, 1], &cpu())
+    };
+    let better = || gaussian(0.3, 0.0, VpSde::default().into(), DataRange::CENTRED);
+    let worse = || gaussian(0.5 / 4.0, 0.5, VeSde::default().into(), DataRange::UNIT);
+    let guided = autoguided(better(), worse(), 2.5).unwrap();
+    let (t, x) = (0.4, [0.7_f32, -1.1, 0.2, 1.9]);
+    let [mean, sigma] = [guided.sde.marginal_prob(t).0, guided.sde.sigma(t)];
+    let found = values(guided.denoised(tensor(&x, [2, 2, 1, 1], &cpu()), &[t]));
+    let gain = |variance: f64| variance / (variance + sigma * sigma);
+    let expected: Vec<f32> =
+        x.iter().map(|x| (f64::from(*x) / mean * (2.5 * gain(0.3) - 1.5 * gain(0.5))) as f32).collect();
+    let error = relative_error(&found, &expected);
+    figure(format_args!("guided by a weaker Gaussian: {error:.1e}"));
+    assert!(error < 1e-5 && guided.nfe() == 2, "{error:.1e}, {} NFE", guided.nfe());
+
+    let alone = autoguided(better(), worse(), 1.0).unwrap();
+    let of = |model: &ScoreModel| values(model.denoised(tensor(&x, [2, 2, 1, 1], &cpu()), &[t]));
+    assert!(relative_error(&of(&alone), &of(&better())) < 1e-6, "a weight of 1 is the model alone");
+    let error = |weaker: ScoreModel, weight| autoguided(better(), weaker, weight).unwrap_err().to_string();
+    assert!(error(worse(), -1.0).contains("use 0 to 100"));
+    assert!(error(worse().having_learned(Learned::Consistency), 2.0).contains("the same data set"));
 }

@@ -34,6 +34,7 @@ export { ScorefieldError };
  * @property {string} sha256
  * @property {'score'|'consistency'|null} [gives]  What its network tells of a noisy image; a classifier gives neither.
  *   A model that says nothing gives the score.
+ * @property {string} [weaker]  The model of the list that can guide it as a weaker version of it.
  * @property {string} [picture]  Sixteen images that it has drawn, four in a row: a file beside the list, of one of the list.
  * @property {object} card  The model card: shape, SDE, data set, licence, training, measured quality.
  *
@@ -83,6 +84,9 @@ export { ScorefieldError };
  *   models that have learned none. One network evaluation per step, and the classifier's gradient.
  * @property {number} [guidance]       How far to go in the class's direction, 0 to 100: 1 (default) is what the model
  *   learned, more is clearer and less varied. Each step takes two network evaluations where it is neither 0 nor 1.
+ * @property {string} [weaker]         A weaker version of the model, which guides it: images go on from what it says to what
+ *   the model says, and beyond, so that fewer are mistakes (Karras et al. 2024). Each step takes an evaluation of both.
+ * @property {number} [weaker_weight]  How far, 0 to 100: 1 is the model alone, 2 the default.
  * @property {Condition} [condition]   What is known of the images.
  * @property {number} [preview_every]  Steps between previews; 0 (default) sends none.
  *
@@ -355,7 +359,7 @@ export class Engine {
 
   #run(type, request, count, { onDownload, onCompile, onProgress, onPreview, signal }) {
     return this.#exclusively(signal, async () => {
-      for (const name of [request.model, request.classifier, request.encoder]) {
+      for (const name of [request.model, request.classifier, request.weaker, request.encoder]) {
         if (name !== undefined) await this.#load(name, count, { onDownload, onCompile });
       }
       return this.#channel.call({ type, request }, { onCompile, onProgress, onPreview });

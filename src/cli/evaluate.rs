@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, json};
 
 use super::data::DataArgs;
-use super::shared::{ModelArgs, add_options, bar, check_count, watched};
+use super::shared::{ModelArgs, WeakerArgs, add_options, bar, check_count, watched};
 use crate::cancel::CancelToken;
 use crate::data::{DataSource, Split};
-use crate::evaluation::{Folder, Judge, Results, Settings, Shard, changes, markdown, quality_by_nfe};
+use crate::evaluation::{
+    Folder, Judge, Results, Settings, Shard, Subject, Weaker, changes, markdown, quality_by_nfe,
+};
 use crate::images::ImageSet;
 use crate::model::Learned;
 use crate::picture::save_png;
 use crate::sampler::Sampler;
-use crate::weights::{LoadedModel, shipped};
+use crate::weights::{ModelFile, shipped};
 use crate::{Error, Result, checkup, files};
 
 /// `evaluate`
@@ -48,6 +50,8 @@ pub struct Args {
     /// With --by-class, how strongly to pull towards the class.
     #[arg(long, default_value_t = 1.0, requires = "by_class")]
     guidance: f64,
+    #[command(flatten)]
+    weaker: WeakerArgs,
     /// The classifier that judges: a shipped one or a file.
     #[arg(long, default_value = "mnist-classifier")]
     classifier: String,
@@ -114,6 +118,7 @@ impl Args {
         let source = self.data.source();
         let test = DataSource { split: Split::Test, ..source.clone() }.load()?;
         let training = source.load()?.truncated(self.count);
+        let weaker = self.weaker.file()?;
         let settings = Settings {
             model: file.card.name.clone(),
             model_sha256: file.fingerprint(),
@@ -127,6 +132,11 @@ impl Args {
             batch: self.batch,
             seed: self.seed,
             guidance: self.by_class.then_some(self.guidance),
+            weaker: weaker.as_ref().map(|file| Weaker {
+                model: file.card.name.clone(),
+                sha256: file.fingerprint(),
+                weight: self.weaker.weaker_weight,
+            }),
             samplers,
             likelihood: self.likelihood.min(test.len()),
             shard: self.shard,
@@ -134,9 +144,14 @@ impl Args {
         let folder = Folder::create(self.folder(&file.card.name), settings)?;
         let opened = checkup::open(self.model.device).await?;
         let judge = Judge::new(classifier, &opened.device)?;
-        let model = self.model.file(&opened)?.load(&opened.device)?;
+        let load = |file: ModelFile| Ok((file.load(&opened.device)?, self.weaker.weaker_weight));
+        let subject = Subject {
+            model: self.model.file(&opened)?.load(&opened.device)?,
+            guidance: folder.settings.guidance,
+            weaker: weaker.map(load).transpose()?,
+        };
         folder.judge_real(&judge, &test, &training).await?;
-        match draw(&folder, &model, &judge, &test, cancel).await {
+        match draw(&folder, &subject, &judge, &test, cancel).await {
             Err(Error::Cancelled { .. }) => {
                 println!("stopped; the same command goes on with what is in {}", folder.path().display());
                 return Ok(());
@@ -194,7 +209,7 @@ impl Args {
 /// All that is missing, with a progress bar.
 async fn draw(
     folder: &Folder,
-    model: &LoadedModel,
+    subject: &Subject,
     judge: &Judge,
     test: &ImageSet,
     cancel: &CancelToken,
@@ -202,11 +217,11 @@ async fn draw(
     let bar = bar();
     for (k, sampler) in folder.settings.samplers.iter().enumerate() {
         bar.set_prefix(format!("{} ", changes(sampler)));
-        folder.draw(k, model, judge, &mut watched(cancel, &bar)).await?;
+        folder.draw(k, subject, judge, &mut watched(cancel, &bar)).await?;
     }
     bar.set_prefix("likelihood ");
     if folder.settings.likelihood > 0 {
-        folder.measure(&model.score_model()?, test, &mut watched(cancel, &bar)).await?;
+        folder.measure(&subject.model.score_model()?, test, &mut watched(cancel, &bar)).await?;
     }
     bar.finish_and_clear();
     Ok(())

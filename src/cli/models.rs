@@ -4,6 +4,7 @@ use burn::tensor::Device;
 
 use super::shared::{bar, watched};
 use crate::cancel::CancelToken;
+use crate::control::autoguided;
 use crate::ops::read;
 use crate::picture::{Grid, save_png};
 use crate::rng::Noise;
@@ -18,7 +19,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Draw a picture of each into this folder, as the page shows it before anything is drawn there: sixteen images of seed 7
-    /// by the usual sampler.
+    /// by the usual sampler, guided by a weaker version where there is one.
     #[arg(long, value_name = "FOLDER", conflicts_with = "json")]
     pictures: Option<PathBuf>,
 }
@@ -49,9 +50,13 @@ impl Args {
 
 /// Draws what a model makes of seed 7, unless it makes nothing; on the CPU, so that it is the same everywhere.
 async fn draw(entry: &Entry, folder: &Path, cancel: &CancelToken) -> Result<()> {
-    let Entry { name, picture, gives, .. } = entry;
+    let Entry { name, picture, gives, weaker, .. } = entry;
     let (Some(file), Some(sampler)) = (picture, gives.and_then(Sampler::usual_for)) else { return Ok(()) };
-    let model = shipped::open(name)?.score_model(&Device::flex())?;
+    let cpu = Device::flex();
+    let mut model = shipped::open(name)?.score_model(&cpu)?;
+    if let Some(weaker) = weaker {
+        model = autoguided(model, shipped::open(weaker)?.score_model(&cpu)?, 2.0)?;
+    }
     let bar = bar();
     let solution = sampler.sample(&model, &Noise::new(7), 16, &mut watched(cancel, &bar)).await?;
     bar.finish_and_clear();

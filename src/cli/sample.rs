@@ -1,4 +1,4 @@
-use super::shared::{Drawing, ModelArgs, Usual};
+use super::shared::{Drawing, ModelArgs, Usual, WeakerArgs};
 use crate::cancel::CancelToken;
 use crate::control::guided_by;
 use crate::weights::{LoadedClassifier, shipped};
@@ -11,7 +11,7 @@ pub struct Args {
     model: ModelArgs,
     /// Draw images of this class only, by its name or its number: by the model itself if it has learned classes, else
     /// guided by a classifier.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "weaker")]
     class: Option<String>,
     /// How strongly to pull towards the class: 1 is the model's or the classifier's own opinion, more is clearer
     /// and less varied.
@@ -21,6 +21,8 @@ pub struct Args {
     #[arg(long, requires = "class")]
     classifier: Option<String>,
     #[command(flatten)]
+    weaker: WeakerArgs,
+    #[command(flatten)]
     drawing: Drawing,
 }
 
@@ -29,7 +31,9 @@ impl Args {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(Usual { sampler: "heun", options: &[], leaps: 1, count: 64 })?;
         let opened = checkup::open(self.model.device).await?;
-        let Some(class) = &self.class else { return job.draw(&self.model.open_on(&opened)?, cancel).await };
+        let Some(class) = &self.class else {
+            return job.draw(&self.weaker.guide(self.model.open_on(&opened)?)?, cancel).await;
+        };
         let file = self.model.file(&opened)?;
         let model = match (self.classifier.as_deref(), file.card.classes()) {
             (None, 1..) => {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::cancel::CancelToken;
 use crate::checkup;
+use crate::control::autoguided;
 use crate::device::{DeviceChoice, Opened};
 use crate::files::check_writable;
 use crate::flow::Tolerance;
@@ -114,6 +115,36 @@ impl ModelArgs {
         let file = shipped::open(&self.model)?;
         eprintln!("{} on {} ({})", file.card.name, opened.name, opened.reason.trim_end_matches('.'));
         Ok(file)
+    }
+}
+
+/// A weaker version of the model that guides it; see [`autoguided`].
+#[derive(Debug, Clone, clap::Args)]
+pub struct WeakerArgs {
+    /// A weaker version of the model, trained for a shorter time or smaller (a shipped one or a file): images go on from what
+    /// it says to what the model says, and beyond. Each step takes an evaluation of both.
+    #[arg(long, value_name = "MODEL")]
+    pub weaker: Option<String>,
+    /// How far: 1 is the model alone.
+    #[arg(long, value_name = "WEIGHT", default_value_t = 2.0, requires = "weaker")]
+    pub weaker_weight: f64,
+}
+
+impl WeakerArgs {
+    /// Its file, if there is one.
+    pub fn file(&self) -> Result<Option<ModelFile>> {
+        self.weaker.as_deref().map(shipped::open).transpose()
+    }
+
+    /// `model`, guided if that was asked for.
+    pub fn guide(&self, model: ScoreModel) -> Result<ScoreModel> {
+        match self.file()? {
+            None => Ok(model),
+            Some(file) => {
+                let weaker = file.score_model(model.device())?;
+                autoguided(model, weaker, self.weaker_weight)
+            }
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! can act in three places, and each belongs to the model, not to the sampler:
 //!
 //! - The *denoised image*: what is known of it is put there ([`ScoreModel::knowing`]). [`inpaint()`],
-//!   [`colorize()`] and [`upscale()`] differ in which projection of the image is known, and share the rest.
+//!   [`colorize()`] and [`upscale()`] differ in which projection of the image is known, and share the rest. Or it moves on
+//!   from what a weaker version of the model says ([`autoguided`]).
 //! - The *score*: the gradient of a log-probability is added ([`guided`], [`class_guided`], [`ClassifierFree`](crate::model::ClassifierFree)).
 //! - The *start*: samples begin at an earlier time, in an image ([`edit()`], [`denoise()`]).
 //!
@@ -28,6 +29,7 @@
 //! They are no expectation of the image, so no covariance carries anything over. Their known part is put in its place after
 //! each of several steps, whose fresh noise the rest then learns from (Song et al. 2023, algorithm 4).
 
+mod autoguidance;
 mod colorize;
 mod denoise;
 mod edit;
@@ -35,6 +37,7 @@ mod guidance;
 mod inpaint;
 mod upscale;
 
+pub use autoguidance::autoguided;
 pub use colorize::colorize;
 pub use denoise::denoise;
 pub use edit::edit;

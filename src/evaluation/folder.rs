@@ -1,14 +1,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{Judge, Measured, Settings};
+use super::{Judge, Measured, Settings, Subject};
 use crate::files::{make_folder, write_atomic};
 use crate::flow::Likelihood;
 use crate::images::ImageSet;
 use crate::model::ScoreModel;
 use crate::rng::Noise;
 use crate::run::Run;
-use crate::weights::LoadedModel;
 use crate::{Error, Result};
 
 /// An evaluation, or one shard of it, as far as it has come.
@@ -83,21 +82,14 @@ impl Folder {
     /// Draws and judges what is missing of this shard's samples of sampler `k`.
     ///
     /// # Errors
-    /// As [`Judge::draw`] and [`write_atomic`]; [`Error::Config`] for a model that knows no classes, where they are asked for,
-    /// or other ones than the judge. The batches before it stay.
-    pub async fn draw(&self, k: usize, model: &LoadedModel, judge: &Judge, run: &mut Run<'_>) -> Result<()> {
-        let Settings { seed, count, guidance, ref samplers, .. } = self.settings;
+    /// As [`Subject::of`], [`Judge::draw`] and [`write_atomic`]; the batches before it stay.
+    pub async fn draw(&self, k: usize, subject: &Subject, judge: &Judge, run: &mut Run<'_>) -> Result<()> {
+        let Settings { seed, count, ref samplers, .. } = self.settings;
         for (batch, first, n) in self.own_batches(count) {
             let path = self.judged_path(k, batch);
             if !path.exists() {
                 let noise = Noise::new(seed).at(first as u32);
-                let model = match guidance {
-                    None => model.score_model()?,
-                    Some(guidance) => {
-                        let classes = judge.classes_of(model)?;
-                        model.classes_model((first..first + n).map(|i| i % classes).collect(), guidance)?
-                    }
-                };
+                let model = subject.of(first..first + n, judge)?;
                 judge.draw(&model, &samplers[k], &noise, n, run).await?.save(&self.ready(path)?)?;
             }
         }

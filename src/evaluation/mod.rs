@@ -23,6 +23,7 @@ mod plot;
 mod results;
 mod settings;
 mod shard;
+mod subject;
 mod table;
 mod verdicts;
 
@@ -34,7 +35,8 @@ pub use kernel::kernel_distance;
 pub use neighbours::precision_recall;
 pub use plot::quality_by_nfe;
 pub use results::{BitsPerDim, Reference, Results, Row};
-pub use settings::Settings;
+pub use settings::{Settings, Weaker};
 pub use shard::Shard;
+pub use subject::Subject;
 pub use table::{changes, describe, markdown};
 pub use verdicts::{Verdicts, judge};

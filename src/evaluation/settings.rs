@@ -34,12 +34,27 @@ pub struct Settings {
     /// Each class in turn, asked for with this guidance; images of any class where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<f64>,
+    /// What guides the model as a weaker version of itself; none where it goes alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weaker: Option<Weaker>,
     /// Samplers with all their options.
     pub samplers: Vec<Sampler>,
     /// Test images of which bits per dimension are measured; 0 for none.
     pub likelihood: usize,
     /// Which part of the samples is drawn here.
     pub shard: Shard,
+}
+
+/// A model that guides another one; see [`autoguided`](crate::control::autoguided).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weaker {
+    /// Name in its card.
+    pub model: String,
+    /// Its fingerprint.
+    pub sha256: String,
+    /// 1 is the guided model alone.
+    pub weight: f64,
 }
 
 /// Images below which nothing is to be read from precision and recall: their sampling error alone is then above 0.05.

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::{BitsPerDim, Results, Row};
+use super::{BitsPerDim, Results, Row, Weaker};
 use crate::estimate::Estimate;
 use crate::picture::chart::number;
 use crate::sampler::Sampler;
@@ -58,6 +58,9 @@ pub fn markdown(results: &Results) -> String {
         let sampler = row.options.as_ref().map(changes).unwrap_or_default();
         let guidance = guidance.as_deref().unwrap_or_default();
         let _ = writeln!(text, "\n`{sampler}`: {:.1} % are of the class {guidance}.", 100.0 * right);
+    }
+    if let Some(Weaker { model, weight, .. }) = &results.settings.weaker {
+        let _ = writeln!(text, "\nGuided by its weaker version `{model}`, weight {weight}.");
     }
     if let Some(caution) = results.settings.caution() {
         let _ = writeln!(text, "\n{caution}");
@@ -141,6 +144,7 @@ mod tests {
             batch: 100,
             seed: 0,
             guidance: None,
+            weaker: None,
             samplers: Vec::new(),
             likelihood: 50,
             shard: Shard::WHOLE,

@@ -5,6 +5,7 @@
 mod annealing;
 mod averages;
 mod colorization;
+mod copies;
 mod encodings;
 mod inpainting;
 mod interpolation;
@@ -68,5 +69,5 @@ macro_rules! figures {
 
 figures! {
     manifold, low_density, langevin, mixing, annealing, overlap, norm, objectives, averages, tolerance, interpolation,
-    encodings, inpainting, colorization, leaps,
+    encodings, inpainting, colorization, leaps, copies,
 }

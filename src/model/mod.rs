@@ -149,6 +149,11 @@ impl ScoreModel {
         Self { denoiser: wrap(self.denoiser), ..self }
     }
 
+    /// Its denoiser alone.
+    pub fn into_denoiser(self) -> Box<dyn Denoiser> {
+        self.denoiser
+    }
+
     /// The model of images whose `known` part is given.
     ///
     /// Every denoised image gets the known part. In that part the score is then exactly that of the forward

@@ -26,6 +26,8 @@ pub struct Entry {
     pub sha256: String,
     /// What it has learned, which decides the samplers that it can use; null for a classifier.
     pub gives: Option<Learned>,
+    /// A weaker version of it that comes with it too, to guide it; see [`autoguided`](crate::control::autoguided).
+    pub weaker: Option<&'static str>,
     /// Sixteen images that it has drawn, as a file beside it; none of a classifier.
     pub picture: Option<String>,
     /// The card inside it.
@@ -43,7 +45,9 @@ pub fn manifest() -> Result<Vec<Entry>> {
         let file = format!("{name}.safetensors");
         let gives = card.learned();
         let picture = gives.map(|_| format!("{name}.png"));
-        Ok(Entry { name, title: card.title.clone(), file, bytes: bytes.len(), sha256, gives, picture, card })
+        let weaker = WEAKER.iter().find(|(guided, _)| guided == name).map(|(_, weaker)| *weaker);
+        let title = card.title.clone();
+        Ok(Entry { name, title, file, bytes: bytes.len(), sha256, gives, weaker, picture, card })
     };
     SHIPPED.iter().map(entry).collect()
 }
@@ -54,9 +58,15 @@ const SHIPPED: &[(&str, &[u8])] = &[
     ("mnist-ve", include_bytes!("../../web/models/mnist-ve.safetensors")),
     ("mnist-class-vp", include_bytes!("../../web/models/mnist-class-vp.safetensors")),
     ("mnist-cm", include_bytes!("../../web/models/mnist-cm.safetensors")),
+    ("mnist-weak", include_bytes!("../../web/models/mnist-weak.safetensors")),
+    ("letters", include_bytes!("../../web/models/letters.safetensors")),
     ("emoji-vp", include_bytes!("../../web/models/emoji-vp.safetensors")),
     ("mnist-classifier", include_bytes!("../../web/models/mnist-classifier.safetensors")),
+    ("letters-classifier", include_bytes!("../../web/models/letters-classifier.safetensors")),
 ];
+
+/// Models that a weaker version guides, and that version.
+const WEAKER: &[(&str, &str)] = &[("mnist-vp", "mnist-weak"), ("mnist-ve", "mnist-weak")];
 
 /// Names of the shipped models.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -71,7 +71,8 @@ fn the_page_opens_with_a_picture_that_it_draws_again() {
     assert_eq!(visit.browser.eval("document.querySelector('.first').checkVisibility()"), true);
     visit.start(GENERATE);
     visit.finish(GENERATE);
-    assert_eq!(visit.nfe(GENERATE), 35, "a quick sampler comes first");
+    assert_eq!(visit.nfe(GENERATE), 70, "a quick sampler comes first, guided by a weaker version");
+    assert!(visit.hash().contains("&weaker=2&"), "{}", visit.hash());
     let drawn = visit.picture("#generate .gallery canvas");
     let apart = shown.pixels.iter().zip(&drawn.pixels).map(|(a, b)| a.abs_diff(*b)).max();
     figure(format_args!("what is shown and what is drawn: {apart:?} of 255 apart"));
@@ -81,14 +82,15 @@ fn the_page_opens_with_a_picture_that_it_draws_again() {
     visit.assert_clean();
 }
 
-/// Of every model that is shipped; the visitor's own have none.
+/// Of every model that is shipped, but for those that only guide another; the visitor's own have none.
 fn every_model_shows_what_it_draws() {
     let mut visit = Visit::to(site_with(&[PLAIN]), Gpu::None);
     visit.open("#task=generate&device=cpu");
     let named = "document.querySelector('.first figcaption').textContent";
-    for Entry { name, card, .. } in
-        shipped::manifest().expect("the models").iter().filter(|entry| entry.gives.is_some())
-    {
+    let models = shipped::manifest().expect("the models");
+    let is_guide = |name: &str| models.iter().any(|entry| entry.weaker == Some(name));
+    let listed = models.iter().filter(|entry| entry.gives.is_some() && !is_guide(entry.name));
+    for Entry { name, card, .. } in listed {
         visit.set("#generate-model", *name);
         visit.browser.wait_for(&format!("{named}.includes('by {name} ')"), PATIENCE);
         let size = visit.browser.eval(

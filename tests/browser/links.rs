@@ -47,6 +47,7 @@ fn every_value_of_a_link_is_checked() {
         ("generate", "model", texts(&["a model", ""])),
         ("generate", "class", texts(&["-1", "1.5"])),
         ("generate", "guidance", texts(&["9"])),
+        ("generate", "weaker", texts(&["0", "6", "mnist-weak"])),
         ("generate", "sampler", texts(&["a sampler"])),
         ("generate", "seed", texts(&["-1", "1.5", "9007199254740993"])),
         ("generate", "count", texts(&["0", "257"])),
@@ -70,6 +71,11 @@ fn every_value_of_a_link_is_checked() {
         ("play", "wanted", texts(&["-1", "1.5"])),
         ("play", "leaps", texts(&["0", "5"])),
         ("play", "at", texts(&["0.5", "0.5:2", "0.5:0.5:0.5", "a:b"])),
+        ("word", "writer", texts(&["a model"])),
+        ("word", "word", texts(&["", " ", "a1", "abcdefghijklmnopqrstuvwxy"])),
+        ("word", "face", texts(&["-1", "1.5"])),
+        ("word", "other", texts(&["-1", "1.5"])),
+        ("word", "between", texts(&["-0.1", "1.1", ""])),
         ("lab", "lesson", texts(&["a lesson", ""])),
         ("lab", "experiment", texts(&["[1]", "word", "{\"world\":"])),
         ("lab", "see", texts(&["colours", ""])),
@@ -102,7 +108,7 @@ fn every_value_of_a_link_is_checked() {
             let runs = "Array.from(document.querySelectorAll('.start'), (button) => button.disabled)";
             assert_eq!(
                 visit.browser.eval(runs),
-                json!([false, false, false, false]),
+                json!([false, false, false, false, false]),
                 "{key}={text} has started"
             );
         }

@@ -19,6 +19,7 @@ mod interpolate;
 mod lab;
 mod lab_learning;
 mod play;
+mod word;
 // The same pictures as the native program.
 mod native;
 mod noise;
@@ -54,6 +55,7 @@ pub fn trials() -> Vec<Trial> {
         edit::trials(),
         interpolate::trials(),
         play::trials(),
+        word::trials(),
         lab::trials(),
         lab_learning::trials(),
         fit::trials(),

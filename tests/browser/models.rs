@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use burn::module::Module;
+use scorefield::data::Dataset;
 use scorefield::network::UNetConfig;
 use scorefield::weights::{LoadedModel, ModelCard, ModelFile, Precision, to_bytes};
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ pub const PLAIN: &str = "test-plain";
 pub const DIGITS: &str = "test-digits";
 /// Of three classes of something else, which have names.
 pub const KINDS: &str = "test-kinds";
+/// Of the letters A to Z and a to z.
+pub const LETTERS: &str = "test-letters";
 /// In colour.
 pub const COLOUR: &str = "test-colour";
 
@@ -26,6 +29,7 @@ pub fn file(name: &str) -> Vec<u8> {
     let (dataset, classes, names) = match name {
         DIGITS => ("mnist", 10, &[][..]),
         KINDS => ("none", 3, &["boat", "moon", "tree"][..]),
+        LETTERS => ("letters", 52, Dataset::Letters.set().class_names),
         _ => ("none", 0, &[][..]),
     };
     let config = UNetConfig { classes, ..small_unet() };

@@ -62,7 +62,7 @@ export class Crew {
     let leads = draw(this.#lead, 0);
     const parts = shares.map(async (request, i) => {
       if (i === 0) return leads;
-      const helper = await this.#helper(i - 1, [request.model, request.classifier]);
+      const helper = await this.#helper(i - 1, [request.model, request.classifier, request.weaker]);
       if (this.#cancelled) throw new ScorefieldError('cancelled', 'Cancelled.');
       // Where there is no memory for another worker, the lead draws this share too.
       return helper ? draw(helper, i) : (leads = leads.then(() => draw(this.#lead, i)));

@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 use super::condition::Condition;
 use super::{finish, one};
-use crate::control::guided_by;
+use crate::control::{autoguided, guided_by};
 use crate::flow::normals_between;
 use crate::model::ScoreModel;
 use crate::page::session::named;
@@ -42,10 +42,19 @@ struct SampleRequest {
     /// How far to go in the direction of the class.
     #[serde(default = "one")]
     guidance: f64,
+    /// A loaded model that guides this one as a weaker version of it.
+    weaker: Option<String>,
+    /// How far to go on from what that one says.
+    #[serde(default = "two")]
+    weaker_weight: f64,
     condition: Option<Condition>,
     /// Steps between previews; 0 sends none.
     #[serde(default)]
     preview_every: usize,
+}
+
+fn two() -> f64 {
+    2.0
 }
 
 /// The noise of a seed, or some way towards that of another.
@@ -69,6 +78,14 @@ struct Seed {
 impl SampleRequest {
     /// The model of the class or the classes that are asked for.
     fn model(&self, session: &Session, loaded: &LoadedModel) -> Result<ScoreModel> {
+        let model = self.of_class(session, loaded)?;
+        match &self.weaker {
+            None => Ok(model),
+            Some(name) => autoguided(model, session.model(name)?.score_model()?, self.weaker_weight),
+        }
+    }
+
+    fn of_class(&self, session: &Session, loaded: &LoadedModel) -> Result<ScoreModel> {
         match (self.class, &self.classes, &self.classifier) {
             (None, None, _) => loaded.score_model(),
             (None, Some(classes), None) if classes.len() == self.count => {

@@ -2,6 +2,7 @@
 
 import { make } from '../dom.js';
 import { usualClass } from '../state/classes.js';
+import { SHARED } from '../state/keys.js';
 import { optionsOf } from './controls.js';
 
 /** What the models of a data set are listed under. */
@@ -11,7 +12,8 @@ const GROUPS = { mnist: 'Digits', letters: 'Letters', 'fashion-mnist': 'Clothes'
 export function fillModels(select, app) {
   const { engine, state } = app;
   const groups = new Map();
-  for (const model of engine.models.filter(({ own }) => !own)) {
+  const guides = new Set(engine.models.map(({ weaker }) => weaker));
+  for (const model of engine.models.filter(({ own, name }) => !own && !guides.has(name))) {
     const group = GROUPS[model.card.dataset] ?? 'Others';
     groups.set(group, [...(groups.get(group) ?? []), model]);
   }
@@ -30,9 +32,13 @@ export function bindModel(select, app) {
   });
 }
 
-/** Takes a model; another one has other classes. */
+/** Takes a model; another one has other classes, and another weaker version or none. */
 export function useModel(name, app) {
   const { models, classifiers } = app.engine;
   const model = models.find((model) => model.name === name);
-  app.update({ model: name, class: usualClass(model, classifiers) });
+  app.update({
+    model: name,
+    class: usualClass(model, classifiers),
+    weaker: SHARED.weaker.settle(null, { model }),
+  });
 }

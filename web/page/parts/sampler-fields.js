@@ -4,12 +4,12 @@ import { find } from '../dom.js';
 import { fillSelect, optionField } from './controls.js';
 
 /**
- * Puts the sampler for a purpose into a form that has a field for it, and returns fields for its options. `withCosts`
- * says what each takes as it comes, where that is how the purpose takes it.
+ * Puts the sampler for a purpose into a form that has a field for it, and returns fields for its options. Where the purpose
+ * takes samplers as they come, and each time asks `evaluations` networks, their costs stand beside their names.
  */
-export function showSampler(form, app, purpose, { withCosts = false } = {}) {
+export function showSampler(form, app, purpose, { evaluations = 0 } = {}) {
   const sampler = app.sampler(purpose);
-  const cost = ({ nfe }) => (withCosts && nfe ? ` · ${nfe} NFE` : '');
+  const cost = ({ nfe }) => (evaluations && nfe ? ` · ${evaluations * nfe} NFE` : '');
   const offered = app.samplers.map((entry) => ({ name: entry.name, title: entry.title + cost(entry) }));
   fillSelect(form.elements.sampler, offered, sampler.name);
   find('.sampler-help', form).textContent = sampler.help;

@@ -27,6 +27,9 @@ export const sides = (count) => (text) => {
 };
 export const name = (text) => (/^[\w.-]+$/.test(text) ? text : undefined);
 
+/** How far from a weaker version, as things are: few samples are then mistakes, and they are still about as varied as the data. */
+const USUAL_WEAKER = 2;
+
 /** The keys that belong to no task alone. A task says which of them its links have. */
 export const SHARED = {
   device: { initial: 'auto', read: oneOf('auto', 'gpu', 'cpu') },
@@ -54,5 +57,12 @@ export const SHARED = {
     },
   },
   guidance: { initial: 1, read: number(0, 5), write: (value, state) => (state.class === null ? null : value) },
+  // How far to go on from what the model's weaker version says, where it has one; 1 is the model alone.
+  weaker: {
+    initial: null, // until the model is known
+    read: number(1, 5),
+    write: (weight) => (weight === 1 ? null : weight),
+    settle: (weight, { model }) => (model.weaker ? (weight ?? USUAL_WEAKER) : null),
+  },
   seed: { initial: 7, read: whole },
 };

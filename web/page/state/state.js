@@ -58,6 +58,7 @@ export function readHash(schema, hash, state) {
   const next = { ...state, ...rest };
   const link = linkOf(schema, next);
   if (link.includes('class')) next.class = read.class ?? null; // a link to any has no class
+  if (link.includes('weaker') && read.model) next.weaker = read.weaker ?? 1; // nor one to a model alone another's weight
   return { state: next, sampler: link.includes('sampler') ? sampler : undefined, loose, notes };
 }
 

@@ -2,7 +2,7 @@
 
 import { find, plural } from '../dom.js';
 import { ClassFields } from '../parts/class-fields.js';
-import { bindNumber, isValid } from '../parts/controls.js';
+import { bindNumber, isValid, optionField } from '../parts/controls.js';
 import { Gallery, previewEvery } from '../parts/gallery.js';
 import { Grid } from '../parts/grid.js';
 import { bindModel, fillModels } from '../parts/model-field.js';
@@ -14,6 +14,14 @@ import { classRequest } from '../state/classes.js';
 import { integer } from '../state/keys.js';
 
 const MAX_COUNT = 256;
+
+const AUTOGUIDANCE = {
+  name: 'weaker',
+  title: 'Autoguidance',
+  help: 'On from what a weaker version of the model says, for fewer mistakes; each step asks both. 1 is the model alone.',
+  min: 1,
+  max: 5,
+};
 
 /** What those who come without a link see before the list of models is here: its first one. */
 const FIRST = { name: 'mnist-vp', picture: 'mnist-vp.png' };
@@ -28,6 +36,7 @@ const MARKUP = `
         <select id="generate-model" name="model"></select>
       </div>
       <div class="class-fields"></div>
+      <div class="weaker-field"></div>
       <div class="field">
         <label for="sampler">Sampler</label>
         <select id="sampler" name="sampler" aria-describedby="sampler-help"></select>
@@ -90,13 +99,31 @@ class GenerateView {
     if (!engine) return;
     fillModels(form.model, this.#app);
     this.#classes.refresh();
+    const onInput = (weaker) => this.#app.update({ weaker }, false);
+    find('.weaker-field', this.#form).replaceChildren(
+      ...(this.#canGuide ? [optionField(AUTOGUIDANCE, state.weaker, onInput, { slider: true })] : []),
+    );
     form.seed.value = state.seed;
     form.count.value = state.count;
-    const [main, ...rest] = showSampler(this.#form, this.#app, 'generate', { withCosts: true });
+    const [main, ...rest] = showSampler(this.#form, this.#app, 'generate', {
+      evaluations: this.#guide.weaker ? 2 : 1,
+    });
     find('.main-option', this.#form).replaceChildren(...(main ? [main] : []));
     find('.more-options', this.#form).replaceChildren(...rest);
     find('details', this.#form).hidden = rest.length === 0;
     this.#form.inert = false;
+  }
+
+  /** Whether the model has a weaker version, and goes alone: a class is guided to by itself. */
+  get #canGuide() {
+    const { model, state } = this.#app;
+    return Boolean(model.weaker) && state.class === null;
+  }
+
+  /** The part of a request that asks for the weaker version. */
+  get #guide() {
+    const { model, state } = this.#app;
+    return this.#canGuide && state.weaker !== 1 ? { weaker: model.weaker, weaker_weight: state.weaker } : {};
   }
 
   async start() {
@@ -106,7 +133,7 @@ class GenerateView {
     const sampler = app.sampler('generate').name;
     const options = app.optionsFor('generate');
     const preview_every = previewEvery(options);
-    const request = { model, sampler, options, seed, count, preview_every, ...classRequest(app) };
+    const request = { model, sampler, options, seed, count, preview_every, ...classRequest(app), ...this.#guide };
     this.#gallery.begin();
     await app.run({
       runner: this.#runner,
@@ -187,7 +214,7 @@ export const generate = {
       settle: (count, { engine }) => count ?? (engine.device.kind === 'gpu' ? 64 : 16),
     },
   },
-  link: () => ['model', 'class', 'guidance', 'sampler', 'seed', 'count'],
+  link: () => ['model', 'class', 'guidance', 'weaker', 'sampler', 'seed', 'count'],
   purposes: { generate: { sampler: 'heun' } },
   purpose: () => 'generate',
 };

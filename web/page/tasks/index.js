@@ -15,5 +15,6 @@ import { generate } from './generate.js';
 import { interpolate } from './interpolate.js';
 import { lab } from './lab.js';
 import { play } from './play.js';
+import { word } from './word.js';
 
-export const TASKS = [generate, edit, interpolate, play, lab, about];
+export const TASKS = [generate, edit, interpolate, play, word, lab, about];
