@@ -6,6 +6,7 @@ use scorefield::Error;
 use scorefield::images::ImageSet;
 use scorefield::model::ScoreModel;
 use scorefield::network::{Context, UNetConfig};
+use scorefield::ops::at_pace;
 use scorefield::rng::Noise;
 use scorefield::run::Run;
 use scorefield::sampler::Sampler;
@@ -23,6 +24,7 @@ trials! {
         every_image_has_its_own_label,
         no_class_is_the_network_without_one,
         guidance_extrapolates_and_counts_both_evaluations,
+        each_image_may_have_a_class_of_its_own,
         batches_leave_out_their_share_of_labels,
         a_model_learns_what_its_classes_mean,
         classes_that_do_not_exist_are_refused,
@@ -99,6 +101,27 @@ fn guidance_extrapolates_and_counts_both_evaluations() {
             block_on(sampler.sample(&model(guidance), &Noise::new(1), 1, &mut Run::default())).unwrap();
         assert_eq!(drawn.nfe, each * sampler.evaluations().unwrap(), "guidance {guidance}");
     }
+}
+
+/// Also where a slow GPU would take but one at once: what belongs to an image is not given to another.
+fn each_image_may_have_a_class_of_its_own() {
+    let loaded = file(3).load(&cpu()).unwrap();
+    let classes = [2, 0, 1, 1, 0];
+    for guidance in [1.0, 2.5] {
+        let of = |classes: Vec<usize>, range: std::ops::Range<usize>| {
+            let model = loaded.classes_model(classes, guidance).unwrap();
+            let [c, h, w] = model.shape;
+            let dim = c * h * w;
+            let x = Noise::new(2).normal(0, 5, dim)[range.start * dim..range.end * dim].to_vec();
+            values(model.denoised(tensor(&x, [range.len(), c, h, w], &cpu()), &[0.4]))
+        };
+        let each: Vec<f32> = (0..5).flat_map(|i| of(vec![classes[i]], i..i + 1)).collect();
+        let together = of(classes.to_vec(), 0..5);
+        let divided = at_pace(1e-9, || of(classes.to_vec(), 0..5));
+        assert!(relative_error(&together, &each) < 1e-6, "guidance {guidance}");
+        assert!(relative_error(&divided, &each) < 1e-6, "guidance {guidance}, one at a time");
+    }
+    assert!(loaded.classes_model(vec![0, 3], 1.0).is_err());
 }
 
 /// Images of which the left half is bright in class 0 and the right one in class 1, 12x12.

@@ -236,7 +236,7 @@ fn wrong_usage_exits_with_2_and_names_what_is_allowed() {
         ("sample --sampler heun --steps 0", &["from 1 to 1000"]),
         ("sample --count 0", &["--count", "1 to 1000000"]),
         ("sample --device cpu --weaker emoji-vp", &["the weaker model", "the same data set"]),
-        ("sample --device cpu --weaker mnist-weak --weaker-weight -1", &["use 0 to 100"]),
+        ("sample --device cpu --weaker mnist-weak --weaker-weight 200", &["use 0 to 100"]),
         ("sample --model mnist-class-vp --class 3 --weaker mnist-weak", &["--class", "--weaker"]),
         ("sample --weaker-weight 2", &["--weaker"]),
         ("sample --device tpu", &["auto, gpu or cpu"]),

@@ -1,14 +1,22 @@
 //! What a network's output means: the views of a [`ScoreModel`] agree with each other and with the density.
 
+use std::cell::RefCell;
+
 use burn::tensor::Tensor;
+use pollster::block_on;
 use scorefield::images::DataRange;
 use scorefield::model::{Denoiser, Learned, Preconditioned, Preconditioning};
 use scorefield::network::Context;
-use scorefield::sde::AnySde;
+use scorefield::rng::Noise;
+use scorefield::run::{Event, Preview, Run, contrast};
+use scorefield::sde::{AnySde, VpSde};
 use scorefield::toy::GaussianMixture;
+use serde_json::json;
 
 use crate::formulas::Formulas;
-use crate::support::{self, analytic, cpu, lively_unet, relative_error, small_unet, tensor, trials, values};
+use crate::support::{
+    self, analytic, cpu, figure, lively_unet, named, relative_error, small_unet, tensor, trials, values,
+};
 
 trials! {
     cpu: [
@@ -18,6 +26,7 @@ trials! {
         ranges_are_inverted,
         preconditioning_has_its_limits,
         networks_are_scaled_as_their_papers_say,
+        previews_show_what_the_model_believes,
     ],
 }
 
@@ -170,4 +179,34 @@ fn networks_are_scaled_as_their_papers_say() {
             assert_eq!(preconditioning.sigma_data(), has_constant.then_some(data));
         }
     }
+}
+
+/// Without their noise, they are the posterior mean of the state before the step, where Euler asks the model.
+fn previews_show_what_the_model_believes() {
+    let target = mixture();
+    let model = analytic(&target, VpSde::default().into());
+    let previews = RefCell::new(Vec::<Preview>::new());
+    let mut run = Run { preview_every: 1, ..Run::default() };
+    run.on_event = Some(Box::new(|event| {
+        if let Event::Preview(preview) = event {
+            previews.borrow_mut().push(preview);
+        }
+    }));
+    block_on(named("euler", json!({ "n_steps": 20 })).sample(&model, &Noise::new(1), 2, &mut run)).unwrap();
+    drop(run);
+    let (low, range) = (model.range.low, model.range.high - model.range.low);
+    let mut worst: f64 = 0.0;
+    for [before, after] in previews.borrow().array_windows() {
+        let unseen =
+            |v: f32| low + range * ((f64::from(v) - 0.5) / contrast(before.sigma, range / 2.0) + 0.5);
+        let believed = after.denoised.as_ref().expect("Euler has asked");
+        for (point, believed) in before.images.chunks_exact(2).zip(believed.chunks_exact(2)) {
+            let mean = target.given(&[unseen(point[0]), unseen(point[1])], before.sigma).mean();
+            for (mean, believed) in mean.iter().zip(believed) {
+                worst = worst.max(((mean - low) / range - f64::from(*believed)).abs());
+            }
+        }
+    }
+    figure(format_args!("what previews believe is {worst:.1e} from the posterior mean"));
+    assert!(worst < 1e-4, "{worst}");
 }

@@ -11,7 +11,7 @@ use scorefield::cancel::CancelToken;
 use scorefield::images::DataRange;
 use scorefield::model::{Denoiser, Learned, ScoreModel};
 use scorefield::rng::Noise;
-use scorefield::run::{Event, Preview, Run, contrast};
+use scorefield::run::{Event, Run};
 use scorefield::sampler::Sampler;
 use scorefield::schedule::geometric;
 use scorefield::sde::AnySde;
@@ -34,7 +34,6 @@ trials! {
         a_sample_alone_is_the_same_as_in_a_batch,
         the_same_seed_gives_the_same_bits,
         events_arrive_in_order,
-        previews_show_what_the_model_believes,
         cancelling_stops_within_a_step,
         samples_that_are_not_finite_are_an_error,
     ],
@@ -357,36 +356,6 @@ fn events_arrive_in_order() {
         assert_eq!((last_step, previews), (total, total / 3), "{sampler:?}");
         assert_eq!(pauses.get(), last_step, "{sampler:?}: one pause for each step");
     }
-}
-
-/// Without their noise, they are the posterior mean of the state before the step, where Euler asks the model.
-fn previews_show_what_the_model_believes() {
-    let target = mixture(MIXTURE);
-    let model = analytic(&target, vp());
-    let previews = RefCell::new(Vec::<Preview>::new());
-    let mut run = Run { preview_every: 1, ..Run::default() };
-    run.on_event = Some(Box::new(|event| {
-        if let Event::Preview(preview) = event {
-            previews.borrow_mut().push(preview);
-        }
-    }));
-    block_on(named("euler", json!({ "n_steps": 20 })).sample(&model, &Noise::new(1), 2, &mut run)).unwrap();
-    drop(run);
-    let (low, range) = (model.range.low, model.range.high - model.range.low);
-    let mut worst: f64 = 0.0;
-    for [before, after] in previews.borrow().array_windows() {
-        let unseen =
-            |v: f32| low + range * ((f64::from(v) - 0.5) / contrast(before.sigma, range / 2.0) + 0.5);
-        let believed = after.denoised.as_ref().expect("Euler has asked");
-        for (point, believed) in before.images.chunks_exact(2).zip(believed.chunks_exact(2)) {
-            let mean = target.given(&[unseen(point[0]), unseen(point[1])], before.sigma).mean();
-            for (mean, believed) in mean.iter().zip(believed) {
-                worst = worst.max(((mean - low) / range - f64::from(*believed)).abs());
-            }
-        }
-    }
-    figure(format_args!("what previews believe is {worst:.1e} from the posterior mean"));
-    assert!(worst < 1e-4, "{worst}");
 }
 
 fn cancelling_stops_within_a_step() {

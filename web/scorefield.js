@@ -38,16 +38,13 @@ export { ScorefieldError };
  * @property {string} [picture]  Sixteen images that it has drawn, four in a row: a file beside the list, of one of the list.
  * @property {object} card  The model card: shape, SDE, data set, licence, training, measured quality.
  *
- * @typedef {object} Option  One setting of a sampler.
+ * @typedef {object} Option  One setting of a sampler: a number, or a choice of names.
  * @property {string} name
  * @property {string} title
  * @property {string} help
  * @property {number|string} default
- * @property {number} [min]  Of a number, as the next three.
- * @property {number} [max]
- * @property {number} [step]
- * @property {boolean} [integer]
- * @property {{name: string, title: string}[]} [choices]  Of a choice: the names that are allowed.
+ * @property {number} [min]  With `max`, `step` and `integer`, of a number.
+ * @property {{name: string, title: string}[]} [choices]
  *
  * @typedef {object} Sampler
  * @property {string} name
@@ -58,12 +55,8 @@ export { ScorefieldError };
  * @property {number|null} [nfe]  Network evaluations with the options as they come; null if it takes as many as it needs.
  * @property {Option[]} options
  *
- * @typedef {object} Images
- * @property {number} count
- * @property {number} channels
- * @property {number} height
- * @property {number} width
- * @property {Float32Array} images  [count, channels, height, width] in [0, 1], not clipped.
+ * @typedef {{count: number, channels: number, height: number, width: number, images: Float32Array}} Images
+ *   `images` is [count, channels, height, width] in [0, 1], not clipped.
  *
  * @typedef {Images & {nfe: number, seconds: number}} Result
  *
@@ -77,15 +70,13 @@ export { ScorefieldError };
  * @property {number} [class]          Draw this class only: 0 to one less than `card.architecture.config.classes` of a
  *   model that has learned classes, or of the classifier. Left out: any.
  * @property {number[]} [classes]      In place of `class`: one for each image, of a model that has learned classes.
- * @property {{a: Seed, b?: Seed, share?: number}} [latent]  The noise in which all images begin, so that images of several
- *   classes come out alike: that of a seed, or at `share` (0 to 1) of the way between two on the sphere of noises. The
- *   sampler must be one that adds none of its own.
+ * @property {{a: Seed, b?: Seed, share?: number}} [latent]  The noise in which all images begin, that of a seed or at `share`
+ *   (0 to 1) of the way between two: images of several classes then have much in common. The sampler must add no noise.
  * @property {string} [classifier]     Instead of the model itself, this one of `engine.classifiers` tells the class: for
  *   models that have learned none. One network evaluation per step, and the classifier's gradient.
  * @property {number} [guidance]       How far to go in the class's direction, 0 to 100: 1 (default) is what the model
  *   learned, more is clearer and less varied. Each step takes two network evaluations where it is neither 0 nor 1.
- * @property {string} [weaker]         A weaker version of the model, which guides it: images go on from what it says to what
- *   the model says, and beyond, so that fewer are mistakes (Karras et al. 2024). Each step takes an evaluation of both.
+ * @property {string} [weaker]         A weaker version of the model, on from which it is led: fewer mistakes (Karras et al. 2024).
  * @property {number} [weaker_weight]  How far, 0 to 100: 1 is the model alone, 2 the default.
  * @property {Condition} [condition]   What is known of the images.
  * @property {number} [preview_every]  Steps between previews; 0 (default) sends none.
@@ -106,7 +97,6 @@ export { ScorefieldError };
  *   docs/CONTROL.md says which sampler serves each.
  *
  * @typedef {{seed: number, index?: number}} Seed
- *
  * @typedef {{seed: number, index: number} | {pixels: Float32Array}} Endpoint
  *   A latent drawn from a seed, or a picture [channels, height, width] in [0, 1] that is encoded.
  *
@@ -140,16 +130,12 @@ export { ScorefieldError };
  * @property {number} [seed]            Of that noise and the probes; 0.
  * @property {number} [tolerance]       Of the ODE, relative and absolute; 0.001.
  *
- * @typedef {object} Densities
- * @property {number[]} nats            Log density of each picture with its noise, in the model's units.
- * @property {number[]} bits_per_dim    The same as bits per pixel and channel.
- * @property {number} nfe
- * @property {number} seconds
+ * @typedef {{nats: number[], bits_per_dim: number[], nfe: number, seconds: number}} Densities
+ *   Log density of each picture with its noise, in the model's units, and the same as bits per pixel and channel.
  *
  * @typedef {object} RunOptions
  * @property {(p: {step: number, n_steps: number, nfe: number, seconds: number}) => void} [onProgress]
- * @property {(p: Images & {denoised?: Float32Array}) => void} [onPreview]  The state with its noise, and what the model took
- *   the images for when it was last asked.
+ * @property {(p: Images & {denoised?: Float32Array}) => void} [onPreview]  The noisy state, and what the model takes it for.
  * @property {(p: {loaded: number, total: number}) => void} [onDownload]  While the weights are fetched.
  * @property {(p: {compiled: number, programs: number}) => void} [onCompile]  While the GPU compiles; during the
  *   download and, where that is over sooner, before the first step.
@@ -328,8 +314,8 @@ export class Engine {
   }
 
   /**
-   * Outlines of grey images at half the brightness, for a vector drawing: of each the data of an SVG path whose unit is a
-   * pixel, to be filled by the rule `evenodd`. Answered also while a request runs.
+   * Outlines of grey images at half the brightness: of each the data of an SVG path whose unit is a pixel, to be filled by the
+   * rule `evenodd`. Answered also while a request runs.
    * @param {Images} images
    * @returns {Promise<string[]>}
    */

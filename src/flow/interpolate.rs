@@ -33,7 +33,7 @@ pub fn slerp(a: &[f32], b: &[f32], share: f64) -> Vec<f32> {
 }
 
 /// Standard normals for one sample of `dim` values, `share` of the way from those of `a` to those of `b`: what images of
-/// several classes begin in to come out alike.
+/// several classes begin in to have much in common.
 ///
 /// # Errors
 /// [`Error::Config`] for a share outside 0 to 1.
@@ -202,6 +202,22 @@ mod tests {
             assert!((length - 5.0).abs() < 1e-5, "{length} at {share}");
         }
         assert_eq!(slerp(&a, &a, 0.5), a);
+    }
+
+    #[test]
+    fn normals_lead_from_one_seed_to_the_other() {
+        let [a, b] = [3, 4].map(Noise::new);
+        let between = |share| normals_between(&a, &b, share, 50);
+        assert_eq!(between(0.0).unwrap(), a.normal(0, 1, 50), "the first sample of the seed, as it is drawn");
+        let off = between(1.0)
+            .unwrap()
+            .iter()
+            .zip(b.normal(0, 1, 50))
+            .map(|(x, y)| (x - y).abs())
+            .fold(0.0, f32::max);
+        assert!(off < 1e-6, "{off}");
+        assert_eq!(between(0.3).unwrap(), slerp(&a.normal(0, 1, 50), &b.normal(0, 1, 50), 0.3));
+        assert!(between(1.1).is_err() && between(f64::NAN).is_err());
     }
 
     #[test]

@@ -34,24 +34,29 @@ fn visit() -> Visit {
     Visit::to(models::site_with(&[LETTERS]), Gpu::None)
 }
 
+/// On the CPU by two workers, of which each gets some of the classes.
 fn letters_begin_in_one_noise_as_natively() {
-    let mut visit = visit();
-    visit.open(LINK);
-    visit.listen();
-    visit.start(WORD);
-    visit.finish(WORD);
-    let (request, found) = visit.heard();
     // B, a, o, b: each letter once.
-    assert_eq!(request["classes"], json!([1, 26, 40, 27]));
-    let model = models::native(LETTERS).classes_model(vec![1, 26, 40, 27], 1.0).expect("classes");
+    let classes = [1, 26, 40, 27];
+    let model = models::native(LETTERS).classes_model(classes.to_vec(), 1.0).expect("classes");
     let normals = normals_between(&Noise::new(3), &Noise::new(4), 0.3, model.dim()).expect("a share");
     let heun = Sampler::with_options("heun", json!({ "n_steps": 10 }).as_object().unwrap()).expect("options");
     let latent = model.upload(&normals).repeat_dim(0, 4);
     let drawn = block_on(heun.sample_from(&model, vec![latent], &mut Run::default())).expect("letters");
-    let error = relative_error(&found, &values(drawn.images));
-    figure(format_args!("four letters of one noise, two workers: {error:.1e}"));
-    assert!(error < TOLERANCE, "{error:.1e}");
-    visit.assert_clean();
+    let drawn = values(drawn.images);
+    for (device, gpu) in [("cpu", Gpu::None), ("gpu", Gpu::Software)] {
+        let mut visit = Visit::to(models::site_with(&[LETTERS]), gpu);
+        visit.open(&LINK.replace("device=cpu", &format!("device={device}")));
+        visit.listen();
+        visit.start(WORD);
+        visit.finish(WORD);
+        let (request, found) = visit.heard();
+        assert_eq!(request["classes"], json!(classes));
+        let error = relative_error(&found, &drawn);
+        figure(format_args!("four letters of one noise, {device}: {error:.1e}"));
+        assert!(error < TOLERANCE, "{device}: {error:.1e}");
+        visit.assert_clean();
+    }
 }
 
 fn a_word_of_known_letters_is_only_set_anew() {

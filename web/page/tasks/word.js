@@ -1,5 +1,5 @@
-// The task "Word": a text in the letters of a face that nobody has drawn. All its letters begin in the same noise, and so
-// come out alike; between two noises there are faces between two faces.
+// The task "Word": a text in the letters of a face that nobody has drawn. All its letters begin in the same noise, which
+// gives them much in common; between two noises there are faces between two faces.
 
 import { find, randomSeed, save } from '../dom.js';
 import { bindNumber, fillSelect, isValid, optionField } from '../parts/controls.js';
@@ -14,7 +14,7 @@ const MARKUP = `
   <section id="word" class="task two" aria-labelledby="word-title" hidden>
     <form class="panel" inert>
       <h1 id="word-title">Word</h1>
-      <p class="lede">Letters of one face, drawn by a model of letters: all of them begin in the same noise, and so come out alike.</p>
+      <p class="lede">Letters of a face that nobody has drawn. All of them begin in the same noise, which gives them much in common, though less than a typeface has.</p>
       <div class="field">
         <label for="text">Text</label>
         <input id="text" name="text" autocomplete="off" autocapitalize="off" spellcheck="false" required
