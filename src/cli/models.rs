@@ -3,14 +3,15 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 
 use super::shared::{bar, watched};
+use crate::Result;
 use crate::cancel::CancelToken;
-use crate::control::autoguided;
+use crate::control::{AUTOGUIDANCE, autoguided};
+use crate::files::make_folder;
 use crate::ops::read;
 use crate::picture::{Grid, save_png};
 use crate::rng::Noise;
 use crate::sampler::Sampler;
 use crate::weights::shipped::{self, Entry};
-use crate::{Error, Result};
 
 /// `models`
 #[derive(Debug, clap::Args)]
@@ -33,6 +34,7 @@ impl Args {
             return Ok(());
         }
         if let Some(folder) = self.pictures {
+            make_folder(&folder)?;
             for entry in entries {
                 draw(&entry, &folder, cancel).await?;
             }
@@ -55,14 +57,13 @@ async fn draw(entry: &Entry, folder: &Path, cancel: &CancelToken) -> Result<()> 
     let cpu = Device::flex();
     let mut model = shipped::open(name)?.score_model(&cpu)?;
     if let Some(weaker) = weaker {
-        model = autoguided(model, shipped::open(weaker)?.score_model(&cpu)?, 2.0)?;
+        model = autoguided(model, shipped::open(weaker)?.score_model(&cpu)?, AUTOGUIDANCE)?;
     }
     let bar = bar();
     let solution = sampler.sample(&model, &Noise::new(7), 16, &mut watched(cancel, &bar)).await?;
     bar.finish_and_clear();
     let shape = solution.images.dims();
     let picture = Grid { gap: 0, ..Grid::default() }.draw(&read(solution.images).await?, shape)?;
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e, "name a folder that can be written"))?;
     let path = folder.join(file);
     save_png(&path, &picture)?;
     println!("{}: {} NFE", path.display(), solution.nfe);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::cancel::CancelToken;
 use crate::checkup;
-use crate::control::autoguided;
+use crate::control::{AUTOGUIDANCE, autoguided};
 use crate::device::{DeviceChoice, Opened};
 use crate::files::check_writable;
 use crate::flow::Tolerance;
@@ -126,7 +126,7 @@ pub struct WeakerArgs {
     #[arg(long, value_name = "MODEL")]
     pub weaker: Option<String>,
     /// How far: 1 is the model alone.
-    #[arg(long, value_name = "WEIGHT", default_value_t = 2.0, requires = "weaker")]
+    #[arg(long, value_name = "WEIGHT", default_value_t = AUTOGUIDANCE, requires = "weaker")]
     pub weaker_weight: f64,
 }
 

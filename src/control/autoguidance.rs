@@ -4,6 +4,9 @@ use crate::model::{Denoiser, ScoreModel};
 use crate::ops::{Dual, combine};
 use crate::{Error, Result};
 
+/// The weight where nothing is said: few samples are then mistakes, and they are still about as varied as the data.
+pub const AUTOGUIDANCE: f64 = 2.0;
+
 /// The model guided by a weaker version of itself (Karras et al. 2024, "Guiding a diffusion model with a bad version of
 /// itself"): `D = D_weaker(x) + weight·(D(x) - D_weaker(x))`.
 ///

@@ -138,6 +138,30 @@ mod tests {
         assert!(nowhere.contains("--data-dir") && !nowhere.contains("--download"), "{nowhere}");
     }
 
+    /// Archives that are sets by name: both parts, and what their classes are called; not any folder is one.
+    #[test]
+    fn archives_by_name_have_parts_and_classes() {
+        for (dataset, shape, classes, sizes) in [
+            (Dataset::Letters, [1, 32, 32], 52, [51_740, 5_720]),
+            (Dataset::Avatars, [3, 32, 32], 4, [2_042, 220]),
+        ] {
+            let empty = tempfile::tempdir().unwrap();
+            let of = |dir: &Path, split| DataSource {
+                data_dir: Some(dir.into()),
+                split,
+                ..DataSource::new(dataset)
+            };
+            let message = of(empty.path(), Split::Train).load().unwrap_err().to_string();
+            assert!(message.contains(&format!("no data set `{dataset}`")), "{message}");
+            let Some(dir) = test_data(dataset.name()) else { continue };
+            for (split, size) in [Split::Train, Split::Test].into_iter().zip(sizes) {
+                let set = of(&dir, split).load().unwrap();
+                assert_eq!((set.len(), set.shape(), set.class_names.len()), (size, shape, classes));
+                assert!(set.labels.unwrap().into_iter().all(|label| usize::from(label) < classes));
+            }
+        }
+    }
+
     #[test]
     fn sets_are_found_in_their_folder_or_directly() {
         let Some(dir) = test_data("mnist") else { return };

@@ -74,3 +74,27 @@ fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.sort_by(f64::total_cmp);
     sorted[((share * sorted.len() as f64) as usize).min(sorted.len() - 1)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_image_is_found_with_its_distance() {
+        let images = crate::data::synthetic::digits_like(20, 12, 0);
+        let image =
+            |i: usize| images.image(i).iter().map(|byte| f32::from(*byte) / 255.0).collect::<Vec<_>>();
+        let (place, distance) = nearest(&image(13), &images);
+        assert!(place == 13 && distance < 1e-6, "{place}, {distance}");
+        // A tenth of the range in every pixel, away from what clips it.
+        let moved: Vec<f32> = image(13).iter().map(|v| if *v > 0.5 { v - 0.1 } else { v + 0.1 }).collect();
+        let (place, distance) = nearest(&moved, &images);
+        assert!(place == 13 && (distance - 0.1).abs() < 1e-5, "{place}, {distance}");
+    }
+
+    #[test]
+    fn quantiles_are_those_of_the_sorted_values() {
+        let values = [3.0, 1.0, 2.0, 5.0, 4.0];
+        assert_eq!([0.0, 0.05, 0.5, 1.0].map(|share| quantile(&values, share)), [1.0, 1.0, 3.0, 5.0]);
+    }
+}

@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 use super::condition::Condition;
 use super::{finish, one};
-use crate::control::{autoguided, guided_by};
+use crate::control::{AUTOGUIDANCE, autoguided, guided_by};
 use crate::flow::normals_between;
 use crate::model::ScoreModel;
 use crate::page::session::named;
@@ -45,7 +45,7 @@ struct SampleRequest {
     /// A loaded model that guides this one as a weaker version of it.
     weaker: Option<String>,
     /// How far to go on from what that one says.
-    #[serde(default = "two")]
+    #[serde(default = "usual")]
     weaker_weight: f64,
     condition: Option<Condition>,
     /// Steps between previews; 0 sends none.
@@ -53,8 +53,8 @@ struct SampleRequest {
     preview_every: usize,
 }
 
-fn two() -> f64 {
-    2.0
+fn usual() -> f64 {
+    AUTOGUIDANCE
 }
 
 /// The noise of a seed, or some way towards that of another.

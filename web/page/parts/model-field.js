@@ -13,7 +13,9 @@ export function fillModels(select, app) {
   const { engine, state } = app;
   const groups = new Map();
   const guides = new Set(engine.models.map(({ weaker }) => weaker));
-  for (const model of engine.models.filter(({ own, name }) => !own && !guides.has(name))) {
+  // What only guides another is listed where a link has asked for it.
+  const isListed = ({ own, name }) => !own && (!guides.has(name) || name === state.model);
+  for (const model of engine.models.filter(isListed)) {
     const group = GROUPS[model.card.dataset] ?? 'Others';
     groups.set(group, [...(groups.get(group) ?? []), model]);
   }

@@ -7,13 +7,17 @@ import { fillSelect, optionField } from './controls.js';
  * Puts the sampler for a purpose into a form that has a field for it, and returns fields for its options. Where the purpose
  * takes samplers as they come, and each time asks `evaluations` networks, their costs stand beside their names.
  */
-export function showSampler(form, app, purpose, { evaluations = 0 } = {}) {
-  const sampler = app.sampler(purpose);
+export function showSampler(form, app, purpose, costs) {
+  fillSamplers(form, app, purpose, costs);
+  find('.sampler-help', form).textContent = app.sampler(purpose).help;
+  return optionFields(app, purpose);
+}
+
+/** The samplers alone, with their costs. */
+export function fillSamplers(form, app, purpose, { evaluations = 0 } = {}) {
   const cost = ({ nfe }) => (evaluations && nfe ? ` · ${evaluations * nfe} NFE` : '');
   const offered = app.samplers.map((entry) => ({ name: entry.name, title: entry.title + cost(entry) }));
-  fillSelect(form.elements.sampler, offered, sampler.name);
-  find('.sampler-help', form).textContent = sampler.help;
-  return optionFields(app, purpose);
+  fillSelect(form.elements.sampler, offered, app.sampler(purpose).name);
 }
 
 /** A field for each option; first the one that matters most, with a slider: the number of steps, where there is one. */

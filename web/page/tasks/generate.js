@@ -7,7 +7,7 @@ import { Gallery, previewEvery } from '../parts/gallery.js';
 import { Grid } from '../parts/grid.js';
 import { bindModel, fillModels } from '../parts/model-field.js';
 import { Runner } from '../parts/runner.js';
-import { showSampler } from '../parts/sampler-fields.js';
+import { fillSamplers, showSampler } from '../parts/sampler-fields.js';
 import { createSeedField } from '../parts/seed-field.js';
 import { fromImageData, tiles } from '../pixels.js';
 import { classRequest } from '../state/classes.js';
@@ -99,15 +99,16 @@ class GenerateView {
     if (!engine) return;
     fillModels(form.model, this.#app);
     this.#classes.refresh();
-    const onInput = (weaker) => this.#app.update({ weaker }, false);
+    const onInput = (weaker) => {
+      this.#app.update({ weaker }, false);
+      fillSamplers(this.#form, this.#app, 'generate', this.#costs);
+    };
     find('.weaker-field', this.#form).replaceChildren(
       ...(this.#canGuide ? [optionField(AUTOGUIDANCE, state.weaker, onInput, { slider: true })] : []),
     );
     form.seed.value = state.seed;
     form.count.value = state.count;
-    const [main, ...rest] = showSampler(this.#form, this.#app, 'generate', {
-      evaluations: this.#guide.weaker ? 2 : 1,
-    });
+    const [main, ...rest] = showSampler(this.#form, this.#app, 'generate', this.#costs);
     find('.main-option', this.#form).replaceChildren(...(main ? [main] : []));
     find('.more-options', this.#form).replaceChildren(...rest);
     find('details', this.#form).hidden = rest.length === 0;
@@ -124,6 +125,10 @@ class GenerateView {
   get #guide() {
     const { model, state } = this.#app;
     return this.#canGuide && state.weaker !== 1 ? { weaker: model.weaker, weaker_weight: state.weaker } : {};
+  }
+
+  get #costs() {
+    return { evaluations: this.#guide.weaker ? 2 : 1 };
   }
 
   async start() {

@@ -10,6 +10,9 @@ import { lettersOf } from '../state/lettering.js';
 
 const MOST = 24;
 
+/** Letters and spaces, at least one letter. */
+const TEXT = '[A-Za-z ]*[A-Za-z][A-Za-z ]*';
+
 const MARKUP = `
   <section id="word" class="task two" aria-labelledby="word-title" hidden>
     <form class="panel" inert>
@@ -18,7 +21,7 @@ const MARKUP = `
       <div class="field">
         <label for="text">Text</label>
         <input id="text" name="text" autocomplete="off" autocapitalize="off" spellcheck="false" required
-          maxlength="${MOST}" pattern="[A-Za-z ]*[A-Za-z][A-Za-z ]*" aria-describedby="text-help">
+          maxlength="${MOST}" pattern="${TEXT}" aria-describedby="text-help">
         <p class="hint" id="text-help">Up to ${MOST} letters, A to Z and a to z.</p>
       </div>
       <div class="field writers">
@@ -199,7 +202,7 @@ export const word = {
     },
     word: {
       initial: 'Scorefield',
-      read: (text) => (/^[A-Za-z ]*[A-Za-z][A-Za-z ]*$/.test(text) && text.length <= MOST ? text : undefined),
+      read: (text) => (new RegExp(`^${TEXT}$`).test(text) && text.length <= MOST ? text : undefined),
     },
     face: { initial: 7, read: whole },
     other: { initial: 8, read: whole },
