@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::images::DataRange;
-use scorefield::model::{Denoiser, Learned, Preconditioned, Preconditioning};
+use scorefield::model::{Denoiser, Learned, Preconditioned, Preconditioning, ScoreModel};
 use scorefield::network::Context;
 use scorefield::rng::Noise;
 use scorefield::run::{Event, Preview, Run, contrast};
@@ -184,7 +184,9 @@ fn networks_are_scaled_as_their_papers_say() {
 /// Without their noise, they are the posterior mean of the state before the step, where Euler asks the model.
 fn previews_show_what_the_model_believes() {
     let target = mixture();
-    let model = analytic(&target, VpSde::default().into());
+    // Not the range of pixels, or a preview that is left in the model's units would go unnoticed.
+    let (denoiser, range) = (Box::new(target.clone()), DataRange::CENTRED);
+    let model = ScoreModel::new(denoiser, VpSde::default().into(), range, [2, 1, 1], &cpu());
     let previews = RefCell::new(Vec::<Preview>::new());
     let mut run = Run { preview_every: 1, ..Run::default() };
     run.on_event = Some(Box::new(|event| {

@@ -116,6 +116,18 @@ mod tests {
     }
 
     #[test]
+    fn a_judge_of_other_classes_is_refused() {
+        let device = Device::flex();
+        let judge = |name| Judge::new(shipped::open(name).unwrap(), &device).unwrap();
+        let model = |name| shipped::open(name).unwrap().load(&device).unwrap();
+        assert_eq!(judge("mnist-classifier").classes_of(&model("mnist-class-vp")).unwrap(), 10);
+        let error = |judged, name| judge(judged).classes_of(&model(name)).unwrap_err().to_string();
+        let message = error("letters-classifier", "mnist-class-vp");
+        assert!(message.contains("52 classes, the model 10"), "{message}");
+        assert!(error("mnist-classifier", "mnist-vp").contains("learned classes"));
+    }
+
+    #[test]
     fn images_of_another_size_are_refused() {
         let device = Device::flex();
         let judge = Judge::new(shipped::open("mnist-classifier").unwrap(), &device).unwrap();
