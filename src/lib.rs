@@ -15,7 +15,7 @@
 //! 4. [`control`] adds conditions to a model. A [`run`] is the conversation between long work and whoever waits for it:
 //!    [`flow`] follows the ODE between image and noise, either way, and [`sampler`] walks from noise to an image.
 //! 5. [`picture`] shows images and [`data`] reads them; an [`objective`] compares what a network says with what was added,
-//!    [`learning`] improves its weights by that, and [`training`] is a run of it.
+//!    [`learning`] improves its weights by that, and [`training`] is a run of it, alone or in a [`team`] of processes.
 //! 6. The [`lab`] has points of the plane, to learn and to sample where the truth is known, [`evaluation`] judges many samples, and [`figures`] makes the papers' figures again.
 //!
 //! On top stand two thin front ends that render the same events: the command line ([`cli`], native) and the page's
@@ -29,7 +29,7 @@
 //! - `sde`, `schedule`, `network`, `model`, `weights`, `toy`
 //! - `checkup`
 //! - `control`, `run`, `flow`, `sampler`
-//! - `picture`, `fetch`, `data`, `objective`, `learning`, `training`
+//! - `picture`, `fetch`, `data`, `objective`, `learning`, `team`, `training`
 //! - `lab`, `evaluation`, `figures`, `cli`, `page`
 //!
 //! # Example
@@ -84,6 +84,8 @@ pub mod run;
 pub mod sampler;
 pub mod schedule;
 pub mod sde;
+#[cfg(not(target_family = "wasm"))]
+pub mod team;
 pub mod toy;
 #[cfg(not(target_family = "wasm"))]
 pub mod training;

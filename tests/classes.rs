@@ -146,15 +146,18 @@ fn batches_leave_out_their_share_of_labels() {
     let mut batches = Batches::new(&images, 3, 40, false);
     let mut kept = 0;
     for step in 0..50 {
-        let labels = batches.labels(step, 2, 0.25);
-        for (label, index) in labels.into_iter().zip(batches.indices(step)) {
+        let labels = batches.labels(step, batches.whole(), 2, 0.25);
+        for (label, index) in labels.into_iter().zip(batches.indices(step, batches.whole())) {
             assert!(label.is_none_or(|label| label == index % 2));
             kept += usize::from(label.is_some());
         }
     }
     // 2000 draws: five standard deviations are 97.
     assert!((1403..=1597).contains(&kept), "{kept} of 2000 kept, 1500 expected");
-    assert!(batches.labels(0, 0, 0.0).is_empty(), "a network without classes gets no labels");
+    assert!(
+        batches.labels(0, batches.whole(), 0, 0.0).is_empty(),
+        "a network without classes gets no labels"
+    );
 }
 
 fn a_model_learns_what_its_classes_mean() {

@@ -2,7 +2,7 @@
 
 use scorefield::model::{Preconditioned, Preconditioning};
 use scorefield::network::Context;
-use scorefield::objective::{Dsm, Loss, Models, Recognition, Step, TimeDistribution, Weighting};
+use scorefield::objective::{Dsm, Loss, MicroBatch, Models, Recognition, Step, TimeDistribution, Weighting};
 use scorefield::rng::draws::training::NOISE;
 use scorefield::rng::{Domain, Noise};
 
@@ -26,7 +26,8 @@ const SIGMA_DATA: f64 = 0.5;
 /// A step of so many images of one value.
 fn step_of(images: usize) -> Step<'static> {
     let x0 = Tensor::zeros([images, 1, 1, 1], &cpu());
-    Step { index: 7, of: 10, x0, labels: &[], sigma_data: SIGMA_DATA, dropout: 0.0, seed: 3 }
+    let part = MicroBatch::whole(images);
+    Step { index: 7, of: 10, part, x0, labels: &[], sigma_data: SIGMA_DATA, dropout: 0.0, seed: 3 }
 }
 
 /// The largest difference of the shares below a value, of the numbers and of their distribution: its cumulative

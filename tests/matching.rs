@@ -12,8 +12,8 @@ use scorefield::model::{Preconditioned, Preconditioning, PreconditioningChoice, 
 use scorefield::network::layers::Init;
 use scorefield::network::{Context, MlpConfig, Network};
 use scorefield::objective::{
-    DdpmBound, DdpmSimple, DsmAnnealed, DsmOne, Ism, Likelihood, Loss, Models, Objective, Ssm, SsmAnnealed,
-    SsmVr, Step,
+    DdpmBound, DdpmSimple, DsmAnnealed, DsmOne, Ism, Likelihood, Loss, MicroBatch, Models, Objective, Ssm,
+    SsmAnnealed, SsmVr, Step,
 };
 use scorefield::ops::{combine, each, scale};
 use scorefield::rng::Noise;
@@ -51,7 +51,8 @@ fn step(n: usize, device: &Device) -> Step<'static> {
     let points: Vec<f32> =
         mixture(MIXTURE).sample(&Noise::new(1), n, 0.0).into_iter().map(|x| x as f32).collect();
     let x0 = tensor(&points, [n, 2, 1, 1], device);
-    Step { index: 3, of: 10, x0, labels: &[], sigma_data: SIGMA_DATA, dropout: 0.0, seed: 7 }
+    let part = MicroBatch::whole(n);
+    Step { index: 3, of: 10, part, x0, labels: &[], sigma_data: SIGMA_DATA, dropout: 0.0, seed: 7 }
 }
 
 fn losses(objective: &impl Loss, model: &Preconditioned, step: &Step<'_>) -> Vec<f64> {

@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
 use scorefield::network::Context;
-use scorefield::objective::{Dsm, Loss, Models, Objective, Step, TimeDistribution, Weighting};
+use scorefield::objective::{Dsm, Loss, MicroBatch, Models, Objective, Step, TimeDistribution, Weighting};
 use scorefield::ops::each;
 use scorefield::rng::Noise;
 use scorefield::sde::VpSde;
@@ -26,7 +26,7 @@ trials! {
 const N: usize = 3;
 
 /// A student with autodiff, its average and a teacher of other weights.
-fn models() -> [Preconditioned; 3] {
+pub fn models() -> [Preconditioned; 3] {
     let model = |seed, device: &_| {
         let network = lively_unet(&small_unet(), 1, seed, device);
         Preconditioned::new(network, Preconditioning::Edm { sigma_data: 0.5 }, VpSde::default().into())
@@ -36,7 +36,7 @@ fn models() -> [Preconditioned; 3] {
 
 fn step(dropout: f64) -> Step<'static> {
     let x0 = tensor(&Noise::new(4).normal(0, N, 64), [N, 1, 8, 8], &cpu().autodiff());
-    Step { index: 5, of: 10, x0, labels: &[], sigma_data: 0.5, dropout, seed: 3 }
+    Step { index: 5, of: 10, part: MicroBatch::whole(N), x0, labels: &[], sigma_data: 0.5, dropout, seed: 3 }
 }
 
 fn losses(objective: &impl Loss, step: &Step<'_>) -> Vec<f32> {

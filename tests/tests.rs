@@ -72,6 +72,8 @@ mod resuming;
 mod runs;
 mod schedules;
 mod training;
+// Several processes that train one model.
+mod team;
 // Model files: round trips, files that lie, and files of earlier versions.
 mod cards;
 mod golden;
@@ -127,6 +129,7 @@ fn main() {
         consistency::trials(),
         lab::trials(),
         training::trials(),
+        team::trials(),
         averages::trials(),
         schedules::trials(),
         resuming::trials(),

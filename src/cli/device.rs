@@ -8,7 +8,7 @@ use crate::weights::shipped;
 /// `device`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// auto, gpu or cpu.
+    /// auto, gpu, gpu:K (the discrete GPU of number K) or cpu.
     #[arg(long, default_value = "auto", value_parser = str::parse::<DeviceChoice>)]
     device: DeviceChoice,
     /// Print JSON.

@@ -16,6 +16,7 @@ mod models;
 mod sample;
 mod schedule;
 mod shared;
+mod team;
 mod train;
 mod warnings;
 
@@ -126,10 +127,15 @@ pub fn main() -> u8 {
         Ok(()) => 0,
         Err(problem) => {
             eprintln!("error: {problem}");
-            match problem {
-                Error::Config { .. } => 2,
-                _ => 1,
-            }
+            exit_code(&problem)
         }
+    }
+}
+
+/// What the process returns after an error.
+fn exit_code(problem: &Error) -> u8 {
+    match problem {
+        Error::Config { .. } => 2,
+        _ => 1,
     }
 }

@@ -94,7 +94,7 @@ pub struct ModelArgs {
     /// Name of a shipped model (see `models`), path of a .safetensors file, or folder of a published model (see `import`).
     #[arg(long, default_value = "mnist-vp")]
     pub model: String,
-    /// auto takes a hardware GPU if there is one; gpu also takes a software one; cpu.
+    /// auto takes a hardware GPU if there is one; gpu also takes a software one; gpu:K the discrete GPU of number K; cpu.
     #[arg(long, default_value = "auto", value_parser = str::parse::<DeviceChoice>)]
     pub device: DeviceChoice,
 }

@@ -4,6 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::data::{self, PlaceArgs};
+use super::team::in_team;
 use crate::cancel::CancelToken;
 use crate::checkup;
 use crate::data::{DataSource, Dataset, Split};
@@ -12,8 +13,9 @@ use crate::images::ImageSet;
 use crate::model::{Learned, PreconditioningChoice};
 use crate::objective::{Loss, Metric, Objective};
 use crate::sde::{NoiseSchedule, Sde, VeSde, Watch};
+use crate::team::{self, Team};
 use crate::training::run::checkpoint::{Checkpoint, State};
-use crate::training::run::{Outcome, RunFolder, train};
+use crate::training::run::{Outcome, RunFolder, train_in};
 use crate::training::{ClassifierLesson, Course, Lesson, ScoreLesson, TrainConfig, presets};
 use crate::weights::{Accuracy, shipped};
 use crate::{Error, Result};
@@ -64,6 +66,10 @@ pub struct Args {
     /// Images per step.
     #[arg(long)]
     batch: Option<usize>,
+    /// Equal parts in which a batch is computed, which takes less memory; several processes share them [default: that of
+    /// the preset or file, else one for each process].
+    #[arg(long, value_name = "N")]
+    micro_batches: Option<usize>,
     /// Seed of weights, data order and noise.
     #[arg(long)]
     seed: Option<u64>,
@@ -87,14 +93,14 @@ pub struct Args {
     /// Learn the classes of the images too, so that images of one class can be drawn.
     #[arg(long)]
     conditional: bool,
-    /// auto, gpu or cpu.
+    /// auto, gpu, gpu:K (the discrete GPU of number K) or cpu.
     #[arg(long, default_value = "auto", value_parser = str::parse::<DeviceChoice>)]
     device: DeviceChoice,
     /// Folder for checkpoint, model, loss and samples [default: runs/NAME].
     #[arg(long)]
     out: Option<PathBuf>,
     /// Go on from the checkpoint in the folder of --out or --name, on the same images, with its settings or with those
-    /// of --config; --steps and --data-dir may change.
+    /// of --config; --steps, --micro-batches and --data-dir may change.
     #[arg(long, conflicts_with_all = SETTINGS)]
     resume: bool,
     /// Start from the weights of this model (a shipped name or a file) of the same network.
@@ -115,6 +121,10 @@ pub struct Args {
 impl Args {
     /// Trains.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
+        in_team(async |team| self.run_in(team, cancel).await).await
+    }
+
+    async fn run_in(self, team: &mut dyn Team, cancel: &CancelToken) -> Result<()> {
         let mut course = self.course()?;
         let folder = RunFolder(self.folder(&course.pace().name));
         let resume = match self.resume {
@@ -123,6 +133,9 @@ impl Args {
         };
         if let Some(checkpoint) = &resume {
             course = self.resumed(course, &checkpoint.state)?;
+        }
+        if resume.is_none() && self.micro_batches.is_none() && *course.basics().micro_batches == 1 {
+            *course.basics().micro_batches = team.size();
         }
         course.validate()?;
         let wants_images = self.conditional || self.schedule.is_some();
@@ -138,9 +151,10 @@ impl Args {
             ));
         }
         let data = course.basics().data.clone();
-        if self.download {
+        if self.download && team.rank() == 0 {
             data.download()?;
         }
+        team::wait(team);
         let images = data.load()?;
         if images.channels == 3 && images.is_gray() {
             log::warn!(
@@ -165,8 +179,12 @@ impl Args {
         if self.dry_run {
             return print_toml(&course);
         }
-        let opened = checkup::open(self.device).await?;
-        let job = Job { images: &images, opened, folder, resume, cancel };
+        let device = match team.size() {
+            1 => self.device,
+            _ => self.device.for_process(team.local_rank()).await,
+        };
+        let opened = checkup::open(device).await?;
+        let job = Job { images: &images, opened, folder, resume, team, cancel };
         match &course {
             Course::Score(config) => {
                 let known = job.resume.as_ref().and_then(|checkpoint| checkpoint.state.problem);
@@ -191,6 +209,7 @@ impl Args {
                 return Err(Error::config("--name", problem, "name the folder with --out"));
             }
             *basics.steps = self.steps.unwrap_or(*basics.steps);
+            *basics.micro_batches = self.micro_batches.unwrap_or(*basics.micro_batches);
             basics.data.data_dir = self.place.data_dir.clone().or(basics.data.data_dir.take());
         }
         if !saved.config.goes_on(&course) {
@@ -234,6 +253,7 @@ impl Args {
         *basics.init = self.init.clone().or(basics.init.take());
         *basics.steps = self.steps.unwrap_or(*basics.steps);
         *basics.batch = self.batch.unwrap_or(*basics.batch);
+        *basics.micro_batches = self.micro_batches.unwrap_or(*basics.micro_batches);
         *basics.seed = self.seed.unwrap_or(*basics.seed);
         if let Some(name) = &self.name {
             basics.name.clone_from(name);
@@ -268,21 +288,31 @@ struct Job<'a> {
     opened: Opened,
     folder: RunFolder,
     resume: Option<Checkpoint>,
+    team: &'a mut dyn Team,
     cancel: &'a CancelToken,
 }
 
 impl Job<'_> {
     /// Trains, and says where the model is or how to go on.
     async fn train(self, lesson: impl Lesson) -> Result<()> {
-        let Self { images, opened, folder, resume, cancel } = self;
-        let (name, [c, h, w]) = (lesson.course().pace().name, images.shape());
-        eprintln!(
-            "{name}: {} images of {c}x{h}x{w} on {} ({})",
-            images.len(),
-            opened.name,
-            opened.reason.trim_end_matches('.')
-        );
-        let outcome = train(lesson, images, &opened, &folder, resume, cancel).await?;
+        let Self { images, opened, folder, resume, team, cancel } = self;
+        let (name, [c, h, w], first) = (lesson.course().pace().name, images.shape(), team.rank() == 0);
+        if first {
+            let others = match team.size() {
+                1 => String::new(),
+                size => format!(", {size} processes"),
+            };
+            eprintln!(
+                "{name}: {} images of {c}x{h}x{w} on {}{others} ({})",
+                images.len(),
+                opened.name,
+                opened.reason.trim_end_matches('.')
+            );
+        }
+        let outcome = train_in(team, lesson, images, &opened, &folder, resume, cancel).await?;
+        if !first {
+            return Ok(());
+        }
         if let Outcome::Stopped { step } = outcome {
             println!("stopped after step {step}; go on with: {}", resume_command(&folder, &name));
             return Ok(());

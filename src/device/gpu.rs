@@ -1,4 +1,4 @@
-use burn::tensor::Device;
+use burn::tensor::{Device, DeviceKind};
 
 use super::{DeviceChoice, Opened};
 use crate::ops::Adapter;
@@ -9,13 +9,20 @@ pub async fn open(choice: DeviceChoice) -> Result<Opened> {
     let options = Device::wgpu_options();
     #[cfg(target_family = "wasm")]
     let options = options.graphics_api(burn::tensor::wgpu::WgpuBackend::WebGpu);
+    let options = match choice {
+        DeviceChoice::Number(number) => options.device_kind(DeviceKind::DiscreteGpu(number.into())),
+        _ => options,
+    };
     let (device, setup) = match options.init_with_setup_async().await {
         Ok(opened) => opened,
         Err(problem) if choice == DeviceChoice::Auto => {
             return Ok(Opened::cpu(format!("No GPU could be opened ({problem}).")));
         }
         Err(problem) => {
-            let fix = "install a Vulkan, Metal or DirectX 12 driver, or use --device cpu";
+            let fix = match choice {
+                DeviceChoice::Number(_) => "use the number of a discrete GPU, from 0 on, or --device gpu",
+                _ => "install a Vulkan, Metal or DirectX 12 driver, or use --device cpu",
+            };
             return Err(Error::device("gpu", problem.to_string(), fix));
         }
     };
@@ -32,6 +39,13 @@ pub async fn open(choice: DeviceChoice) -> Result<Opened> {
     let (facts, limits) = (facts(&setup.adapter), limits(&setup.adapter));
     let name = if info.name.is_empty() { "WebGPU".into() } else { info.name };
     Ok(Opened { device, kind: DeviceChoice::Gpu, name, reason, facts, limits })
+}
+
+/// How many discrete GPUs there are.
+#[cfg(not(target_family = "wasm"))]
+pub async fn discrete() -> usize {
+    let adapters = wgpu::Instance::default().enumerate_adapters(wgpu::Backends::PRIMARY).await;
+    adapters.iter().filter(|a| a.get_info().device_type == wgpu::DeviceType::DiscreteGpu).count()
 }
 
 fn limits(adapter: &wgpu::Adapter) -> Vec<(&'static str, u64)> {

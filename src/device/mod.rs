@@ -21,6 +21,21 @@ pub enum DeviceChoice {
     Gpu,
     /// burn-flex: SIMD, and all cores where there are threads.
     Cpu,
+    /// The discrete GPU of this number, from 0 on, on a machine that has several. A browser does not number them.
+    #[serde(skip)]
+    Number(u16),
+}
+
+impl DeviceChoice {
+    /// What process `local` of those on this machine takes where each is to have a GPU of its own: of several discrete ones, those
+    /// in turn. What names a device stays.
+    #[cfg(all(feature = "gpu", not(target_family = "wasm")))]
+    pub async fn for_process(self, local: usize) -> Self {
+        match (self, self::gpu::discrete().await) {
+            (Self::Auto | Self::Gpu, count @ 2..) => Self::Number((local % count) as u16),
+            _ => self,
+        }
+    }
 }
 
 impl std::str::FromStr for DeviceChoice {
@@ -31,7 +46,13 @@ impl std::str::FromStr for DeviceChoice {
             "auto" => Ok(Self::Auto),
             "gpu" => Ok(Self::Gpu),
             "cpu" => Ok(Self::Cpu),
-            _ => Err(Error::config("device", format!("`{name}` is not known"), "use auto, gpu or cpu")),
+            _ => match name.strip_prefix("gpu:").and_then(|number| number.parse().ok()) {
+                Some(number) => Ok(Self::Number(number)),
+                None => {
+                    let fix = "use auto, gpu, gpu:0, gpu:1, ... or cpu";
+                    Err(Error::config("device", format!("`{name}` is not known"), fix))
+                }
+            },
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::images::DataRange;
 use crate::model::{Denoiser, Preconditioned, PreconditioningChoice, ScoreModel};
 use crate::network::layers::Init;
 use crate::network::{Network, NetworkConfig};
-use crate::objective::{Loss, Models, Objective, Step};
+use crate::objective::{Loss, MicroBatch, Models, Objective, Step};
 use crate::ops::{ADAM_EPSILON, read, upload};
 use crate::rng::{Domain, Noise};
 use crate::sde::AnySde;
@@ -183,6 +183,7 @@ impl Fitting {
         let step = Step {
             index,
             of: fit.steps,
+            part: MicroBatch::whole(fit.batch),
             x0: upload(x0, [fit.batch, c, h, w], &device.clone().autodiff()),
             labels: &[],
             sigma_data: fit.sigma_data,

@@ -37,6 +37,33 @@ pub struct LearningStep {
     pub ema: f64,
 }
 
+/// Where a loss leads down, and how large it is: numbers that add up over the parts of a batch.
+#[derive(Debug, Clone)]
+pub struct Gradient {
+    /// The gradients of all weights in one row, still on the device.
+    pub row: Tensor<1>,
+    /// The mean loss, `[1]`.
+    pub loss: Tensor<1>,
+}
+
+impl std::ops::Add for Gradient {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { row: self.row + other.row, loss: self.loss + other.loss }
+    }
+}
+
+impl Gradient {
+    /// The mean of the `count` that this is the sum of.
+    pub fn over(self, count: usize) -> Self {
+        match count {
+            1 => self,
+            _ => Self { row: self.row / count as f64, loss: self.loss / count as f64 },
+        }
+    }
+}
+
 /// What one step tells.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
@@ -114,28 +141,40 @@ impl<M: Module> Learner<M> {
         Ok(())
     }
 
-    /// One step of Adam down the mean of `loss` `[b]`, then the moving average. One read-back.
+    /// The gradient of the mean of `loss` `[b]`.
+    pub fn gradient(&self, loss: Tensor<1>) -> Gradient {
+        let loss = loss.mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.module);
+        Gradient { row: self.layout.gradients(&self.module, &gradients), loss: loss.inner().reshape([1]) }
+    }
+
+    /// [`descend`](Self::descend) by the [`gradient`](Self::gradient) of `loss`.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn learn(&mut self, loss: Tensor<1>, step: LearningStep) -> Result<StepReport> {
+        self.descend(self.gradient(loss), step).await
+    }
+
+    /// One step of Adam down a gradient, then the moving average. One read-back.
     ///
     /// # Errors
     /// [`Error::NonFinite`] if the loss or the gradient is not finite; the state is then unusable.
-    pub async fn learn(&mut self, loss: Tensor<1>, step: LearningStep) -> Result<StepReport> {
-        let loss = loss.mean();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.module);
-        let gradients = self.layout.gradients(&self.module, &gradients);
+    pub async fn descend(&mut self, gradient: Gradient, step: LearningStep) -> Result<StepReport> {
         let [weights, average] = &mut self.rows;
         self.steps += 1;
         let LearningStep { rate, clip, epsilon, rectified, ema } = step;
         let step = AdamStep { rate, step: self.steps, clip, epsilon, rectified };
         // Nobody may see the weights while they change in place.
         self.module = self.layout.fill(&self.module, average, false);
-        let norm_sq = self.adam.step(weights, gradients, step);
+        let norm_sq = self.adam.step(weights, gradient.row, step);
         self.module = self.layout.fill(&self.module, weights, true);
         move_average(average, weights, ema);
         for (power, row) in &mut self.powers {
             move_average(row, weights, power.keeps(self.steps));
         }
 
-        let numbers = read(Tensor::cat(vec![loss.inner().reshape([1]), norm_sq.reshape([1])], 0)).await?;
+        let numbers = read(Tensor::cat(vec![gradient.loss, norm_sq.reshape([1])], 0)).await?;
         if !numbers.iter().all(|v| v.is_finite()) {
             return Err(Error::NonFinite {
                 what: "the training loss".into(),

@@ -8,4 +8,4 @@ mod optimiser;
 
 pub use average::{Ema, Growing, HalfLife, PowerAverage};
 pub use fit::{Fit, Fitting, Snapshot};
-pub use learner::{Learner, LearningStep, StepReport};
+pub use learner::{Gradient, Learner, LearningStep, StepReport};

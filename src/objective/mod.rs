@@ -18,6 +18,7 @@ mod features;
 mod ism;
 mod levels;
 mod likelihood;
+mod micro_batch;
 mod recognition;
 mod sliced;
 mod ssm;
@@ -29,6 +30,7 @@ pub use consistency::{Metric, Solver, Target};
 pub use consistency_training::{Levels, rising};
 pub use dsm::{TimeDistribution, Weighting};
 pub use features::Features;
+pub use micro_batch::MicroBatch;
 pub use recognition::Recognition;
 pub use step::Step;
 
@@ -247,7 +249,8 @@ mod tests {
         let model =
             Preconditioned::new(network, Preconditioning::Edm { sigma_data: 0.5 }, VpSde::default().into());
         let x0 = Tensor::ones([3, 1, 8, 8], &device);
-        let step = Step { index: 0, of: 1, x0, labels: &[], sigma_data: 0.5, dropout: 0.0, seed: 0 };
+        let part = MicroBatch::whole(3);
+        let step = Step { index: 0, of: 1, part, x0, labels: &[], sigma_data: 0.5, dropout: 0.0, seed: 0 };
         let models = Models { student: &model, average: &model, teacher: None, features: None };
         let loss: Vec<f32> = HuberDenoising::default().loss(models, &step).into_data().try_to_vec().unwrap();
         assert!(loss.len() == 3 && loss.iter().all(|loss| *loss > 0.0), "{loss:?}");

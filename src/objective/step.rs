@@ -1,5 +1,6 @@
 use burn::tensor::Tensor;
 
+use super::MicroBatch;
 use crate::flow::Probe;
 use crate::network::Context;
 use crate::network::layers::Dropout;
@@ -15,6 +16,8 @@ pub struct Step<'a> {
     pub index: usize,
     /// Steps of the whole run, for objectives that change on the way.
     pub of: usize,
+    /// Which images of the batch these are.
+    pub part: MicroBatch,
     /// Clean images `[b, c, h, w]` in the model's units.
     pub x0: Tensor<4>,
     /// Their classes, where the network is told any.
@@ -31,29 +34,32 @@ impl Step<'_> {
     /// A uniform number in `[0, 1)` and a standard normal for each image, to be turned into its time or noise level.
     pub fn levels(&self) -> (Vec<f64>, Vec<f64>) {
         let mut stream = self.random().stream(TIMES);
-        let [b, ..] = self.x0.dims();
-        let uniform = (0..b).map(|_| stream.uniform()).collect();
-        (uniform, (0..b).map(|_| stream.normal()).collect())
+        let (MicroBatch { of, .. }, images) = (self.part, self.part.images());
+        let uniform: Vec<f64> = (0..of).map(|_| stream.uniform()).collect();
+        let normal: Vec<f64> = (0..of).map(|_| stream.normal()).collect();
+        (uniform[images.clone()].to_vec(), normal[images].to_vec())
     }
 
     /// Standard normals, as many as `x0` has values; the same ones each time.
     pub fn noise(&self) -> Tensor<4> {
-        let dims = self.x0.dims();
-        upload(&self.random().normal(NOISE, 1, dims.iter().product()), dims, &self.x0.device())
+        let dims @ [_, c, h, w] = self.x0.dims();
+        let values = self.part.values(c * h * w);
+        upload(&self.random().normal_within(NOISE, values), dims, &self.x0.device())
     }
 
     /// Vector `k` of those that a Jacobian is multiplied by, one for each image, as large as `x0`.
     pub fn probe(&self, k: usize, distribution: Probe) -> Tensor<4> {
         let ([b, c, h, w], draw) = (self.x0.dims(), PROBES + k as u32);
         let (random, dim) = (self.random(), c * h * w);
-        let uniform = || random.uniform(draw, 1, b * dim);
-        let vectors = distribution.vectors(uniform, || random.normal(draw, 1, b * dim), dim);
+        let uniform = || random.uniform_within(draw, self.part.values(dim));
+        let normal = || random.normal_within(draw, self.part.values(dim));
+        let vectors = distribution.vectors(uniform, normal, dim);
         upload(&vectors, [b, c, h, w], &self.x0.device())
     }
 
     /// The step's dropout masks from the first one on: two evaluations with masks of their own call of this share them.
     pub fn masks(&self) -> Dropout {
-        Dropout::new(self.dropout, self.seed, self.index as u32)
+        Dropout::new(self.dropout, self.seed, self.index as u32).from_image(self.part.first)
     }
 
     /// The classes, and `masks`.

@@ -35,6 +35,8 @@ mod stream;
 pub(crate) use normal::normal_cdf;
 pub use stream::Philox;
 
+use std::ops::Range;
+
 use normal::{normal_pair, uniform};
 use philox::philox;
 
@@ -115,10 +117,7 @@ impl Noise {
     /// # Shapes
     /// returns `[n, len]`; row `i` is sample `first + i` and does not depend on `n`, nor a value on `len`.
     pub fn normal(&self, draw: u32, n: usize, len: usize) -> Vec<f32> {
-        self.fill(draw, n, len, |[a, b, c, d]| {
-            let ([a, b], [c, d]) = (normal_pair(a, b), normal_pair(c, d));
-            [a, b, c, d]
-        })
+        self.fill(draw, n, len, &normals)
     }
 
     /// Uniform values in `[0, 1)`, multiples of 2⁻²⁴, row by row.
@@ -129,7 +128,7 @@ impl Noise {
     /// # Shapes
     /// returns `[n, len]`, addressed as in [`normal`](Self::normal).
     pub fn uniform(&self, draw: u32, n: usize, len: usize) -> Vec<f32> {
-        self.fill(draw, n, len, |block| block.map(uniform))
+        self.fill(draw, n, len, &uniforms)
     }
 
     /// The words of row 0 as a sequence, for scalar decisions on the host.
@@ -150,17 +149,57 @@ impl Noise {
         [0, draw, (self.seed >> 32) as u32, self.domain as u32]
     }
 
-    fn fill(&self, draw: u32, n: usize, len: usize, value: impl Fn([u32; 4]) -> [f32; 4]) -> Vec<f32> {
-        let [_, draw, seed, domain] = self.counter(draw);
+    /// Elements `range` of row 0 of [`normal`](Self::normal).
+    pub fn normal_within(&self, draw: u32, range: Range<usize>) -> Vec<f32> {
+        let mut values = vec![0.0; range.len()];
+        self.fill_row(draw, 0, range.start, &mut values, &normals);
+        values
+    }
+
+    /// Elements `range` of row 0 of [`uniform`](Self::uniform).
+    pub fn uniform_within(&self, draw: u32, range: Range<usize>) -> Vec<f32> {
+        let mut values = vec![0.0; range.len()];
+        self.fill_row(draw, 0, range.start, &mut values, &uniforms);
+        values
+    }
+
+    fn fill(&self, draw: u32, n: usize, len: usize, value: &impl Fn([u32; 4]) -> [f32; 4]) -> Vec<f32> {
         let mut values = vec![0.0; n * len];
         for (row, sample) in values.chunks_mut(len.max(1)).enumerate() {
-            let key = self.key(row as u32);
-            for (block, four) in sample.chunks_mut(4).enumerate() {
-                four.copy_from_slice(&value(philox([block as u32, draw, seed, domain], key))[..four.len()]);
-            }
+            self.fill_row(draw, row as u32, 0, sample, value);
         }
         values
     }
+
+    /// The elements of a row from `start` on.
+    fn fill_row(
+        &self,
+        draw: u32,
+        row: u32,
+        start: usize,
+        sample: &mut [f32],
+        value: &impl Fn([u32; 4]) -> [f32; 4],
+    ) {
+        let ([_, draw, seed, domain], key) = (self.counter(draw), self.key(row));
+        let four = |block: usize| value(philox([block as u32, draw, seed, domain], key));
+        // A start inside a block leaves the first elements of that block out.
+        let (head, blocks) = sample.split_at_mut(sample.len().min(start.next_multiple_of(4) - start));
+        if !head.is_empty() {
+            head.copy_from_slice(&four(start / 4)[start % 4..][..head.len()]);
+        }
+        for (k, values) in blocks.chunks_mut(4).enumerate() {
+            values.copy_from_slice(&four(start.div_ceil(4) + k)[..values.len()]);
+        }
+    }
+}
+
+fn normals([a, b, c, d]: [u32; 4]) -> [f32; 4] {
+    let ([a, b], [c, d]) = (normal_pair(a, b), normal_pair(c, d));
+    [a, b, c, d]
+}
+
+fn uniforms(block: [u32; 4]) -> [f32; 4] {
+    block.map(uniform)
 }
 
 #[cfg(test)]
@@ -184,6 +223,18 @@ mod tests {
         flat.sort_unstable();
         flat.dedup();
         assert_eq!(flat.len(), all.len() * 64);
+    }
+
+    #[test]
+    fn a_part_of_a_row_is_what_the_row_has_there() {
+        let noise = Noise::new(5).at(3);
+        let (normal, uniform) = (noise.normal(2, 1, 23), noise.uniform(2, 1, 23));
+        for start in 0..12 {
+            for end in start..23 {
+                assert_eq!(noise.normal_within(2, start..end), normal[start..end], "{start}..{end}");
+                assert_eq!(noise.uniform_within(2, start..end), uniform[start..end], "{start}..{end}");
+            }
+        }
     }
 
     /// Guards the layout table: if this fails, every seed gives different pictures than before.

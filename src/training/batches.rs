@@ -1,6 +1,7 @@
 //! Training images in an order that depends on the seed and the step alone.
 
 use crate::images::ImageSet;
+use crate::objective::MicroBatch;
 use crate::rng::draws::training::{DEQUANTISE, FLIP, LABELS};
 use crate::rng::{Domain, Noise};
 
@@ -20,11 +21,16 @@ impl<'a> Batches<'a> {
         Self { images, seed, size, flip, epoch: None }
     }
 
-    /// The indices of the images of `step`.
-    pub fn indices(&mut self, step: usize) -> Vec<usize> {
+    /// The whole batch of a step.
+    pub fn whole(&self) -> MicroBatch {
+        MicroBatch::whole(self.size)
+    }
+
+    /// The indices of the images of a `part` of `step`.
+    pub fn indices(&mut self, step: usize, part: MicroBatch) -> Vec<usize> {
         let n = self.images.len();
-        let mut indices = Vec::with_capacity(self.size);
-        for position in step * self.size..(step + 1) * self.size {
+        let mut indices = Vec::with_capacity(part.len);
+        for position in part.images().map(|image| step * self.size + image) {
             let (epoch, place) = (position / n, position % n);
             if self.epoch.as_ref().is_none_or(|(current, _)| *current != epoch) {
                 let stream = Noise::new(self.seed).domain(Domain::Order).stream(epoch as u32);
@@ -35,25 +41,31 @@ impl<'a> Batches<'a> {
         indices
     }
 
-    /// The classes of the images of `step`, each left out with probability `dropout` (Ho and Salimans 2021), for
-    /// a network of `classes` classes; empty for 0 of them.
-    pub fn labels(&mut self, step: usize, classes: usize, dropout: f64) -> Vec<Option<usize>> {
+    /// The classes of the images of a `part` of `step`, each left out with probability `dropout` (Ho and Salimans 2021),
+    /// for a network of `classes` classes; empty for 0 of them.
+    pub fn labels(
+        &mut self,
+        step: usize,
+        part: MicroBatch,
+        classes: usize,
+        dropout: f64,
+    ) -> Vec<Option<usize>> {
         let Some(labels) = self.images.labels.as_ref().filter(|_| classes > 0) else { return vec![] };
         let noise = Noise::new(self.seed).domain(Domain::Training).at(step as u32);
-        let uniform = noise.uniform(LABELS, 1, self.size);
+        let uniform = noise.uniform_within(LABELS, part.images());
         let label = |(index, u): (usize, f32)| (f64::from(u) >= dropout).then(|| labels[index].into());
-        self.indices(step).into_iter().zip(uniform).map(label).collect()
+        self.indices(step, part).into_iter().zip(uniform).map(label).collect()
     }
 
-    /// The pixels of `step`, `[size, c, h, w]` in `[0, 1)`: uniformly dequantised, `(byte + u)/256`
+    /// The pixels of a `part` of `step`, `[len, c, h, w]` in `[0, 1)`: uniformly dequantised, `(byte + u)/256`
     /// (Theis et al. 2016), so that the data has a density.
-    pub fn pixels(&mut self, step: usize) -> Vec<f32> {
+    pub fn pixels(&mut self, step: usize, part: MicroBatch) -> Vec<f32> {
         let noise = Noise::new(self.seed).domain(Domain::Training).at(step as u32);
         let (stride, width) = (self.images.stride(), self.images.width);
-        let mut pixels = noise.uniform(DEQUANTISE, 1, self.size * stride);
-        let flips = noise.uniform(FLIP, 1, self.size);
+        let mut pixels = noise.uniform_within(DEQUANTISE, part.values(stride));
+        let flips = noise.uniform_within(FLIP, part.images());
         for ((index, image), flip) in
-            self.indices(step).iter().zip(pixels.chunks_exact_mut(stride)).zip(flips)
+            self.indices(step, part).iter().zip(pixels.chunks_exact_mut(stride)).zip(flips)
         {
             for (pixel, byte) in image.iter_mut().zip(self.images.image(*index)) {
                 *pixel = (f32::from(*byte) + *pixel) / 256.0;
@@ -87,7 +99,7 @@ mod tests {
     fn every_epoch_sees_every_image_once_in_a_new_order() {
         let set = images(10);
         let mut batches = Batches::new(&set, 1, 4, false);
-        let seen: Vec<usize> = (0..5).flat_map(|step| batches.indices(step)).collect();
+        let seen: Vec<usize> = (0..5).flat_map(|step| batches.indices(step, MicroBatch::whole(4))).collect();
         let epochs: Vec<Vec<usize>> = seen.chunks(10).map(<[usize]>::to_vec).collect();
         assert_ne!(epochs[0], epochs[1]);
         for mut epoch in epochs {
@@ -95,7 +107,7 @@ mod tests {
             assert!(epoch.into_iter().eq(0..10));
         }
         assert_eq!(
-            Batches::new(&set, 1, 4, false).indices(3),
+            Batches::new(&set, 1, 4, false).indices(3, MicroBatch::whole(4)),
             seen[12..16],
             "a resumed run continues the order"
         );
@@ -105,10 +117,10 @@ mod tests {
     fn pixels_are_dequantised_inside_their_bin_and_flipped_half_the_time() {
         let set = images(100);
         let mut batches = Batches::new(&set, 1, 100, true);
-        let mut flipped = 0;
+        let (whole, mut flipped) = (batches.whole(), 0);
         for step in 0..20 {
-            let indices = batches.indices(step);
-            for (pair, index) in batches.pixels(step).chunks(2).zip(indices) {
+            let indices = batches.indices(step, whole);
+            for (pair, index) in batches.pixels(step, whole).chunks(2).zip(indices) {
                 let bins: Vec<usize> = pair.iter().map(|p| (p * 256.0) as usize).collect();
                 flipped += usize::from(bins == [255 - index, index]);
                 assert!(bins == [index, 255 - index] || bins == [255 - index, index]);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::course::{check_micro_batches, is_whole};
 use super::{Pace, presets};
 use crate::data::{DataSource, Dataset};
 use crate::learning::{Ema, PowerAverage};
@@ -32,6 +33,10 @@ pub struct TrainConfig {
     pub steps: usize,
     /// Images per step.
     pub batch: usize,
+    /// Equal parts in which the gradient of a batch is computed, one after another, which takes less memory, or by several
+    /// processes: the result depends on this number by rounding, not on that of the processes.
+    #[serde(skip_serializing_if = "is_whole")]
+    pub micro_batches: usize,
     /// Peak learning rate of Adam (betas 0.9 and 0.999).
     pub learning_rate: f64,
     /// Learning rate of the last step as a share of the peak; it falls along a half cosine. 1 keeps
@@ -86,6 +91,7 @@ impl Default for TrainConfig {
             features: None,
             steps: 12_000,
             batch: 64,
+            micro_batches: 1,
             learning_rate: 1e-3,
             final_rate: 0.05,
             warmup: 300,
@@ -127,6 +133,7 @@ impl TrainConfig {
         }
         check("batch", self.batch <= 65_536, self.batch.to_string(), "use 65536 or less")?;
         check("steps", self.steps < u32::MAX as usize, self.steps.to_string(), "use less than 4294967295")?;
+        check_micro_batches(self.micro_batches, self.batch)?;
         let positive = |v: f64| v.is_finite() && v > 0.0;
         for (what, value) in
             [("learning_rate", self.learning_rate), ("clip", self.clip), ("adam_epsilon", self.adam_epsilon)]
@@ -200,6 +207,7 @@ impl TrainConfig {
             init: self.init.clone(),
             steps: self.steps,
             batch: self.batch,
+            micro_batches: self.micro_batches,
             seed: self.seed,
             flip: self.flip,
             clip: self.clip,

@@ -3,10 +3,10 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::{ClassifierTraining, TrainConfig};
-use crate::Result;
 use crate::data::DataSource;
 use crate::kind::Tagged;
 use crate::learning::{Ema, PowerAverage};
+use crate::{Error, Result};
 
 /// Everything that decides a training run, whatever is trained.
 ///
@@ -32,6 +32,8 @@ pub struct Pace {
     pub steps: usize,
     /// Images per step.
     pub batch: usize,
+    /// Parts in which its gradient is computed.
+    pub micro_batches: usize,
     /// Seed of the initial weights, the data order and all noise.
     pub seed: u64,
     /// Mirror half of the images.
@@ -63,10 +65,31 @@ pub struct Basics<'a> {
     pub steps: &'a mut usize,
     /// Images per step.
     pub batch: &'a mut usize,
+    /// Parts in which its gradient is computed.
+    pub micro_batches: &'a mut usize,
     /// Seed.
     pub seed: &'a mut u64,
     /// The images.
     pub data: &'a mut DataSource,
+}
+
+/// Refuses a batch that cannot be cut into so many equal parts.
+///
+/// # Errors
+/// [`Error::Config`](crate::Error::Config).
+pub(super) fn check_micro_batches(count: usize, batch: usize) -> Result<()> {
+    match count > 0 && batch.is_multiple_of(count) {
+        true => Ok(()),
+        false => {
+            let problem = format!("= {count} does not divide batch = {batch}");
+            Err(Error::config("micro_batches", problem, "use a divisor of it, 1 for the whole batch at once"))
+        }
+    }
+}
+
+/// Whether a batch is not cut: that is not written down.
+pub(super) fn is_whole(micro_batches: &usize) -> bool {
+    *micro_batches == 1
 }
 
 impl Pace {
@@ -84,6 +107,7 @@ macro_rules! basics {
             init: &mut config.init,
             steps: &mut config.steps,
             batch: &mut config.batch,
+            micro_batches: &mut config.micro_batches,
             seed: &mut config.seed,
             data: &mut config.data,
         }

@@ -1,10 +1,13 @@
 //! The training step: what changes from one step to the next, and how. The same for everything that is trained.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 use super::{Batches, Course, Lesson, Pace};
 use crate::Result;
-use crate::learning::{Learner, LearningStep, StepReport};
+use crate::learning::{Gradient, Learner, LearningStep, StepReport};
+use crate::objective::MicroBatch;
+use crate::ops::read;
+use crate::team::{self, Alone, Pairwise, Team};
 use crate::weights::ModelFile;
 
 /// A lesson and everything that a step of it changes.
@@ -55,6 +58,11 @@ impl<L: Lesson> Trainer<L> {
         self.learner.average()
     }
 
+    /// The same in one row.
+    pub fn row(&self) -> Tensor<1> {
+        self.learner.row()
+    }
+
     /// The plain device.
     pub fn device(&self) -> &Device {
         &self.device
@@ -66,15 +74,31 @@ impl<L: Lesson> Trainer<L> {
     /// [`Error::NonFinite`](crate::Error::NonFinite) if the loss or the gradient is not finite; the state is then unusable,
     /// and the last checkpoint is the place to go back to.
     pub async fn step(&mut self, batches: &mut Batches<'_>) -> Result<StepReport> {
+        self.step_in(&mut Alone, batches).await
+    }
+
+    /// The same with a share of the batch for each process of `team`, which all do the same step: the gradient is the mean of
+    /// those of the micro-batches, added up in a fixed order.
+    ///
+    /// # Errors
+    /// As there, in all processes whichever's loss it is, and those of [`team::share`].
+    pub async fn step_in(&mut self, team: &mut dyn Team, batches: &mut Batches<'_>) -> Result<StepReport> {
         let step = self.learner.steps();
-        let loss = {
-            let learners = [self.learner.module(), &self.learner.average()];
-            self.lesson.loss(learners, batches, step, &self.device.clone().autodiff())
-        };
+        let (batch, count) = (self.pace.batch, self.pace.micro_batches);
+        let average = self.learner.average();
+        let mut sum = Pairwise::default();
+        for index in team::share(team, count)? {
+            let part = MicroBatch::nth(index, count, batch);
+            let learners = [self.learner.module(), &average];
+            let loss = self.lesson.loss(learners, batches, step, part, &self.device.clone().autodiff());
+            sum.add(self.learner.gradient(loss));
+        }
+        let own = sum.total().expect("every process has a share");
+        let gradient = together(team, own).await?.over(count);
         let rate = self.course.learning_rate_at(step);
         let Pace { clip, adam_epsilon: epsilon, rectified, .. } = self.pace;
         let ema = self.pace.ema.keeps(step + 1, self.pace.steps, self.pace.batch);
-        self.learner.learn(loss, LearningStep { rate, clip, epsilon, rectified, ema }).await
+        self.learner.descend(gradient, LearningStep { rate, clip, epsilon, rectified, ema }).await
     }
 
     /// The further averages, with their relative lengths.
@@ -91,6 +115,18 @@ impl<L: Lesson> Trainer<L> {
     pub(super) fn load_parts(&mut self, step: usize, parts: Vec<Vec<u8>>) -> Result<()> {
         self.learner.load_parts(step, parts)
     }
+}
+
+/// The sum of what all processes of `team` have, by way of the host.
+async fn together(team: &mut dyn Team, own: Gradient) -> Result<Gradient> {
+    if team.size() == 1 {
+        return Ok(own);
+    }
+    let ([len], device) = (own.row.dims(), own.row.device());
+    let mut values = read(Tensor::cat(vec![own.row, own.loss], 0)).await?;
+    team::sum(team, &mut values);
+    let [row, loss] = [&values[..len], &values[len..]].map(|part| Tensor::from_floats(part, &device));
+    Ok(Gradient { row, loss })
 }
 
 #[cfg(test)]

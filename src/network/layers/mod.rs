@@ -28,13 +28,19 @@ use crate::rng::{Domain, Noise};
 pub struct Dropout {
     rate: f64,
     noise: Noise,
+    first: usize,
     draw: std::cell::Cell<u32>,
 }
 
 impl Dropout {
     /// Masks for one training step; `rate` is the share of values set to zero.
     pub fn new(rate: f64, seed: u64, step: u32) -> Self {
-        Self { rate, noise: Noise::new(seed).domain(Domain::Dropout).at(step), draw: 0.into() }
+        Self { rate, noise: Noise::new(seed).domain(Domain::Dropout).at(step), first: 0, draw: 0.into() }
+    }
+
+    /// The same masks for images that are the batch's from `first` on.
+    pub fn from_image(self, first: usize) -> Self {
+        Self { first, ..self }
     }
 
     /// Zeroes values with probability `rate` and scales the others by `1/(1 - rate)`.
@@ -43,7 +49,9 @@ impl Dropout {
             return x;
         }
         let dims = x.dims();
-        let uniform = self.noise.uniform(self.draw.get(), 1, dims.iter().product());
+        let stride: usize = dims[1..].iter().product();
+        let values = self.first * stride..(self.first + dims[0]) * stride;
+        let uniform = self.noise.uniform_within(self.draw.get(), values);
         self.draw.set(self.draw.get() + 1);
         let keep = (1.0 / (1.0 - self.rate)) as f32;
         let mask: Vec<f32> =

@@ -8,12 +8,13 @@ use crate::data::{DataSource, Dataset};
 use crate::images::{DataRange, ImageSet};
 use crate::network::layers::Init;
 use crate::network::{Classifier, ClassifierConfig};
-use crate::objective::Recognition;
+use crate::objective::{MicroBatch, Recognition};
 use crate::ops::{ADAM_EPSILON, read, upload};
 use crate::picture::Picture;
 use crate::rng::draws::training::{NOISE, SHIFT, TIMES};
 use crate::rng::{Domain, Noise, Philox};
 use crate::training::config::check_name;
+use crate::training::course::{check_micro_batches, is_whole};
 use crate::training::{Batches, Course, Pace};
 use crate::weights::{Accuracy, Architecture, FORMAT, ModelCard, Training};
 use crate::{Error, Result};
@@ -34,6 +35,10 @@ pub struct ClassifierTraining {
     pub steps: usize,
     /// Images per step.
     pub batch: usize,
+    /// Equal parts in which the gradient of a batch is computed, one after another, which takes less memory, or by several
+    /// processes: the result depends on this number by rounding, not on that of the processes.
+    #[serde(skip_serializing_if = "is_whole")]
+    pub micro_batches: usize,
     /// Peak learning rate of Adam; it falls linearly to zero.
     pub learning_rate: f64,
     /// Steps over which the learning rate rises from zero.
@@ -61,6 +66,7 @@ impl Default for ClassifierTraining {
             init: None,
             steps: 3000,
             batch: 128,
+            micro_batches: 1,
             learning_rate: 3e-3,
             warmup: 100,
             clip: 1.0,
@@ -98,6 +104,7 @@ impl ClassifierTraining {
                 return Err(Error::config(field, "has a value that is not allowed", fix));
             }
         }
+        check_micro_batches(self.micro_batches, self.batch)?;
         self.data.validate()?;
         self.network.validate()
     }
@@ -109,6 +116,7 @@ impl ClassifierTraining {
             init: self.init.clone(),
             steps: self.steps,
             batch: self.batch,
+            micro_batches: self.micro_batches,
             seed: self.seed,
             flip: false,
             clip: self.clip,
@@ -170,24 +178,26 @@ impl Lesson for ClassifierLesson<'_> {
         [classifier, _]: [&Classifier; 2],
         batches: &mut Batches<'_>,
         index: usize,
+        part: MicroBatch,
         device: &Device,
     ) -> Tensor<1> {
-        let (config, b, [c, h, w]) = (&self.config, self.config.batch, self.images.shape());
+        let (config, b, [c, h, w]) = (&self.config, part.len, self.images.shape());
         let noise = Noise::new(config.seed).domain(Domain::Training).at(index as u32);
         let mut levels = noise.stream(TIMES);
-        let normal: Vec<f64> = (0..b).map(|_| levels.normal()).collect();
-        let sigma = config.objective.sigmas(&normal);
-        let mut pixels = batches.pixels(index);
-        shift(&mut pixels, [h, w], c, config.shift, noise.stream(SHIFT));
+        let normal: Vec<f64> = (0..part.of).map(|_| levels.normal()).collect();
+        let sigma = &config.objective.sigmas(&normal)[part.images()];
+        let mut pixels = batches.pixels(index, part);
+        let random = noise.stream(SHIFT).resume(SHIFT_WORDS * part.first as u64);
+        shift(&mut pixels, [h, w], c, config.shift, random);
         let labels = self.images.labels.as_deref().unwrap_or_default();
         let classes = config.network.classes;
         let mut one_hot = vec![0.0; b * classes];
-        for (row, index) in one_hot.chunks_exact_mut(classes).zip(batches.indices(index)) {
+        for (row, index) in one_hot.chunks_exact_mut(classes).zip(batches.indices(index, part)) {
             row[usize::from(labels[index])] = 1.0;
         }
         let x0 = upload(&pixels, [b, c, h, w], device);
-        let z = upload(&noise.normal(NOISE, 1, b * c * h * w), [b, c, h, w], device);
-        config.objective.loss(classifier, x0, z, upload(&one_hot, [b, classes], device), &sigma)
+        let z = upload(&noise.normal_within(NOISE, part.values(c * h * w)), [b, c, h, w], device);
+        config.objective.loss(classifier, x0, z, upload(&one_hot, [b, classes], device), sigma)
     }
 
     /// Nothing that its loss depends on.
@@ -248,6 +258,9 @@ fn check_labels(images: &ImageSet, classes: usize) -> Result<()> {
         "use a labelled set and network.classes to fit",
     ))
 }
+
+/// Random words that the move of one image takes.
+const SHIFT_WORDS: u64 = 4;
 
 /// Moves every image `[c, h, w]` of `pixels` by a random offset of up to `most` in each direction; what
 /// comes in is black.

@@ -15,6 +15,7 @@ use burn::tensor::{Device, Tensor};
 use super::{Batches, Course};
 use crate::Result;
 use crate::images::{DataRange, ImageSet};
+use crate::objective::MicroBatch;
 use crate::picture::Picture;
 use crate::weights::{Accuracy, ModelCard, ModelFile, Training};
 
@@ -37,13 +38,14 @@ pub trait Lesson {
         file.fill(module)
     }
 
-    /// The loss of each image of step `index`, `[b]`, for the module that learns and its moving average. `device` has
-    /// autodiff.
+    /// The loss of each image of a `part` of step `index`, `[b]`, for the module that learns and its moving average. `device`
+    /// has autodiff.
     fn loss(
         &self,
         learners: [&Self::Module; 2],
         batches: &mut Batches<'_>,
         index: usize,
+        part: MicroBatch,
         device: &Device,
     ) -> Tensor<1>;
 

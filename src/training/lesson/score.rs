@@ -8,7 +8,7 @@ use crate::images::{DataRange, ImageSet};
 use crate::model::{Denoiser, Learned, Preconditioned, Preconditioning, ScoreModel};
 use crate::network::Network;
 use crate::network::layers::Init;
-use crate::objective::{Features, Loss, Models, Step};
+use crate::objective::{Features, Loss, MicroBatch, Models, Step};
 use crate::ops::{read, upload};
 use crate::picture::{Grid, Picture};
 use crate::rng::Noise;
@@ -163,15 +163,17 @@ impl Lesson for ScoreLesson {
         [student, average]: [&Network; 2],
         batches: &mut Batches<'_>,
         index: usize,
+        part: MicroBatch,
         device: &Device,
     ) -> Tensor<1> {
         let (config, [c, h, w]) = (&self.config, self.problem.shape);
-        let pixels = upload(&batches.pixels(index), [config.batch, c, h, w], device);
-        let labels = batches.labels(index, config.network.classes(), config.label_dropout);
+        let pixels = upload(&batches.pixels(index, part), [part.len, c, h, w], device);
+        let labels = batches.labels(index, part, config.network.classes(), config.label_dropout);
         let [student, average] = [student, average].map(|network| self.preconditioned(network));
         let step = Step {
             index,
             of: config.steps,
+            part,
             x0: self.problem.range.encode(pixels),
             labels: &labels,
             sigma_data: self.problem.sigma_data,
