@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing: the programs that build the page (`tools.sh page`), what the tests and checks need beside
-# those (`tools.sh test`), or what tests the tests (`tools.sh mutants`).
+# those (`tools.sh test`), what tests the tests (`tools.sh mutants`), or the engines of many machines (`tools.sh scale`).
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -27,6 +27,15 @@ if [ "${1:-}" = test ]; then
         exists /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json || want mesa-vulkan-drivers
     fi
 fi
+if [ "${1:-}" = scale ]; then
+    have mpicc || want libopenmpi-dev
+    have mpirun || want openmpi-bin
+    exists /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* || want libclang-dev
+    have slurmctld || want slurm-wlm
+    have munged || want munge
+    have parallel || want parallel
+    have python3 && python3 -c "import ensurepip" 2>/dev/null || want python3-venv
+fi
 if [ -n "$packages" ]; then
     root=sudo
     [ "$(id -u)" != 0 ] || root="env" # which changes nothing
@@ -44,7 +53,7 @@ rustup_add() { # KIND NAME
     rustup "$1" add "$2" || stop "rustup could not add the $1 $2 (its own words are above; is there a network?)"
 }
 [ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown)" ] || rustup_add target wasm32-unknown-unknown
-if [ "${1:-}" = test ]; then
+if [ "${1:-}" = test ] || [ "${1:-}" = scale ]; then
     cargo fmt --version >/dev/null 2>&1 || rustup_add component rustfmt
     cargo clippy --version >/dev/null 2>&1 || rustup_add component clippy
 fi
@@ -71,6 +80,12 @@ page)
     )
     # Not --locked: its lock file may name a crate version that cannot be had.
     crate wasm-bindgen wasm-bindgen-cli "$bindgen_version"
+    ;;
+scale)
+    validate=$cache/kubernetes
+    [ -x "$validate/bin/kubernetes-validate" ] || {
+        python3 -m venv "$validate" && "$validate/bin/pip" install -q "kubernetes-validate==1.37.0"
+    } || stop "pip could not install kubernetes-validate (its own words are above; is there a network?)"
     ;;
 mutants) crate "cargo mutants" cargo-mutants "$mutants_version" --locked ;;
 esac

@@ -1,5 +1,7 @@
 //! The training step: what changes from one step to the next, and how. The same for everything that is trained.
 
+use std::time::{Duration, Instant};
+
 use burn::tensor::{Device, Tensor};
 
 use super::{Batches, Course, Lesson, Pace};
@@ -17,6 +19,7 @@ pub struct Trainer<L: Lesson> {
     pace: Pace,
     learner: Learner<L::Module>,
     device: Device,
+    waited: Duration,
 }
 
 impl<L: Lesson> Trainer<L> {
@@ -26,7 +29,7 @@ impl<L: Lesson> Trainer<L> {
         let pace = course.pace();
         let learner = Learner::new(lesson.module(&device.clone().autodiff()), device).keeping(pace.powers());
         let device = device.clone();
-        Self { lesson, course, pace, learner, device }
+        Self { lesson, course, pace, learner, device, waited: Duration::ZERO }
     }
 
     /// Starts from the weights of a model file instead of random ones (fine-tuning).
@@ -94,11 +97,29 @@ impl<L: Lesson> Trainer<L> {
             sum.add(self.learner.gradient(loss));
         }
         let own = sum.total().expect("every process has a share");
-        let gradient = together(team, own).await?.over(count);
+        let gradient = self.together(team, own).await?.over(count);
         let rate = self.course.learning_rate_at(step);
         let Pace { clip, adam_epsilon: epsilon, rectified, .. } = self.pace;
         let ema = self.pace.ema.keeps(step + 1, self.pace.steps, self.pace.batch);
         self.learner.descend(gradient, LearningStep { rate, clip, epsilon, rectified, ema }).await
+    }
+
+    /// The sum of what all processes of `team` have, by way of the host.
+    async fn together(&mut self, team: &mut dyn Team, own: Gradient) -> Result<Gradient> {
+        if team.size() == 1 {
+            return Ok(own);
+        }
+        let (begun, [len], device) = (Instant::now(), own.row.dims(), own.row.device());
+        let mut values = read(Tensor::cat(vec![own.row, own.loss], 0)).await?;
+        team::sum(team, &mut values);
+        let [row, loss] = [&values[..len], &values[len..]].map(|part| Tensor::from_floats(part, &device));
+        self.waited += begun.elapsed();
+        Ok(Gradient { row, loss })
+    }
+
+    /// How long all steps have taken to get the gradients of other processes and to add them up.
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// The further averages, with their relative lengths.
@@ -115,18 +136,6 @@ impl<L: Lesson> Trainer<L> {
     pub(super) fn load_parts(&mut self, step: usize, parts: Vec<Vec<u8>>) -> Result<()> {
         self.learner.load_parts(step, parts)
     }
-}
-
-/// The sum of what all processes of `team` have, by way of the host.
-async fn together(team: &mut dyn Team, own: Gradient) -> Result<Gradient> {
-    if team.size() == 1 {
-        return Ok(own);
-    }
-    let ([len], device) = (own.row.dims(), own.row.device());
-    let mut values = read(Tensor::cat(vec![own.row, own.loss], 0)).await?;
-    team::sum(team, &mut values);
-    let [row, loss] = [&values[..len], &values[len..]].map(|part| Tensor::from_floats(part, &device));
-    Ok(Gradient { row, loss })
 }
 
 #[cfg(test)]

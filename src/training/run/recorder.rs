@@ -1,7 +1,7 @@
 //! What a run leaves behind, and what it shows while it lasts.
 
 use std::io::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -22,6 +22,8 @@ pub struct Recorder<'a> {
     log: LossLog,
     speed: Speed,
     bar: ProgressBar,
+    /// When the run began or went on, and after which step.
+    begun: (Instant, usize),
 }
 
 impl<'a> Recorder<'a> {
@@ -39,7 +41,8 @@ impl<'a> Recorder<'a> {
         let log = LossLog::open(folder.0.join("loss.csv"), resumed.then_some(state.step as u64))?;
         let speed = Speed { since: Instant::now(), last_step: state.step };
         let bar = progress_bar(pace.steps, state.step);
-        Ok(Self { folder, opened, pace, log, speed, bar })
+        let begun = (Instant::now(), state.step);
+        Ok(Self { folder, opened, pace, log, speed, bar, begun })
     }
 
     /// Keeps what there is to keep after a step; `stop` if it is the last one for now.
@@ -73,9 +76,20 @@ impl<'a> Recorder<'a> {
         match (stop, last) {
             (true, _) => self.bar.abandon(),
             (_, true) => self.bar.finish(),
-            _ => {}
+            _ => return Ok(()),
         }
+        self.sum_up(trainer.waited(), step);
         Ok(())
+    }
+
+    /// Says what working together has cost, where several processes did.
+    fn sum_up(&self, waited: Duration, step: usize) {
+        let (begun, first) = self.begun;
+        let [waited, all] =
+            [waited, begun.elapsed()].map(|time| 1e3 * time.as_secs_f64() / (step - first) as f64);
+        if waited > 0.0 {
+            eprintln!("gradients of the others: {waited:.1} ms of the {all:.1} ms of a step");
+        }
     }
 
     /// Writes the checkpoint, the model, examined if it is finished, and the curve so far.
