@@ -174,6 +174,17 @@ fn every_configuration_is_read_again() {
     good(at, &format!("{TRAIN} --data-dir dark --out r --steps 1"));
     let written = std::fs::read_to_string(at.join("r/config.toml")).unwrap();
     assert_eq!(good(at, "train --config r/config.toml --dry-run"), written);
+    for (dataset, name) in [
+        ("mnist", "mnist-vp"),
+        ("fashion-mnist", "fashion-mnist-vp"),
+        ("cifar10", "cifar10-vp"),
+        ("celeba", "celeba-ve"),
+        ("letters", "letters"),
+        ("avatars", "avatars-vp"),
+    ] {
+        let printed = good(at, &format!("train --dataset {dataset} --dry-run"));
+        assert!(printed.starts_with(&format!("name = \"{name}\"\n")), "{dataset}: {printed}");
+    }
     // What was of another data set does not stay with its preset.
     let printed = good(at, "train --preset emoji-vp --dataset folder --data-dir dark --dry-run");
     assert!(!printed.contains("noto-emoji") && !printed.contains("Apache"), "{printed}");

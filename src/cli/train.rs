@@ -384,17 +384,16 @@ fn print_toml(course: &Course) -> Result<()> {
     Ok(())
 }
 
-/// The preset made for `dataset`, or the general one under its name.
+/// The preset made for `dataset`, by its name, or the general one under its name.
 fn default_for(dataset: Dataset) -> TrainConfig {
-    let fitting = presets::names().filter_map(|name| match presets::preset(name) {
-        Ok(Course::Score(preset)) if preset.data.dataset == dataset => Some(preset),
-        _ => None,
-    });
-    fitting.filter(|preset| preset.data.data_dir.is_none()).last().unwrap_or_else(|| {
-        let mut config = TrainConfig { name: format!("{dataset}-vp"), ..TrainConfig::default() };
-        config.data.dataset = dataset;
-        config
-    })
+    let names = [format!("{dataset}-vp"), format!("{dataset}-ve"), dataset.to_string()];
+    let course = names.iter().find_map(|name| presets::preset(name).ok());
+    if let Some(Course::Score(preset)) = course {
+        return preset;
+    }
+    let mut config = TrainConfig { name: format!("{dataset}-vp"), ..TrainConfig::default() };
+    config.data.dataset = dataset;
+    config
 }
 
 /// What to type to go on.

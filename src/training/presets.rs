@@ -25,32 +25,16 @@ const PRESETS: &[Preset] = &[
         let network = UNetConfig { channels: 16, attention_levels: vec![1], ..UNetConfig::default() };
         TrainConfig { steps: 1500, network: network.into(), ..base }.into()
     }),
-    // Tuned from a score model, as Geng et al. (2024) do.
     ("mnist-cm", |base| {
         let mut network = base.network.clone();
         network.learn_classes(10);
-        TrainConfig {
-            network,
-            init: Some("mnist-class-vp".into()),
-            steps: 11_500,
-            learning_rate: 3e-4,
-            rectified: true,
-            sde: measured_ve(),
-            preconditioning: PreconditioningChoice::Consistency,
-            objective: ConsistencyTraining::default().into(),
-            ..base
-        }
-        .into()
+        tuned_from("mnist-class-vp", TrainConfig { network, steps: 11_500, ..base }).into()
     }),
     ("fashion-mnist-vp", |base| {
         TrainConfig { flip: true, data: DataSource::new(Dataset::FashionMnist), ..base }.into()
     }),
-    ("letters", |base| {
-        let mut network = digits_unet(vec![1, 2, 2]);
-        network.learn_classes(52);
-        let averages = vec![0.05, 0.1];
-        TrainConfig { steps: 8000, averages, data: DataSource::new(Dataset::Letters), network, ..base }.into()
-    }),
+    ("letters", |base| TrainConfig { steps: 8000, averages: vec![0.05, 0.1], ..letters(base) }.into()),
+    ("letters-cm", |base| tuned_from("letters", TrainConfig { steps: 6000, ..letters(base) }).into()),
     ("emoji-vp", |base| {
         let data = DataSource {
             data_dir: Some("noto-emoji".into()),
@@ -144,6 +128,26 @@ fn judge_of(name: &str, dataset: Dataset, classes: usize) -> Course {
 /// A U-Net for images of about 28x28 pixels.
 fn digits_unet(multipliers: Vec<usize>) -> NetworkConfig {
     UNetConfig { multipliers, blocks: 2, attention_levels: vec![1], ..UNetConfig::default() }.into()
+}
+
+/// Letters with their classes.
+fn letters(base: TrainConfig) -> TrainConfig {
+    let mut network = digits_unet(vec![1, 2, 2]);
+    network.learn_classes(52);
+    TrainConfig { data: DataSource::new(Dataset::Letters), network, ..base }
+}
+
+/// A consistency function, tuned from a score model of the same network as Geng et al. (2024) do.
+fn tuned_from(model: &str, config: TrainConfig) -> TrainConfig {
+    TrainConfig {
+        init: Some(model.into()),
+        learning_rate: 3e-4,
+        rectified: true,
+        sde: measured_ve(),
+        preconditioning: PreconditioningChoice::Consistency,
+        objective: ConsistencyTraining::default().into(),
+        ..config
+    }
 }
 
 /// VE, its largest noise level measured.
