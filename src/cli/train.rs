@@ -308,6 +308,9 @@ impl Job<'_> {
                 opened.name,
                 opened.reason.trim_end_matches('.')
             );
+            if let Some(problem) = lesson.measured() {
+                eprintln!("measured: {problem}");
+            }
         }
         let outcome = train_in(team, lesson, images, &opened, &folder, resume, cancel).await?;
         if !first {

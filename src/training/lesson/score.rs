@@ -50,6 +50,18 @@ impl Problem {
     }
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { sde, range: DataRange { low, high }, sigma_data, data_mean, .. } = self;
+        write!(
+            f,
+            "pixels from {low} to {high} have mean {data_mean:.3} and standard deviation {sigma_data:.3}; {}, noise up to {:.1}",
+            sde.title(),
+            sde.sigma(1.0)
+        )
+    }
+}
+
 /// A score network and what it is trained by.
 #[derive(Debug, Clone)]
 pub struct ScoreLesson {
