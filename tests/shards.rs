@@ -266,7 +266,7 @@ fn other_settings_are_refused() {
                 ("--count 9", "--count 8", "count = 9, not 8"),
                 ("--batch 2", "--batch 3", "batch = 2, not 3"),
                 ("--first 7", "--first 8", "first = 7, not 8"),
-                ("--steps 3", "--steps 4", "\"n_steps\":3}, not"),
+                ("--steps 3", "--steps 4", "\"n_steps\":3,\"name\":\"ddim\"}, not"),
                 ("--model mnist-weak", "--model mnist-vp", "model = \"mnist-weak\", not \"mnist-vp\""),
             ][..],
         ),

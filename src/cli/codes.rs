@@ -20,7 +20,7 @@ use crate::{Error, Result, checkup};
 pub struct EncodeArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// The image file.
+    /// The image file; or else name a --dataset.
     #[arg(long, required_unless_present = "dataset", conflicts_with_all = OF_DATASETS)]
     image: Option<PathBuf>,
     #[command(flatten)]

@@ -109,7 +109,7 @@ impl Folder {
                 let bytes = &test.pixels[first * test.stride()..(first + n) * test.stride()];
                 let (bits, nfe) = Likelihood::default().bits_per_dim(model, bytes, &noise, run).await?;
                 let values: Vec<f64> = bits.iter().map(|bits| bits.mean).collect();
-                Made { values, nfe }.save(&self.ready(path)?, "", n)?;
+                Made { values, nfe }.save(&self.ready(path)?, "", BITS, n)?;
             }
         }
         Ok(())
@@ -160,6 +160,9 @@ impl Folder {
 
 /// The folder with the bits per dimension.
 pub(super) const LIKELIHOOD: &str = "likelihood";
+
+/// The array with them.
+pub(super) const BITS: &str = "bits";
 
 /// The file that makes a folder an evaluation.
 const SETTINGS: &str = "settings.json";

@@ -4,7 +4,7 @@ use safetensors::tensor::Dtype;
 
 use super::Verdicts;
 use crate::Result;
-use crate::shards::arrays::{Header, load, save};
+use crate::shards::arrays::{load, save};
 
 /// The verdicts on a batch of images, and what each of them cost.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +22,8 @@ impl Judged {
         let n = self.verdicts.len();
         save(
             path,
-            &Header { nfe: self.nfe, ..Header::default() },
+            "",
+            self.nfe,
             &[
                 ("probabilities", Dtype::F32, vec![n, *classes], bytemuck::cast_slice(probabilities)),
                 ("features", Dtype::F32, vec![n, *width], bytemuck::cast_slice(features)),
@@ -32,10 +33,10 @@ impl Judged {
 
     /// Reads verdicts on `n` images back.
     pub fn load(path: &Path, n: usize) -> Result<Self> {
-        let (header, arrays) = load(path, &[("probabilities", Dtype::F32), ("features", Dtype::F32)], n)?;
+        let (nfe, arrays) = load(path, "", &[("probabilities", Dtype::F32), ("features", Dtype::F32)], n)?;
         let [classes, width] = [0, 1].map(|i| arrays[i].len() / 4 / n.max(1));
         let [probabilities, features] = [0, 1].map(|i| bytemuck::pod_collect_to_vec(&arrays[i]));
-        Ok(Self { verdicts: Verdicts { classes, probabilities, width, features }, nfe: header.nfe })
+        Ok(Self { verdicts: Verdicts { classes, probabilities, width, features }, nfe })
     }
 }
 

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::folder::BITS;
 use super::status::owners;
 use super::{Folder, Gaussian, Judged, Settings, Verdicts, describe, kernel_distance, precision_recall};
 use crate::estimate::Estimate;
@@ -146,7 +147,8 @@ impl Results {
         let mut measured = Made::<f64>::default();
         for Batch { index, len: n, .. } in settings.batches(settings.likelihood) {
             let folder = owner(index);
-            measured.extend(Made::load(&finished(folder, folder.measured_path(index))?, "", n, 1)?);
+            let path = finished(folder, folder.measured_path(index))?;
+            measured.extend(Made::load(&path, "", BITS, [n, 1])?);
         }
         let Made { values: bits, nfe } = measured;
         let count = bits.len();

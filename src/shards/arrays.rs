@@ -10,55 +10,49 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::files::write_atomic;
 use crate::{Error, Result};
 
-/// Names of the header's entries.
-const NFE: &str = "nfe";
-const JOB: &str = "job";
-
-/// The array of a [`Made`].
-const VALUES: &str = "values";
-
-/// What a file says besides its arrays.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Header {
-    /// Network evaluations for each sample, counted.
-    pub nfe: usize,
-    /// The [`job`](super::Settings::job) that the batch is of; empty where the folder has one maker only.
-    pub job: String,
+/// The name of the header's one entry, the NFE: that of the job, which may be empty, is in it. Of several entries the
+/// order would be random, and equal parts would not be equal files.
+fn entry(job: &str) -> String {
+    match job {
+        "" => NFE.into(),
+        job => format!("{NFE} of {job}"),
+    }
 }
 
-/// Writes `arrays`, all or nothing: name, kind, shape and bytes of each.
+const NFE: &str = "nfe";
+
+/// Writes `arrays`, all or nothing: name, kind, shape and bytes of each. `nfe` is what each sample cost, `job` what they are
+/// of, see [`Settings::job`](super::Settings::job); empty where the folder has one maker only.
 ///
 /// # Errors
 /// As [`write_atomic`]; [`Error::Data`] if the bytes of an array do not fit its shape.
-pub fn save(path: &Path, header: &Header, arrays: &[(&str, Dtype, Vec<usize>, &[u8])]) -> Result<()> {
+pub fn save(path: &Path, job: &str, nfe: usize, arrays: &[(&str, Dtype, Vec<usize>, &[u8])]) -> Result<()> {
     let failed = |e: safetensors::SafeTensorError| Error::data(path, e.to_string(), "report this as a bug");
     let views = arrays
         .iter()
         .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
-    let mut entries = HashMap::from([(NFE.to_string(), header.nfe.to_string())]);
-    if !header.job.is_empty() {
-        entries.insert(JOB.into(), header.job.clone());
-    }
-    let bytes = safetensors::serialize(views, Some(entries)).map_err(failed)?;
+    let header = HashMap::from([(entry(job), nfe.to_string())]);
+    let bytes = safetensors::serialize(views, Some(header)).map_err(failed)?;
     write_atomic(path, |file| file.write_all(&bytes))
 }
 
-/// The header and the bytes of each array, whose first axis has `n` rows and the second at least one column.
+/// The NFE and the bytes of each array, whose first axis has `n` rows and the second at least one column.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read, [`Error::Data`] if it is damaged or holds something else: it is to be
-/// deleted, since it can be made again.
-pub fn load(path: &Path, arrays: &[(&str, Dtype)], n: usize) -> Result<(Header, Vec<Vec<u8>>)> {
+/// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is damaged, holds something else or is of another job:
+/// it is to be deleted, since it can be made again.
+pub fn load(path: &Path, job: &str, arrays: &[(&str, Dtype)], n: usize) -> Result<(usize, Vec<Vec<u8>>)> {
     let bytes =
         std::fs::read(path).map_err(|e| Error::io(path, e, "make the file readable, or delete it"))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(path, format!("is damaged ({e})")))?;
-    let entries = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(path, e.to_string()))?.1;
-    let entry = |name: &str| entries.metadata().as_ref().and_then(|entries| entries.get(name));
-    let nfe = entry(NFE).and_then(|nfe| nfe.parse().ok());
-    let nfe = nfe.ok_or_else(|| damaged(path, "does not say its NFE"))?;
-    let header = Header { nfe, job: entry(JOB).cloned().unwrap_or_default() };
+    let header = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(path, e.to_string()))?.1;
+    let entries = header.metadata().as_ref().ok_or_else(|| damaged(path, "does not say its NFE"))?;
+    let nfe = entries.get(&entry(job)).ok_or_else(|| {
+        damaged(path, "was made with other settings than those of its folder, or does not say its NFE")
+    })?;
+    let nfe = nfe.parse().map_err(|_| damaged(path, format!("has an NFE of {nfe}")))?;
     let read = |(name, dtype): &(&str, Dtype)| {
         let view = file.tensor(name).map_err(|e| damaged(path, format!("lacks {name} ({e})")))?;
         match view.shape() {
@@ -68,7 +62,7 @@ pub fn load(path: &Path, arrays: &[(&str, Dtype)], n: usize) -> Result<(Header, 
             shape => Err(damaged(path, format!("has {name} of shape {shape:?}, not [{n}, ..]"))),
         }
     };
-    Ok((header, arrays.iter().map(read).collect::<Result<_>>()?))
+    Ok((nfe, arrays.iter().map(read).collect::<Result<_>>()?))
 }
 
 /// The error of a file whose content is not what it should be.
@@ -113,28 +107,24 @@ impl<T: Number> Made<T> {
         self.nfe = self.nfe.max(next.nfe);
     }
 
-    /// Writes what was made of `n` samples of `job`, all or nothing.
+    /// Writes what was made of `n` samples of `job` as the array `name`, all or nothing.
     ///
     /// # Errors
     /// As [`save`].
-    pub fn save(&self, path: &Path, job: &str, n: usize) -> Result<()> {
+    pub fn save(&self, path: &Path, job: &str, name: &str, n: usize) -> Result<()> {
         let shape = vec![n, self.values.len() / n.max(1)];
-        let header = Header { nfe: self.nfe, job: job.into() };
-        save(path, &header, &[(VALUES, T::DTYPE, shape, bytemuck::cast_slice(&self.values))])
+        save(path, job, self.nfe, &[(name, T::DTYPE, shape, bytemuck::cast_slice(&self.values))])
     }
 
-    /// Reads what was made of `n` samples of `job`, `columns` numbers each.
+    /// Reads what was made of `n` samples of `job`, `columns` numbers each, from the array `name`.
     ///
     /// # Errors
-    /// As [`load`], and [`Error::Data`] if it is of another job.
-    pub fn load(path: &Path, job: &str, n: usize, columns: usize) -> Result<Self> {
-        let (header, arrays) = load(path, &[(VALUES, T::DTYPE)], n)?;
-        if header.job != job {
-            return Err(damaged(path, "was made with other settings than those of its folder"));
-        }
+    /// As [`load`].
+    pub fn load(path: &Path, job: &str, name: &str, [n, columns]: [usize; 2]) -> Result<Self> {
+        let (nfe, arrays) = load(path, job, &[(name, T::DTYPE)], n)?;
         let values: Vec<T> = bytemuck::pod_collect_to_vec(&arrays[0]);
         match values.len() / n.max(1) == columns {
-            true => Ok(Self { values, nfe: header.nfe }),
+            true => Ok(Self { values, nfe }),
             false => Err(damaged(path, format!("has {} numbers, not {n} times {columns}", values.len()))),
         }
     }
@@ -149,19 +139,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.safetensors");
         let made = Made { values: vec![1.0 / 3.0, -0.0, f64::MIN_POSITIVE, 7.0], nfe: 35 };
-        made.save(&path, "a", 2).unwrap();
-        assert_eq!(Made::load(&path, "a", 2, 2).unwrap(), made);
-        let error = |job, n, columns| Made::<f64>::load(&path, job, n, columns).unwrap_err().to_string();
+        made.save(&path, "a", "bits", 2).unwrap();
+        assert_eq!(Made::load(&path, "a", "bits", [2, 2]).unwrap(), made);
+        let error =
+            |job, n, columns| Made::<f64>::load(&path, job, "bits", [n, columns]).unwrap_err().to_string();
         for (message, words) in [
             (error("b", 2, 2), "other settings"),
             (error("a", 1, 4), "[1, ..]"),
             (error("a", 2, 3), "not 2 times 3"),
-            (Made::<f32>::load(&path, "a", 2, 2).unwrap_err().to_string(), "of shape"),
+            (error("", 2, 2), "other settings"),
+            (Made::<f64>::load(&path, "a", "codes", [2, 2]).unwrap_err().to_string(), "lacks codes"),
+            (Made::<f32>::load(&path, "a", "bits", [2, 2]).unwrap_err().to_string(), "of shape"),
         ] {
             assert!(message.contains(words) && message.contains("delete the file"), "{message}");
         }
-        assert!(Made { values: vec![1f32; 3], nfe: 1 }.save(&path, "a", 2).is_err());
-        assert_eq!(Made::load(&path, "a", 2, 2).unwrap(), made, "the old file stays");
+        assert!(Made { values: vec![1f32; 3], nfe: 1 }.save(&path, "a", "bits", 2).is_err());
+        assert_eq!(Made::load(&path, "a", "bits", [2, 2]).unwrap(), made, "the old file stays");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::{Error, Result};
 /// The file that makes a folder one of parts.
 const SETTINGS: &str = "settings.json";
 
+/// The array in the file of a batch.
+const VALUES: &str = "values";
+
 /// The folder that all shards of a job share, as far as they have come.
 ///
 /// It holds the job's settings and a file for each batch that is made, and is the same however the job was divided.
@@ -101,7 +104,7 @@ impl Parts {
         for batch in self.settings.batches().filter(|batch| shard.has(batch.index)) {
             let path = self.file(batch.index);
             if !path.exists() {
-                make(batch).await?.save(&path, &self.job, batch.len)?;
+                make(batch).await?.save(&path, &self.job, VALUES, batch.len)?;
             }
         }
         Ok(())
@@ -140,7 +143,7 @@ impl Parts {
         self.check_complete()?;
         let mut all = Made::default();
         for Batch { index, len, .. } in self.settings.batches() {
-            all.extend(Made::load(&self.file(index), &self.job, len, columns)?);
+            all.extend(Made::load(&self.file(index), &self.job, VALUES, [len, columns])?);
         }
         Ok(all)
     }
