@@ -16,7 +16,7 @@
 //!    [`flow`] follows the ODE between image and noise, either way, and [`sampler`] walks from noise to an image.
 //! 5. [`picture`] shows images and [`data`] reads them; an [`objective`] compares what a network says with what was added,
 //!    [`learning`] improves its weights by that, and [`training`] is a run of it, alone or in a [`team`] of processes.
-//! 6. The [`lab`] has points of the plane, to learn and to sample where the truth is known, [`evaluation`] judges many samples, and [`figures`] makes the papers' figures again.
+//! 6. The [`lab`] has points of the plane, to learn and to sample where the truth is known, [`shards`] divide long work among machines, [`evaluation`] judges many samples, and [`figures`] makes the papers' figures again.
 //!
 //! On top stand two thin front ends that render the same events: the command line ([`cli`], native) and the page's
 //! worker (`page`, wasm).
@@ -30,7 +30,7 @@
 //! - `checkup`
 //! - `control`, `run`, `flow`, `sampler`
 //! - `picture`, `fetch`, `data`, `objective`, `learning`, `team`, `training`
-//! - `lab`, `evaluation`, `figures`, `cli`, `page`
+//! - `lab`, `shards`, `evaluation`, `figures`, `cli`, `page`
 //!
 //! # Example
 //! ```
@@ -86,6 +86,7 @@ pub mod schedule;
 pub mod sde;
 #[cfg(not(target_family = "wasm"))]
 pub mod team;
+
 pub mod toy;
 #[cfg(not(target_family = "wasm"))]
 pub mod training;

@@ -8,7 +8,7 @@ use scorefield::evaluation::Judged;
 use scorefield::weights::ModelFile;
 use serde_json::Value;
 
-use crate::program::{bad, good, scorefield};
+use crate::program::{bad, good, run, scorefield};
 use crate::support::trials;
 
 trials! {
@@ -51,8 +51,12 @@ fn shards_and_interruptions_change_nothing() {
 
     // Every number, bit by bit: the text of the numbers is exact.
     good(at, &format!("{SMALL} --out a --shard 1/2"));
-    good(at, &format!("{SMALL} --out b --shard 2/2"));
-    good(at, "evaluate merge b a --out merged");
+    // As the second task of an array.
+    let task = [("ID", "1"), ("COUNT", "2"), ("MIN", "0"), ("MAX", "1"), ("STEP", "1")];
+    let task = task.map(|(name, value)| (format!("SLURM_ARRAY_TASK_{name}"), value));
+    let output = scorefield(at, &format!("{SMALL} --out b --shard auto")).envs(task).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "b: shard 2/2 is done\n");
+    good(at, "merge b a --out merged");
     assert_eq!(results(&at.join("merged")), whole);
 
     // What is missing is drawn again, to the bit; what is there is not.
@@ -92,20 +96,35 @@ fn what_does_not_belong_together_is_refused() {
     }
     good(at, &format!("{few} --shard 2/2 --out half"));
     good(at, &format!("{few} --shard 3/3 --seed 1 --out seed"));
-    bad(at, "evaluate merge s1 s3", 2, &["lacks shard 2/3"]);
-    bad(at, "evaluate merge s1", 2, &["lacks shard 2/3, 3/3"]);
-    bad(at, "evaluate merge s1 s2 s3 s2", 2, &["both shard 2/3", "once"]);
-    bad(at, "evaluate merge s1 half s3", 2, &["do not belong together", "2/2"]);
-    bad(at, "evaluate merge s1 s2 seed", 2, &["do not belong together", "seed = 1, not 0"]);
-    bad(at, "evaluate merge s1 s2 nothing", 1, &["nothing", "`evaluate` has written"]);
-    bad(at, "evaluate merge", 2, &["FOLDERS"]);
+    bad(at, "merge s1 s3", 2, &["lacks shard 2/3"]);
+    bad(at, "merge s1", 2, &["lacks shard 2/3, 3/3"]);
+    bad(at, "merge s1 s2 s3 s2", 2, &["both shard 2/3", "once"]);
+    bad(at, "merge s1 half s3", 2, &["do not belong together", "2/2"]);
+    bad(at, "merge s1 s2 seed", 2, &["do not belong together", "seed = 1, not 0"]);
+    bad(at, "merge s1 s2 nothing", 1, &["nothing", "`evaluate` has written"]);
+    bad(at, "merge", 2, &["FOLDERS"]);
+    let said = good(at, "merge s3 s1 s2 --status");
+    assert_eq!(said, "3 of 3 shards are there\n");
+    assert!(!at.join("s3/results.json").exists(), "nothing is merged");
     std::fs::remove_file(at.join("s2/00-ddim/00001.safetensors")).unwrap();
-    bad(at, "evaluate merge s1 s2 s3", 1, &["s2", "not finished", "repeat"]);
+    bad(at, "merge s1 s2 s3", 1, &["s2", "not finished", "repeat"]);
+    let lacks = run(at, "merge s2 s1 --status");
+    assert_eq!(lacks.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&lacks.stdout).into_owned();
+    assert_eq!(
+        said,
+        "2 of 3 shards are there\nmissing shards: 3 (of 3)\ns2 (shard 2/3): 00-ddim is missing, batch 1\n"
+    );
+    let said: Value = serde_json::from_slice(&run(at, "merge s1 s2 --status --json").stdout).unwrap();
+    assert_eq!((&said["complete"], &said["missing_shards"]), (&false.into(), &serde_json::json!(["3/3"])));
+    assert_eq!(said["missing"][0]["batches"], serde_json::json!([1]));
+    bad(at, "merge s1 s2 seed --status", 2, &["do not belong together", "seed = 1, not 0"]);
+    bad(at, "merge s1 s2 s3 --status --out merged", 2, &["--status", "--out"]);
     good(at, &format!("{few} --shard 2/3 --out s2"));
     std::fs::write(at.join("s3/00-ddim/00002.safetensors"), "half a file").unwrap();
-    bad(at, "evaluate merge s1 s2 s3", 1, &["00002.safetensors", "delete the file"]);
+    bad(at, "merge s1 s2 s3", 1, &["00002.safetensors", "delete the file"]);
     std::fs::write(at.join("s3/settings.json"), "{}").unwrap();
-    bad(at, "evaluate merge s1 s2 s3", 1, &["settings.json", "not an evaluation"]);
+    bad(at, "merge s1 s2 s3", 1, &["settings.json", "not an evaluation"]);
 
     for (changed, word) in [
         ("--nfe 2 --count 7 --batch 2 --shard 1/3", "count = 6, not 7"),
@@ -113,6 +132,7 @@ fn what_does_not_belong_together_is_refused() {
         ("--nfe 2 --count 6 --batch 2 --shard 1/3 --seed 9", "seed = 0, not 9"),
         ("--nfe 3 --count 6 --batch 2 --shard 1/3", "samplers"),
         ("--nfe 2 --count 6 --batch 2 --shard 1/3 --model mnist-ve", "mnist-ve"),
+        ("--nfe 2 --count 6 --batch 2 --shard 1/3 --weaker mnist-weak", "weaker = null, not {"),
         ("--nfe 2 --count 6 --batch 2 --shard 2/3", "shard = \"1/3\", not \"2/3\""),
     ] {
         let command = format!("evaluate --device cpu --dataset synthetic --samplers ddim --out s1 {changed}");
@@ -121,7 +141,7 @@ fn what_does_not_belong_together_is_refused() {
     for (wrong, words) in [
         ("--shard 4/3", &["1/3, 2/3 or 3/3"][..]),
         ("--shard 0/3", &["1/3, 2/3 or 3/3"]),
-        ("--shard 4/4", &["nothing to draw", "3 batches"]),
+        ("--shard 4/4", &["nothing to do", "3 batches"]),
         ("--shard 1/3 --save", &["--save"]),
         ("--save", &["shipped"]),
         ("--classifier mnist-vp", &["not a classifier"]),

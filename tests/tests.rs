@@ -83,8 +83,9 @@ mod published;
 // Whole models of others: samplers on their discrete levels, and their folders.
 mod imports;
 mod levels;
-// Evaluations that are interrupted, divided and put together.
+// Evaluations that are interrupted, divided and put together; and other commands that are divided.
 mod evaluation;
+mod shards;
 // The figures of docs/GALLERY.md, made small.
 mod figures;
 // The program as a user meets it, and with the user's own images.
@@ -141,6 +142,7 @@ fn main() {
         imports::trials(),
         levels::trials(),
         evaluation::trials(),
+        shards::trials(),
         figures::trials(),
         cli::trials(),
         own::trials(),

@@ -1,49 +1,124 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::shared::{FitArgs, ModelArgs, Output, ToleranceArgs, bar, watched};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::data::{DataArgs, check_shape};
+use super::shard::{ShardArgs, make, of_images, of_model, settings};
+use super::shared::{FitArgs, ModelArgs, Output, ToleranceArgs, bar, check_count, check_out, watched};
 use crate::cancel::CancelToken;
-use crate::files::check_writable;
 use crate::flow::{check_temperature, decode, encode};
 use crate::model::Learned;
 use crate::ops::read;
 use crate::picture::{load_npy, save_npy};
-use crate::{Error, Result};
+use crate::run::Run;
+use crate::shards::{Batch, Made, Parts};
+use crate::{Error, Result, checkup};
 
 /// `encode`
 #[derive(Debug, clap::Args)]
 pub struct EncodeArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// The image file.
-    #[arg(long)]
-    image: PathBuf,
+    /// The image file; or else name a --dataset.
+    #[arg(long, required_unless_present = "dataset", conflicts_with_all = OF_DATASETS)]
+    image: Option<PathBuf>,
     #[command(flatten)]
     fit: FitArgs,
     #[command(flatten)]
+    data: DataArgs,
+    /// Number of test images of --dataset, from the first one on.
+    #[arg(long, default_value_t = 100)]
+    count: usize,
+    /// Images that are encoded together.
+    #[arg(long, default_value_t = 50)]
+    batch: usize,
+    #[command(flatten)]
     tolerance: ToleranceArgs,
-    /// The code, float32 [1, c, h, w] in the model's units.
+    /// The codes, float32 [n, c, h, w] in the model's units.
     #[arg(long, default_value = "latent.npy")]
     out: PathBuf,
+    #[command(flatten)]
+    shard: ShardArgs,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
+/// Its name in the settings of parts.
+pub const COMMAND: &str = "encode";
+
+/// The arguments that a single image has no use for.
+const OF_DATASETS: [&str; 8] =
+    ["dataset", "data_dir", "gray", "array", "label_array", "count", "batch", "shard"];
+
 impl EncodeArgs {
-    /// Follows the probability-flow ODE from the image to the prior and writes where it ends.
+    /// Follows the probability-flow ODE from the images to the prior and writes where it ends.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let tolerance = self.tolerance.build()?;
-        if self.out.extension().is_none_or(|e| e != "npy") {
-            let problem = format!("{} has an unknown ending", self.out.display());
-            return Err(Error::config("--out", problem, "use .npy"));
+        check_out(&self.out, &["npy"])?;
+        check_count("--count", self.count)?;
+        check_count("--batch", self.batch)?;
+        if self.image.is_none() && self.fit.is_given() {
+            return Err(Error::config("--fit", "is for an image", "leave it out, or name an --image"));
         }
-        check_writable(&self.out)?;
-        let model = self.model.open().await?;
-        let image = model.upload(&self.fit.load(&self.image, model.shape)?);
-        let bar = bar();
-        let code = encode(&model, image, tolerance, &mut watched(cancel, &bar)).await?;
-        bar.finish_and_clear();
-        save_npy(&self.out, &code.dims(), &read(code).await?)?;
-        println!("{}: the code of {}, {} NFE", self.out.display(), self.image.display(), model.nfe());
-        Ok(())
+        let shard = self.shard.get()?;
+        let opened = checkup::open(self.model.device).await?;
+        let file = self.model.file(&opened)?;
+        let mut of = vec![of_model("model", &file)];
+        let model = file.score_model(&opened.device)?;
+        let (pixels, whose) = match &self.image {
+            Some(image) => (self.fit.load(image, model.shape)?, format!("the code of {}", image.display())),
+            None => {
+                let images = self.data.test_images(self.count)?;
+                check_shape(&images, &model)?;
+                of.push(of_images(&images));
+                (images.to_unit(), codes_of(images.len(), &images.name))
+            }
+        };
+        let count = pixels.len() / model.dim();
+        of.push(json!({ "shape": model.shape, "rtol": tolerance.rtol, "atol": tolerance.atol }));
+        let settings = settings(COMMAND, [count, self.batch], of);
+        let code = async |batch: Batch, run: &mut Run<'_>| {
+            let before = model.nfe();
+            let pixels = &pixels[batch.first * model.dim()..][..batch.len * model.dim()];
+            let codes = encode(&model, model.upload(pixels), tolerance, run).await?;
+            Ok(Made { values: read(codes).await?, nfe: model.nfe() - before })
+        };
+        match make(&settings, &self.out, shard, cancel, code).await? {
+            Some(made) => write_codes(&self.out, &made, model.shape, &whose, self.json),
+            None => Ok(()),
+        }
     }
+}
+/// What is written of the images of a data set.
+fn codes_of(n: usize, dataset: &str) -> String {
+    format!("the codes of {n} test images of {dataset}")
+}
+
+/// Writes codes of `shape` `[c, h, w]` and says `whose` they are.
+fn write_codes(out: &Path, made: &Made<f32>, shape: [usize; 3], whose: &str, json: bool) -> Result<()> {
+    let [c, h, w] = shape;
+    let shape = [made.values.len() / (c * h * w).max(1), c, h, w];
+    save_npy(out, &shape, &made.values)?;
+    let (file, nfe) = (out.display(), made.nfe);
+    match json {
+        true => println!("{}", json!({ "file": file.to_string(), "shape": shape, "nfe": nfe })),
+        false => println!("{file}: {whose}, {nfe} NFE"),
+    }
+    Ok(())
+}
+
+/// Writes the codes whose parts are complete.
+pub fn merge(parts: &Parts, out: &Path, json: bool) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Images {
+        dataset: String,
+    }
+    check_out(out, &["npy"])?;
+    let (shape, Images { dataset }) = (parts.shape()?, parts.read()?);
+    let made = parts.all(shape.iter().product())?;
+    write_codes(out, &made, shape, &codes_of(parts.settings.count, &dataset), json)
 }
 
 /// `decode`

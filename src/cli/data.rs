@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::data::{DataSource, Dataset};
+use crate::data::{DataSource, Dataset, Split};
+use crate::images::ImageSet;
+use crate::model::ScoreModel;
+use crate::{Error, Result};
 
 /// The data set that a model is measured on.
 #[derive(Debug, clap::Args)]
@@ -20,6 +23,11 @@ impl DataArgs {
     /// Its training images.
     pub fn source(&self) -> DataSource {
         self.place.changed(DataSource::new(self.dataset))
+    }
+
+    /// The first `count` of its test images, or all of them if there are fewer.
+    pub fn test_images(&self, count: usize) -> Result<ImageSet> {
+        Ok(DataSource { split: Split::Test, ..self.source() }.load()?.truncated(count))
     }
 }
 
@@ -51,6 +59,15 @@ impl PlaceArgs {
             ..source
         }
     }
+}
+
+/// Refuses images that `model` does not take.
+pub fn check_shape(images: &ImageSet, model: &ScoreModel) -> Result<()> {
+    if images.shape() == model.shape {
+        return Ok(());
+    }
+    let problem = format!("has images of shape {:?}, the model {:?}", images.shape(), model.shape);
+    Err(Error::config("--dataset", problem, "use the data set that the model is of"))
 }
 
 /// Takes the name of any data set, and lists them in the help text.

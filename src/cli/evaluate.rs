@@ -4,25 +4,24 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, json};
 
 use super::data::DataArgs;
+use super::shard::{ShardArgs, report as report_shard};
 use super::shared::{ModelArgs, WeakerArgs, add_options, bar, check_count, watched};
 use crate::cancel::CancelToken;
 use crate::data::{DataSource, Split};
 use crate::evaluation::{
-    Folder, Judge, Results, Settings, Shard, Subject, Weaker, changes, markdown, quality_by_nfe,
+    Folder, Judge, Results, Settings, Subject, Weaker, changes, markdown, quality_by_nfe,
 };
 use crate::images::ImageSet;
 use crate::model::Learned;
 use crate::picture::save_png;
 use crate::sampler::Sampler;
+use crate::shards::Shard;
 use crate::weights::{ModelFile, shipped};
 use crate::{Error, Result, checkup, files};
 
 /// `evaluate`
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
-    #[command(subcommand)]
-    command: Option<Command>,
     #[command(flatten)]
     model: ModelArgs,
     /// Samplers to judge, separated by commas [default: ald,pc,ode,heun, or multistep for a consistency model].
@@ -60,9 +59,8 @@ pub struct Args {
     /// Measure bits per dimension as well, on so many test images.
     #[arg(long, value_name = "N", default_value_t = 0)]
     likelihood: usize,
-    /// Draw one of n parts, written i/n; `evaluate merge` puts them together.
-    #[arg(long, value_name = "I/N", default_value_t = Shard::WHOLE, value_parser = str::parse::<Shard>)]
-    shard: Shard,
+    #[command(flatten)]
+    shard: ShardArgs,
     /// Folder that keeps what is drawn, so that the same command goes on after an interruption, and the
     /// results as Markdown, JSON and PNG [default: runs/<model>-evaluation].
     #[arg(long)]
@@ -71,26 +69,6 @@ pub struct Args {
     #[arg(long, conflicts_with = "shard")]
     save: bool,
     /// Print JSON instead of a Markdown table.
-    #[arg(long, conflicts_with = "shard")]
-    json: bool,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Command {
-    /// Put the shards of an evaluation together.
-    Merge(MergeArgs),
-}
-
-/// `evaluate merge`
-#[derive(Debug, clap::Args)]
-struct MergeArgs {
-    /// The shards' folders, in any order.
-    #[arg(required = true)]
-    folders: Vec<PathBuf>,
-    /// Folder for the results; the first one if nothing is said.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Print JSON instead of a Markdown table.
     #[arg(long)]
     json: bool,
 }
@@ -98,9 +76,7 @@ struct MergeArgs {
 impl Args {
     /// Draws and judges what is missing, and prints the table; the first row is as many real training images.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        if let Some(Command::Merge(merge)) = self.command {
-            return merge.run();
-        }
+        let shard = self.shard.get()?.unwrap_or(Shard::WHOLE);
         check_count("--count", self.count)?;
         if self.save && shipped::bytes(&self.model.model).is_some() {
             return Err(Error::config(
@@ -139,9 +115,9 @@ impl Args {
             }),
             samplers,
             likelihood: self.likelihood.min(test.len()),
-            shard: self.shard,
+            shard,
         };
-        let folder = Folder::create(self.folder(&file.card.name), settings)?;
+        let folder = Folder::create(self.folder(&file.card.name, shard), settings)?;
         let opened = checkup::open(self.model.device).await?;
         let judge = Judge::new(classifier, &opened.device)?;
         let load = |file: ModelFile| Ok((file.load(&opened.device)?, self.weaker.weaker_weight));
@@ -151,17 +127,11 @@ impl Args {
             weaker: weaker.map(load).transpose()?,
         };
         folder.judge_real(&judge, &test, &training).await?;
-        match draw(&folder, &subject, &judge, &test, cancel).await {
-            Err(Error::Cancelled { .. }) => {
-                println!("stopped; the same command goes on with what is in {}", folder.path().display());
-                return Ok(());
-            }
-            drawn => drawn?,
+        let drawn = draw(&folder, &subject, &judge, &test, cancel).await;
+        if shard != Shard::WHOLE || matches!(drawn, Err(Error::Cancelled { .. })) {
+            return report_shard(folder.path(), shard, drawn);
         }
-        if self.shard != Shard::WHOLE {
-            println!("{}: shard {} is done", folder.path().display(), self.shard);
-            return Ok(());
-        }
+        drawn?;
         let results = Results::of(std::slice::from_ref(&folder))?;
         if self.save {
             let path = Path::new(&self.model.model);
@@ -199,8 +169,7 @@ impl Args {
         Ok(samplers)
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
-        let Shard { index, of } = self.shard;
+    fn folder(&self, name: &str, Shard { index, of }: Shard) -> PathBuf {
         let shard = if of > 1 { format!("-{index}-of-{of}") } else { String::new() };
         self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{name}-evaluation{shard}")))
     }
@@ -227,19 +196,8 @@ async fn draw(
     Ok(())
 }
 
-impl MergeArgs {
-    fn run(self) -> Result<()> {
-        let folders = self.folders.iter().map(Folder::open).collect::<Result<Vec<_>>>()?;
-        if let Some(out) = &self.out {
-            files::make_folder(out)?;
-        }
-        let results = Results::of(&folders)?;
-        report(&results, self.out.as_deref().unwrap_or(folders[0].path()), self.json)
-    }
-}
-
 /// Prints the results and leaves them in `folder`.
-fn report(results: &Results, folder: &Path, json: bool) -> Result<()> {
+pub(super) fn report(results: &Results, folder: &Path, json: bool) -> Result<()> {
     let (table, data) = (markdown(results), format!("{:#}\n", json!(results)));
     for (name, text) in [("results.md", &table), ("results.json", &data)] {
         files::write_atomic(folder.join(name), |file| file.write_all(text.as_bytes()))?;

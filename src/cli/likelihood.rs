@@ -1,13 +1,18 @@
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::data::DataArgs;
-use super::shared::{ModelArgs, ToleranceArgs, bar, check_count, watched};
+use serde_json::json;
+
+use super::bits::{Measurement, Summary};
+use super::data::{DataArgs, check_shape};
+use super::shard::{ShardArgs, make, of_images, of_model, settings};
+use super::shared::{ModelArgs, ToleranceArgs, check_count, check_out};
 use crate::cancel::CancelToken;
-use crate::data::{DataSource, Split};
-use crate::estimate::Estimate;
 use crate::flow::{Likelihood, Probe, Trace};
 use crate::rng::Noise;
-use crate::{Error, Result};
+use crate::run::Run;
+use crate::shards::{Batch, Made, Parts};
+use crate::{Error, Result, checkup};
 
 /// `likelihood`
 #[derive(Debug, clap::Args)]
@@ -40,10 +45,18 @@ pub struct Args {
     /// Seed of the dequantisation and the probes.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// A .json file for the numbers; with --shard, whose parts they are.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    shard: ShardArgs,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
+
+/// Its name in the settings of parts.
+pub const COMMAND: &str = "likelihood";
 
 impl Args {
     /// Measures and prints the mean, its standard error and the cost.
@@ -61,79 +74,76 @@ impl Args {
             ..Likelihood::default()
         };
         check_count("--count times --repeats", self.count.saturating_mul(self.repeats))?;
-        let images = DataSource { split: Split::Test, ..self.data.source() }.load()?.truncated(self.count);
-        let model = self.model.open().await?;
-        if images.shape() != model.shape {
-            let problem = format!("has images of shape {:?}, the model {:?}", images.shape(), model.shape);
-            return Err(Error::config("--dataset", problem, "use the data set that the model is of"));
-        }
-        let (started, bar) = (Instant::now(), bar());
-        let (n, mut nfe) = (images.len(), 0);
-        let mut found: Vec<Vec<Estimate>> = vec![Vec::new(); n];
-        for repeat in 0..self.repeats {
-            for (k, bytes) in images.pixels.chunks(self.batch * images.stride()).enumerate() {
-                let first = k * self.batch;
-                let noise = Noise::new(self.seed).at((repeat * n + first) as u32);
-                let mut run = watched(cancel, &bar);
-                let (bits, evaluations) = likelihood.bits_per_dim(&model, bytes, &noise, &mut run).await?;
-                found[first..].iter_mut().zip(bits).for_each(|(of_image, bits)| of_image.push(bits));
+        let shard = self.shard.get()?;
+        let out = match (&self.out, shard) {
+            (Some(out), _) => check_out(out, &["json"]).map(|()| out.as_path())?,
+            (None, None) => Path::new(""),
+            (None, Some(_)) => {
+                let fix = "name the .json file that the shards are to make with --out";
+                return Err(Error::config("--shard", "needs --out here", fix));
+            }
+        };
+        let images = self.data.test_images(self.count)?;
+        let opened = checkup::open(self.model.device).await?;
+        let file = self.model.file(&opened)?;
+        let of = [of_model("model", &file), of_images(&images)];
+        let (name, model) = (file.card.name.clone(), file.score_model(&opened.device)?);
+        check_shape(&images, &model)?;
+        let (n, started) = (images.len(), Instant::now());
+        let measurement = Measurement {
+            model: name,
+            dataset: images.name.clone(),
+            exact: self.exact,
+            probes: self.probes,
+            repeats: self.repeats,
+            eps: self.eps,
+        };
+        let own = json!({ "seed": self.seed, "rtol": self.tolerance.rtol, "atol": self.tolerance.atol });
+        let settings = settings(COMMAND, [n, self.batch], of.into_iter().chain([json!(measurement), own]));
+        let measure = async |batch: Batch, run: &mut Run<'_>| {
+            let bytes = &images.pixels[batch.first * images.stride()..][..batch.len * images.stride()];
+            let (mut found, mut nfe) = (vec![Vec::new(); batch.len], 0);
+            for repeat in 0..self.repeats {
+                let noise = Noise::new(self.seed).at((repeat * n + batch.first) as u32);
+                let (bits, evaluations) = likelihood.bits_per_dim(&model, bytes, &noise, run).await?;
+                found
+                    .iter_mut()
+                    .zip(bits)
+                    .for_each(|(of_image, bits)| of_image.extend([bits.mean, bits.error]));
                 nfe = nfe.max(evaluations);
             }
-        }
-        bar.finish_and_clear();
+            Ok(Made { values: found.concat(), nfe })
+        };
+        let Some(made) = make(&settings, out, shard, cancel, measure).await? else { return Ok(()) };
         let seconds = started.elapsed().as_secs_f64();
-        let (mean, chance) = summary(&found);
-        let Estimate { mean, error } = mean;
+        let summary = Summary::of(measurement, &made);
+        if self.out.is_some() {
+            summary.write(out)?;
+        }
+        // Here by what the user calls it, which may be a path.
         let model = &self.model.model;
         if self.json {
-            let summary = serde_json::json!({
-                "model": model, "dataset": images.name, "count": n, "bits_per_dim": mean,
-                "standard_error": error, "chance_error": chance, "nfe": nfe, "exact": self.exact,
-                "probes": self.probes, "repeats": self.repeats, "eps": self.eps, "seconds": seconds,
-            });
-            println!("{summary}");
+            let mut numbers = json!(summary);
+            numbers["model"] = json!(model);
+            numbers["seconds"] = json!(seconds);
+            println!("{numbers}");
         } else {
-            let of_it = match chance {
-                Some(chance) => format!(" (of which {chance:.4} by dequantisation and probes)"),
-                None => String::new(),
-            };
-            println!(
-                "{model}: {mean:.3} ± {error:.3}{of_it} bits/dim on {n} test images of {}, {nfe} NFE, {seconds:.1} s",
-                images.name
-            );
+            println!("{model}: {summary}, {seconds:.1} s");
         }
         Ok(())
     }
 }
 
-/// The mean over images with its standard error, and the part of that error that measuring the same images again would
-/// show: by the spread of the repeats, or of the probes where each image was measured once; nothing for a
-/// single probe or the exact trace.
-fn summary(found: &[Vec<Estimate>]) -> (Estimate, Option<f64>) {
-    let of_image = |of_image: &Vec<Estimate>| match of_image[..] {
-        [once] => once,
-        _ => Estimate::of(of_image.iter().map(|bits| bits.mean)),
-    };
-    let images: Vec<Estimate> = found.iter().map(of_image).collect();
-    let chance = images.iter().map(|image| image.error.powi(2)).sum::<f64>().sqrt() / images.len() as f64;
-    (
-        Estimate::of(images.iter().map(|image| image.mean)),
-        (chance.is_finite() && chance > 0.0).then_some(chance),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Two images, measured 1 and 3, 5 and 9: means 2 and 7, of standard errors 1 and 2.
-    #[test]
-    fn chance_is_told_from_the_spread_of_the_images() {
-        let one = |mean| Estimate { mean, error: f64::NAN };
-        let (mean, chance) = summary(&[vec![one(1.0), one(3.0)], vec![one(5.0), one(9.0)]]);
-        assert_eq!((mean, chance), (Estimate { mean: 4.5, error: 2.5 }, Some(5.0_f64.sqrt() / 2.0)));
-        assert_eq!(summary(&[vec![one(1.0)], vec![one(2.0)]]).1, None);
-        let probed = |mean| vec![Estimate { mean, error: 3.0 }];
-        assert_eq!(summary(&[probed(1.0), probed(2.0)]).1, Some(18.0_f64.sqrt() / 2.0));
+/// Writes the numbers whose parts are complete.
+pub fn merge(parts: &Parts, out: &Path, json: bool) -> Result<()> {
+    check_out(out, &["json"])?;
+    let of: Measurement = parts.read()?;
+    let made = parts.all(of.columns())?;
+    let summary = Summary::of(of, &made);
+    summary.write(out)?;
+    match json {
+        true => println!("{}", json!(summary)),
+        false => println!("{}: {summary}", summary.of.model),
     }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The command line. Each command has two stages: the arguments as typed, then a validated job.
 
 mod average;
+mod bits;
 mod codes;
 mod control;
 mod data;
@@ -12,9 +13,11 @@ mod import;
 mod interpolate;
 mod lab;
 mod likelihood;
+mod merge;
 mod models;
 mod sample;
 mod schedule;
+mod shard;
 mod shared;
 mod team;
 mod train;
@@ -49,7 +52,9 @@ enum Command {
     Evaluate(Box<evaluate::Args>),
     /// Measure how probable a model finds the images of a data set, in bits per dimension.
     Likelihood(likelihood::Args),
-    /// Write the latent code of an image.
+    /// Put together what the shards of `evaluate`, `sample`, `likelihood` or `encode` have made, or say what is missing.
+    Merge(merge::Args),
+    /// Write the latent codes of images.
     Encode(codes::EncodeArgs),
     /// Draw the images of latent codes.
     Decode(codes::DecodeArgs),
@@ -107,6 +112,7 @@ pub fn main() -> u8 {
                 Command::Interpolate(args) => args.run(&cancel).await,
                 Command::Evaluate(args) => args.run(&cancel).await,
                 Command::Likelihood(args) => args.run(&cancel).await,
+                Command::Merge(args) => args.run(),
                 Command::Encode(args) => args.run(&cancel).await,
                 Command::Decode(args) => args.run(&cancel).await,
                 Command::Inpaint(args) => args.run(&cancel).await,

@@ -1,6 +1,12 @@
-use super::shared::{Drawing, ModelArgs, Usual, WeakerArgs};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::shard::{ShardArgs, of_model};
+use super::shared::{Drawing, ModelArgs, Output, Usual, WeakerArgs};
 use crate::cancel::CancelToken;
-use crate::control::guided_by;
+use crate::control::{autoguided, guided_by};
+use crate::shards::Parts;
 use crate::weights::{LoadedClassifier, shipped};
 use crate::{Result, checkup};
 
@@ -24,29 +30,53 @@ pub struct Args {
     weaker: WeakerArgs,
     #[command(flatten)]
     drawing: Drawing,
+    #[command(flatten)]
+    shard: ShardArgs,
 }
 
+/// Its name in the settings of parts.
+pub const COMMAND: &str = "sample";
+
 impl Args {
-    /// Draws the images and writes them.
+    /// Draws the images and writes them, or keeps those of a shard.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let job = self.drawing.check(Usual { sampler: "heun", options: &[], leaps: 1, count: 64 })?;
+        let shard = self.shard.get()?;
         let opened = checkup::open(self.model.device).await?;
-        let Some(class) = &self.class else {
-            return job.draw(&self.weaker.guide(self.model.open_on(&opened)?)?, cancel).await;
-        };
         let file = self.model.file(&opened)?;
-        let model = match (self.classifier.as_deref(), file.card.classes()) {
-            (None, 1..) => {
+        let mut of = vec![of_model("model", &file)];
+        let model = match (&self.class, self.classifier.as_deref(), file.card.classes()) {
+            (None, ..) => match self.weaker.file()? {
+                None => file.score_model(&opened.device)?,
+                Some(weaker) => {
+                    let weight = self.weaker.weaker_weight;
+                    of.extend([of_model("weaker", &weaker), json!({ "weaker_weight": weight })]);
+                    let model = file.score_model(&opened.device)?;
+                    autoguided(model, weaker.score_model(&opened.device)?, weight)?
+                }
+            },
+            (Some(class), None, 1..) => {
                 let class = file.card.class(class)?;
+                of.push(json!({ "class": class, "guidance": self.guidance }));
                 file.load(&opened.device)?.class_model(class, self.guidance)?
             }
-            (classifier, _) => {
+            (Some(class), classifier, _) => {
                 let judge = shipped::open(classifier.unwrap_or("mnist-classifier"))?;
                 let class = judge.card.class(class)?;
+                of.extend([
+                    of_model("classifier", &judge),
+                    json!({ "class": class, "guidance": self.guidance }),
+                ]);
                 let judge = LoadedClassifier::new(judge, &opened.device)?;
                 guided_by(judge, file.score_model(&opened.device)?, class, self.guidance)?
             }
         };
-        job.draw(&model, cancel).await
+        job.draw_shard(&model, shard, of, cancel).await
     }
+}
+
+/// Writes the images whose parts are complete.
+pub fn merge(parts: &Parts, out: &Path, json: bool) -> Result<()> {
+    let (output, shape) = (Output::of_parts(out)?, parts.shape()?);
+    output.write_made(&parts.all(shape.iter().product())?, shape, json)
 }

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::sample;
+use super::shard::{make, settings};
 use crate::cancel::CancelToken;
 use crate::checkup;
-use crate::control::{AUTOGUIDANCE, autoguided};
+use crate::control::AUTOGUIDANCE;
 use crate::device::{DeviceChoice, Opened};
 use crate::files::check_writable;
 use crate::flow::Tolerance;
@@ -18,6 +20,7 @@ use crate::picture::{Fit, Grid, load_image, save_npy, save_png};
 use crate::rng::Noise;
 use crate::run::{Event, Run};
 use crate::sampler::Sampler;
+use crate::shards::{Batch, Made, Shard};
 use crate::weights::{ModelFile, shipped};
 use crate::{Error, Result};
 
@@ -70,21 +73,31 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Draws the images of `model`, writes them and sums up.
     pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
-        let Drawing { seed, first, batch, json, .. } = *self.drawing;
-        let count = self.count;
+        self.draw_shard(model, None, Vec::new(), cancel).await
+    }
+
+    /// The same, but of a `shard` only its images, which are kept in the parts of the file; `of` are JSON objects of
+    /// what they depend on besides what this job knows.
+    pub async fn draw_shard(
+        self,
+        model: &ScoreModel,
+        shard: Option<Shard>,
+        of: Vec<Value>,
+        cancel: &CancelToken,
+    ) -> Result<()> {
+        let Drawing { seed, first, batch, json, ref out, .. } = *self.drawing;
         let sampler = self.drawing.sampler.fitting(self.usual, model.learned)?;
-        let (mut images, mut nfe) = (Vec::new(), 0);
-        let bar = bar();
-        for from in (0..count).step_by(batch) {
-            let n = batch.min(count - from);
-            let noise = Noise::new(seed).at(first.wrapping_add(from as u32));
-            let solution = sampler.sample(model, &noise, n, &mut watched(cancel, &bar)).await?;
-            images.extend(read(solution.images).await?);
-            nfe = nfe.max(solution.nfe);
+        let own = json!({ "seed": seed, "first": first, "shape": model.shape, "sampler": sampler });
+        let settings = settings(sample::COMMAND, [self.count, batch], of.into_iter().chain([own]));
+        let draw = async |batch: Batch, run: &mut Run<'_>| {
+            let noise = Noise::new(seed).at(first.wrapping_add(batch.first as u32));
+            let solution = sampler.sample(model, &noise, batch.len, run).await?;
+            Ok(Made { values: read(solution.images).await?, nfe: solution.nfe })
+        };
+        match make(&settings, out, shard, cancel, draw).await? {
+            Some(made) => self.output.write_made(&made, model.shape, json),
+            None => Ok(()),
         }
-        bar.finish_and_clear();
-        let [c, h, w] = model.shape;
-        self.output.write(&images, [count, c, h, w], None, nfe, json)
     }
 }
 
@@ -118,7 +131,7 @@ impl ModelArgs {
     }
 }
 
-/// A weaker version of the model that guides it; see [`autoguided`].
+/// A weaker version of the model that guides it; see [`autoguided`](crate::control::autoguided).
 #[derive(Debug, Clone, clap::Args)]
 pub struct WeakerArgs {
     /// A weaker version of the model, trained for a shorter time or smaller (a shipped one or a file): images go on from what
@@ -134,17 +147,6 @@ impl WeakerArgs {
     /// Its file, if there is one.
     pub fn file(&self) -> Result<Option<ModelFile>> {
         self.weaker.as_deref().map(shipped::open).transpose()
-    }
-
-    /// `model`, guided if that was asked for.
-    pub fn guide(&self, model: ScoreModel) -> Result<ScoreModel> {
-        match self.file()? {
-            None => Ok(model),
-            Some(file) => {
-                let weaker = file.score_model(model.device())?;
-                autoguided(model, weaker, self.weaker_weight)
-            }
-        }
     }
 }
 
@@ -271,6 +273,16 @@ pub fn check_count(what: &str, value: usize) -> Result<()> {
     }
 }
 
+/// Refuses before any work is done a file that has none of these endings, or cannot be written.
+pub fn check_out(path: &Path, endings: &[&str]) -> Result<()> {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    if ending.is_some_and(|ending| endings.contains(&ending)) {
+        return check_writable(path);
+    }
+    let fix = format!("use .{}", endings.join(" or ."));
+    Err(Error::config("--out", format!("{} has an unknown ending", path.display()), fix))
+}
+
 /// A progress bar on stderr that follows a run's events, and Ctrl-C.
 pub fn watched<'a>(cancel: &CancelToken, bar: &'a ProgressBar) -> Run<'a> {
     let on_event = |event: Event| {
@@ -293,23 +305,27 @@ pub fn bar() -> ProgressBar {
 /// Images on their way to a file.
 pub struct Output {
     path: PathBuf,
-    started: Instant,
+    /// When their making began; of parts nobody knows.
+    started: Option<Instant>,
 }
 
 impl Output {
     /// Checks before any work is done that the ending is known and the file can be written.
     pub fn new(path: &Path) -> Result<Self> {
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("png" | "npy") => {
-                check_writable(path)?;
-                Ok(Self { path: path.into(), started: Instant::now() })
-            }
-            _ => Err(Error::config(
-                "--out",
-                format!("{} has an unknown ending", path.display()),
-                "use .png or .npy",
-            )),
-        }
+        check_out(path, &["png", "npy"])?;
+        Ok(Self { path: path.into(), started: Some(Instant::now()) })
+    }
+
+    /// The same for images that were made at another time.
+    pub fn of_parts(path: &Path) -> Result<Self> {
+        Ok(Self { started: None, ..Self::new(path)? })
+    }
+
+    /// Writes images of `shape` `[c, h, w]` and sums up.
+    pub fn write_made(self, made: &Made<f32>, shape: [usize; 3], json: bool) -> Result<()> {
+        let [c, h, w] = shape;
+        let n = made.values.len() / (c * h * w).max(1);
+        self.write(&made.values, [n, c, h, w], None, made.nfe, json)
     }
 
     /// Writes `images` `[n, c, h, w]` as a PNG grid, or unclipped as `.npy`, and sums up.
@@ -321,23 +337,23 @@ impl Output {
         nfe: usize,
         json: bool,
     ) -> Result<()> {
-        let seconds = self.started.elapsed().as_secs_f64();
+        let seconds = self.started.map(|started| started.elapsed().as_secs_f64());
         if self.path.extension().is_some_and(|e| e == "npy") {
             save_npy(&self.path, &shape, images)?;
         } else {
             let scale = Grid::scale_for(shape[2].max(shape[3]));
             save_png(&self.path, &Grid { columns, scale, ..Grid::default() }.draw(images, shape)?)?;
         }
-        let [n, ..] = shape;
+        let ([n, ..], path) = (shape, self.path.display());
         if json {
-            let file = self.path.display().to_string();
-            println!(
-                "{}",
-                serde_json::json!({ "file": file, "shape": shape, "nfe": nfe, "seconds": seconds })
-            );
+            let mut summary = json!({ "file": path.to_string(), "shape": shape, "nfe": nfe });
+            if let Some(seconds) = seconds {
+                summary["seconds"] = json!(seconds);
+            }
+            println!("{summary}");
         } else {
-            let speed = n as f64 / seconds;
-            println!("{}: {n} images, {nfe} NFE, {seconds:.1} s, {speed:.1} images/s", self.path.display());
+            let pace = |seconds| format!(", {seconds:.1} s, {:.1} images/s", n as f64 / seconds);
+            println!("{path}: {n} images, {nfe} NFE{}", seconds.map(pace).unwrap_or_default());
         }
         Ok(())
     }

@@ -1,13 +1,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{Judge, Measured, Settings, Subject};
+use super::{Judge, Settings, Subject};
 use crate::files::{make_folder, write_atomic};
 use crate::flow::Likelihood;
 use crate::images::ImageSet;
 use crate::model::ScoreModel;
 use crate::rng::Noise;
 use crate::run::Run;
+use crate::shards::{Batch, Made};
 use crate::{Error, Result};
 
 /// An evaluation, or one shard of it, as far as it has come.
@@ -85,8 +86,8 @@ impl Folder {
     /// As [`Subject::of`], [`Judge::draw`] and [`write_atomic`]; the batches before it stay.
     pub async fn draw(&self, k: usize, subject: &Subject, judge: &Judge, run: &mut Run<'_>) -> Result<()> {
         let Settings { seed, count, ref samplers, .. } = self.settings;
-        for (batch, first, n) in self.own_batches(count) {
-            let path = self.judged_path(k, batch);
+        for Batch { index, first, len: n } in self.own_batches(count) {
+            let path = self.judged_path(k, index);
             if !path.exists() {
                 let noise = Noise::new(seed).at(first as u32);
                 let model = subject.of(first..first + n, judge)?;
@@ -101,14 +102,14 @@ impl Folder {
     /// # Errors
     /// As [`Likelihood::bits_per_dim`] and [`write_atomic`]; the batches before it stay.
     pub async fn measure(&self, model: &ScoreModel, test: &ImageSet, run: &mut Run<'_>) -> Result<()> {
-        for (batch, first, n) in self.own_batches(self.settings.likelihood) {
-            let path = self.measured_path(batch);
+        for Batch { index, first, len: n } in self.own_batches(self.settings.likelihood) {
+            let path = self.measured_path(index);
             if !path.exists() {
                 let noise = Noise::new(self.settings.seed).at(first as u32);
                 let bytes = &test.pixels[first * test.stride()..(first + n) * test.stride()];
                 let (bits, nfe) = Likelihood::default().bits_per_dim(model, bytes, &noise, run).await?;
-                let bits = bits.iter().map(|bits| bits.mean).collect();
-                Measured { bits, nfe }.save(&self.ready(path)?)?;
+                let values: Vec<f64> = bits.iter().map(|bits| bits.mean).collect();
+                Made { values, nfe }.save(&self.ready(path)?, "", BITS, n)?;
             }
         }
         Ok(())
@@ -123,9 +124,9 @@ impl Folder {
     }
 
     /// This shard's part of the batches of `count`.
-    fn own_batches(&self, count: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
+    pub(super) fn own_batches(&self, count: usize) -> impl Iterator<Item = Batch> + use<> {
         let shard = self.settings.shard;
-        self.settings.batches(count).filter(move |(batch, ..)| shard.has(*batch))
+        self.settings.batches(count).filter(move |batch| shard.has(batch.index))
     }
 
     pub(super) fn reference_path(&self) -> PathBuf {
@@ -137,12 +138,16 @@ impl Folder {
     }
 
     pub(super) fn judged_path(&self, k: usize, batch: usize) -> PathBuf {
-        let name = self.settings.samplers[k].info().name;
-        self.path.join(format!("{k:02}-{name}")).join(format!("{batch:05}.safetensors"))
+        self.path.join(self.sampler_folder(k)).join(format!("{batch:05}.safetensors"))
+    }
+
+    /// The name of the folder with the samples of sampler `k`.
+    pub(super) fn sampler_folder(&self, k: usize) -> String {
+        format!("{k:02}-{}", self.settings.samplers[k].info().name)
     }
 
     pub(super) fn measured_path(&self, batch: usize) -> PathBuf {
-        self.path.join("likelihood").join(format!("{batch:05}.safetensors"))
+        self.path.join(LIKELIHOOD).join(format!("{batch:05}.safetensors"))
     }
 
     /// `path`, whose folder then exists.
@@ -152,6 +157,12 @@ impl Folder {
         Ok(path)
     }
 }
+
+/// The folder with the bits per dimension.
+pub(super) const LIKELIHOOD: &str = "likelihood";
+
+/// The array with them.
+pub(super) const BITS: &str = "bits";
 
 /// The file that makes a folder an evaluation.
 const SETTINGS: &str = "settings.json";

@@ -10,33 +10,33 @@
 //! # The way of an evaluation
 //! [`Settings`] say what is drawn, a [`Folder`] keeps what a [`Judge`] has seen of it, batch by batch, and
 //! [`Results`] are computed from complete folders. Samples are addressed by index and a batch is the same
-//! wherever it is drawn, so an interrupted evaluation goes on where it stopped, and [`Shard`]s of it that
-//! were drawn on several machines give the same numbers as one that was not divided.
+//! wherever it is drawn, so an interrupted evaluation goes on where it stopped, and [shards](crate::shards) of it that
+//! were drawn on several machines give the same numbers as one that was not divided. [`Status`] says what is missing.
 
-mod batch_file;
 mod folder;
 mod frechet;
 mod judge;
+mod judged;
 mod kernel;
 mod neighbours;
 mod plot;
 mod results;
 mod settings;
-mod shard;
+mod status;
 mod subject;
 mod table;
 mod verdicts;
 
-pub use batch_file::{Judged, Measured};
 pub use folder::Folder;
 pub use frechet::Gaussian;
 pub use judge::Judge;
+pub use judged::Judged;
 pub use kernel::kernel_distance;
 pub use neighbours::precision_recall;
 pub use plot::quality_by_nfe;
 pub use results::{BitsPerDim, Reference, Results, Row};
 pub use settings::{Settings, Weaker};
-pub use shard::Shard;
+pub use status::{Gap, Status};
 pub use subject::Subject;
 pub use table::{changes, describe, markdown};
 pub use verdicts::{Verdicts, judge};

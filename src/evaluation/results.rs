@@ -2,12 +2,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{
-    Folder, Gaussian, Judged, Measured, Settings, Shard, Verdicts, describe, kernel_distance,
-    precision_recall,
-};
+use super::folder::BITS;
+use super::status::owners;
+use super::{Folder, Gaussian, Judged, Settings, Verdicts, describe, kernel_distance, precision_recall};
 use crate::estimate::Estimate;
 use crate::sampler::Sampler;
+use crate::shards::{Batch, Made, Shard};
 use crate::weights::Quality;
 use crate::{Error, Result};
 
@@ -132,9 +132,9 @@ impl Results {
         let mut rows = vec![reference.row(&settings.dataset, None, 0, &training)?];
         for (k, sampler) in settings.samplers.iter().enumerate() {
             let (mut verdicts, mut evaluations) = (Verdicts::default(), 0);
-            for (batch, _, n) in settings.batches(settings.count) {
-                let folder = owner(batch);
-                let judged = Judged::load(&finished(folder, folder.judged_path(k, batch))?, n)?;
+            for Batch { index, len: n, .. } in settings.batches(settings.count) {
+                let folder = owner(index);
+                let judged = Judged::load(&finished(folder, folder.judged_path(k, index))?, n)?;
                 evaluations += n * judged.nfe;
                 verdicts.extend(judged.verdicts);
             }
@@ -144,13 +144,13 @@ impl Results {
             rows.push(Row { right, ..reference.row(&settings.model, Some(sampler), nfe, &verdicts)? });
         }
 
-        let (mut bits, mut nfe) = (Vec::new(), 0);
-        for (batch, _, n) in settings.batches(settings.likelihood) {
-            let folder = owner(batch);
-            let measured = Measured::load(&finished(folder, folder.measured_path(batch))?, n)?;
-            nfe = nfe.max(measured.nfe);
-            bits.extend(measured.bits);
+        let mut measured = Made::<f64>::default();
+        for Batch { index, len: n, .. } in settings.batches(settings.likelihood) {
+            let folder = owner(index);
+            let path = finished(folder, folder.measured_path(index))?;
+            measured.extend(Made::load(&path, "", BITS, [n, 1])?);
         }
+        let Made { values: bits, nfe } = measured;
         let count = bits.len();
         let bits_per_dim = (count > 0).then(|| BitsPerDim { bits: Estimate::of(bits), count, nfe });
         Ok(Self { settings, rows, bits_per_dim })
@@ -159,23 +159,7 @@ impl Results {
 
 /// The folders of shards 1 to n.
 fn in_order(folders: &[Folder]) -> Result<Vec<&Folder>> {
-    let Some(first) = folders.first() else {
-        return Err(Error::config("merge", "needs folders", "name those that `evaluate` has written"));
-    };
-    let mut owners: Vec<Option<&Folder>> = vec![None; first.settings.shard.of];
-    for folder in folders {
-        let here = format!("{} and {}", first.path().display(), folder.path().display());
-        let Shard { index, of } = folder.settings.shard;
-        let same_shard = Settings { shard: Shard { index, of: owners.len() }, ..first.settings.clone() };
-        if let Some(difference) = folder.settings.difference(&same_shard) {
-            let problem = format!("do not belong together: {difference}");
-            return Err(Error::config(here, problem, "merge shards of one evaluation"));
-        }
-        if let Some(other) = owners[index - 1].replace(folder) {
-            let here = format!("{} and {}", other.path().display(), folder.path().display());
-            return Err(Error::config(here, format!("are both shard {index}/{of}"), "name each shard once"));
-        }
-    }
+    let owners = owners(folders)?;
     let of = owners.len();
     let missing = (1..=of).filter(|i| owners[i - 1].is_none()).map(|i| format!("{i}/{of}"));
     let missing = missing.collect::<Vec<_>>().join(", ");

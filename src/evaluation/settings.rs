@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::Shard;
 use crate::sampler::Sampler;
+use crate::shards::{self, Batch, Shard};
 use crate::{Error, Result};
 
 /// All that the numbers of an evaluation depend on. Kept with them, so that only equals are put together.
@@ -77,12 +78,7 @@ impl Settings {
         if self.samplers.is_empty() {
             return Err(Error::config("--samplers", "leave none to judge", "name samplers, or raise --nfe"));
         }
-        let batches = self.batches(self.count).count();
-        if self.shard.index > batches {
-            let problem = format!("{} has nothing to draw: there are {batches} batches", self.shard);
-            return Err(Error::config("--shard", problem, "use fewer shards or a smaller --batch"));
-        }
-        Ok(())
+        self.shard.check(self.batches(self.count).len())
     }
 
     /// What to beware of in the results. The balls of [`precision_recall`](super::precision_recall) reach to the third
@@ -93,17 +89,16 @@ impl Settings {
         (n < FEW).then(|| format!("With {n} images precision and recall mean nothing; {fix}."))
     }
 
-    /// Number, first index and length of every batch of `count`, of all shards.
-    pub fn batches(&self, count: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        let batch = self.batch;
-        (0..count).step_by(batch).enumerate().map(move |(k, first)| (k, first, batch.min(count - first)))
+    /// All batches of `count` samples, of all shards.
+    ///
+    /// # Panics
+    /// If `batch` is 0.
+    pub fn batches(&self, count: usize) -> impl ExactSizeIterator<Item = Batch> + use<> {
+        shards::batches(count, self.batch)
     }
 
     /// What differs from `other`, as `count = 100, not 200`, or `None` if nothing does.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let [mine, others] = [self, other].map(|settings| serde_json::json!(settings));
-        let fields = mine.as_object()?.iter();
-        let differing = fields.filter(|(name, value)| others[name.as_str()] != **value);
-        differing.map(|(name, value)| format!("{name} = {value}, not {}", others[name.as_str()])).next()
+        shards::difference(&json!(self), &json!(other))
     }
 }

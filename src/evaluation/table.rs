@@ -88,7 +88,8 @@ fn with_error(Estimate { mean, error }: Estimate) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::{Settings, Shard};
+    use crate::evaluation::Settings;
+    use crate::shards::Shard;
 
     #[test]
     fn a_sampler_is_described_with_all_its_options_or_with_those_that_were_changed() {

@@ -26,6 +26,47 @@ impl Shard {
     pub fn has(self, batch: usize) -> bool {
         batch % self.of == self.index - 1
     }
+
+    /// Whether it has anything to do where there are so many batches.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it has not.
+    pub fn check(self, batches: usize) -> Result<()> {
+        if self.index <= batches {
+            return Ok(());
+        }
+        let problem = format!("{self} has nothing to do: there are {batches} batches");
+        Err(Error::config("--shard", problem, "use fewer shards or a smaller --batch"))
+    }
+}
+
+/// Some neighbouring samples that are made together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Which batch of the job, from 0 on.
+    pub index: usize,
+    /// Index of its first sample in the job.
+    pub first: usize,
+    /// Number of samples.
+    pub len: usize,
+}
+
+/// All batches of `size` that `count` samples are cut into; the last one may be smaller.
+///
+/// # Panics
+/// If `size` is 0.
+pub fn batches(count: usize, size: usize) -> impl ExactSizeIterator<Item = Batch> {
+    let cut = move |(index, first)| Batch { index, first, len: size.min(count - first) };
+    (0..count).step_by(size).enumerate().map(cut)
+}
+
+/// Numbers that rise, in few words: `0 to 3, 5`.
+pub fn ranges(numbers: &[usize]) -> String {
+    let runs = numbers.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+        [first, .., last] => format!("{first} to {last}"),
+        alone => format!("{}", alone[0]),
+    });
+    runs.collect::<Vec<_>>().join(", ")
 }
 
 impl FromStr for Shard {
@@ -76,6 +117,24 @@ mod tests {
             }
         }
         assert!((0..9).all(|batch| Shard::WHOLE.has(batch)));
+    }
+
+    #[test]
+    fn batches_cover_a_job_and_shards_without_one_are_refused() {
+        let cut: Vec<Batch> = batches(7, 3).collect();
+        assert_eq!(
+            cut.iter().map(|batch| (batch.first, batch.len)).collect::<Vec<_>>(),
+            [(0, 3), (3, 3), (6, 1)]
+        );
+        assert!(Shard { index: 3, of: 4 }.check(cut.len()).is_ok());
+        let error = Shard { index: 4, of: 4 }.check(cut.len()).unwrap_err().to_string();
+        assert!(error.contains("4/4") && error.contains("3 batches"), "{error}");
+    }
+
+    #[test]
+    fn neighbours_are_named_as_ranges() {
+        assert_eq!(ranges(&[0, 1, 2, 3, 5, 7, 8]), "0 to 3, 5, 7 to 8");
+        assert_eq!(ranges(&[]), "");
     }
 
     #[test]
