@@ -85,8 +85,9 @@ pub mod sampler;
 pub mod schedule;
 pub mod sde;
 #[cfg(not(target_family = "wasm"))]
+pub mod shards;
+#[cfg(not(target_family = "wasm"))]
 pub mod team;
-
 pub mod toy;
 #[cfg(not(target_family = "wasm"))]
 pub mod training;
