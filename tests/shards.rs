@@ -302,12 +302,7 @@ fn other_settings_are_refused() {
         let parts = contents(&at.join(format!("{out}.parts")));
         assert!(!parts.contains_key("00001.safetensors"), "nothing was made: {:?}", parts.keys());
     }
-    bad(
-        at,
-        &format!("{} --out a.npy --shard 1/3", SAMPLE),
-        2,
-        &["batch", "command = \"encode\", not \"sample\""],
-    );
+    bad(at, &format!("{} --out a.npy --shard 1/3", SAMPLE), 2, &["command = \"encode\", not \"sample\""]);
 }
 
 fn gaps_and_damage_are_named() {

@@ -53,7 +53,8 @@ const OF_DATASETS: [&str; 8] =
     ["dataset", "data_dir", "gray", "array", "label_array", "count", "batch", "shard"];
 
 impl EncodeArgs {
-    /// Follows the probability-flow ODE from the images to the prior and writes where it ends.
+    /// Follows the probability-flow ODE from the images to the prior and writes where it ends, or keeps what a shard has
+    /// made.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let tolerance = self.tolerance.build()?;
         check_out(&self.out, &["npy"])?;
@@ -91,6 +92,7 @@ impl EncodeArgs {
         }
     }
 }
+
 /// What is written of the images of a data set.
 fn codes_of(n: usize, dataset: &str) -> String {
     format!("the codes of {n} test images of {dataset}")

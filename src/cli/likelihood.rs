@@ -45,7 +45,7 @@ pub struct Args {
     /// Seed of the dequantisation and the probes.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// A .json file for the numbers; with --shard, whose parts they are.
+    /// A .json file for the numbers, without the time that they took; --shard needs it.
     #[arg(long)]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub struct Args {
 pub const COMMAND: &str = "likelihood";
 
 impl Args {
-    /// Measures and prints the mean, its standard error and the cost.
+    /// Measures and prints the mean, its standard error and the cost, or keeps what a shard has measured.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         check_count("--count", self.count)?;
         check_count("--batch", self.batch)?;
@@ -106,10 +106,9 @@ impl Args {
             for repeat in 0..self.repeats {
                 let noise = Noise::new(self.seed).at((repeat * n + batch.first) as u32);
                 let (bits, evaluations) = likelihood.bits_per_dim(&model, bytes, &noise, run).await?;
-                found
-                    .iter_mut()
-                    .zip(bits)
-                    .for_each(|(of_image, bits)| of_image.extend([bits.mean, bits.error]));
+                for (of_image, bits) in found.iter_mut().zip(bits) {
+                    of_image.extend([bits.mean, bits.error]);
+                }
                 nfe = nfe.max(evaluations);
             }
             Ok(Made { values: found.concat(), nfe })

@@ -10,16 +10,14 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::files::write_atomic;
 use crate::{Error, Result};
 
-/// The name of the header's one entry, the NFE: that of the job, which may be empty, is in it. Of several entries the
-/// order would be random, and equal parts would not be equal files.
+/// The name of the header's one entry, the NFE of a job. Of several entries the order would be random, and equal parts would
+/// not be equal files.
 fn entry(job: &str) -> String {
     match job {
-        "" => NFE.into(),
-        job => format!("{NFE} of {job}"),
+        "" => "nfe".into(),
+        job => format!("nfe of {job}"),
     }
 }
-
-const NFE: &str = "nfe";
 
 /// Writes `arrays`, all or nothing: name, kind, shape and bytes of each. `nfe` is what each sample cost, `job` what they are
 /// of, see [`Settings::job`](super::Settings::job); empty where the folder has one maker only.

@@ -48,7 +48,9 @@ impl Settings {
 
     /// What differs from `other`, as `count = 100, not 200`, or `None` if nothing does.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        difference(&json!(self), &json!(other))
+        // Before all: another command has other fields, of which one would be named.
+        let command = |settings: &Self| json!({ "command": settings.command });
+        difference(&command(self), &command(other)).or_else(|| difference(&json!(self), &json!(other)))
     }
 
     /// What the command adds, as far as a `T` holds it.
@@ -98,6 +100,9 @@ mod tests {
             seed: u64,
         }
         assert_eq!(back.read::<Seed>().unwrap().seed, u64::MAX);
+        let other = Settings { command: "encode".into(), more: Map::new(), ..back.clone() };
+        assert_eq!(back.difference(&other).unwrap(), "command = \"sample\", not \"encode\"");
+        assert_eq!(back.difference(&Settings { batch: 4, ..back.clone() }).unwrap(), "batch = 3, not 4");
         let error = Settings { batch: 0, ..back }.validate().unwrap_err().to_string();
         assert!(error.contains("batch = 0"), "{error}");
     }
