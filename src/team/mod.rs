@@ -115,7 +115,8 @@ pub fn share(team: &dyn Team, count: usize) -> Result<Range<usize>> {
     let (rank, size) = (team.rank(), team.size());
     let each = count / size;
     if size > 1 && (each * size != count || !each.is_power_of_two()) {
-        let sizes = (1..=count).filter(|n| *n == 1 || count % n == 0 && (count / n).is_power_of_two());
+        let sizes =
+            (1..=count).filter(|n| *n == 1 || count.is_multiple_of(*n) && (count / n).is_power_of_two());
         let sizes: Vec<_> = sizes.map(|size| size.to_string()).collect();
         let problem = format!("= {count} cannot be divided among {size} processes");
         let fix = format!("start {} processes, or a new run with other --micro-batches", sizes.join(" or "));
