@@ -7,7 +7,7 @@ use image::{Rgb, RgbImage};
 use scorefield::training::presets;
 use scorefield::weights::{ModelCard, ModelFile};
 
-use crate::program::{bad, good, run};
+use crate::program::{bad, good, run, scorefield};
 use crate::support::trials;
 
 trials! {
@@ -19,6 +19,8 @@ trials! {
         every_configuration_is_read_again,
         a_card_says_how_the_model_was_made,
         a_part_does_not_name_the_data_set,
+        a_batch_may_be_computed_in_parts,
+        one_of_several_processes_is_told_from_one_alone,
     ],
 }
 
@@ -228,4 +230,34 @@ fn a_part_does_not_name_the_data_set() {
         good(at, &format!("{TRAIN} --data-dir {data_dir} --out {out} --steps 1"));
         assert_eq!(card(&at.join(out), "t").dataset, "pictures");
     }
+}
+
+/// Also where a run goes on; what was measured of the images is told.
+fn a_batch_may_be_computed_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, "dark");
+    let train = format!("{TRAIN} --data-dir dark --out r");
+    bad(at, &format!("{train} --micro-batches 3"), 2, &["micro_batches = 3", "batch = 4"]);
+    let output = run(at, &format!("{train} --micro-batches 2"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("measured: pixels from 0 to 1 have mean 0.098"), "{said}");
+    let config = || std::fs::read_to_string(at.join("r/config.toml")).unwrap();
+    assert!(config().contains("micro_batches = 2"), "{}", config());
+    good(at, "train --resume --out r --steps 3 --micro-batches 1 --device cpu");
+    assert!(!config().contains("micro_batches"), "{}", config());
+}
+
+/// Processes of a program without MPI would each train into the same folder.
+fn one_of_several_processes_is_told_from_one_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, "dark");
+    let command = format!("{TRAIN} --data-dir dark --out r");
+    let mut one = scorefield(at, &command);
+    let output = one.env("OMPI_COMM_WORLD_SIZE", "2").output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("2 processes") && said.contains("--features mpi"), "{said}");
+    assert!(!at.join("r").exists());
 }
