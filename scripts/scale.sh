@@ -99,6 +99,10 @@ cat said
 team 4 --resume --name tiny --out parts
 same_model one parts
 
+say "training: a batch is cut into as many parts as there are processes where nothing is said of it"
+team 2 --dataset synthetic --preset mnist-weak --batch 4 --steps 1 --out parted
+grep "micro_batches = 2" parted/config.toml
+
 say "training: what cannot be divided is refused"
 ! team 3 --config tiny.toml --out refused 2>said || stop "three processes shared four parts"
 grep "start 1 or 2 or 4 processes" said

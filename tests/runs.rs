@@ -241,7 +241,10 @@ fn a_batch_may_be_computed_in_parts() {
     bad(at, &format!("{train} --micro-batches 3"), 2, &["micro_batches = 3", "batch = 4"]);
     let output = run(at, &format!("{train} --micro-batches 2"));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("measured: pixels from 0 to 1 have mean 0.098"), "{said}");
+    assert!(
+        output.status.success() && said.contains("measured: pixels from 0 to 1 have mean 0.098"),
+        "{said}"
+    );
     let config = || std::fs::read_to_string(at.join("r/config.toml")).unwrap();
     assert!(config().contains("micro_batches = 2"), "{}", config());
     good(at, "train --resume --out r --steps 3 --micro-batches 1 --device cpu");

@@ -8,9 +8,10 @@ use std::thread;
 use pollster::block_on;
 use scorefield::cancel::CancelToken;
 use scorefield::data::synthetic;
+use scorefield::flow::Probe;
 use scorefield::images::ImageSet;
 use scorefield::network::{ClassifierConfig, UNetConfig};
-use scorefield::objective::{Loss, MicroBatch, Models, Objective, Step};
+use scorefield::objective::{Loss, MicroBatch, Models, Objective, Ssm, Step};
 use scorefield::rng::Noise;
 use scorefield::team::{self, Team};
 use scorefield::training::run::checkpoint::Checkpoint;
@@ -130,7 +131,8 @@ fn parts_have_the_random_numbers_of_the_whole() {
     let x0 = Noise::new(4).normal(0, N, 64);
     let [student, average, teacher] = models();
     let models = Models { student: &student, average: &average, teacher: Some(&teacher), features: None };
-    for objective in Objective::all() {
+    let gaussian = Ssm { distribution: Probe::Gaussian, ..Ssm::default() };
+    for objective in Objective::all().into_iter().chain([gaussian.into()]) {
         let losses = |part: MicroBatch| {
             let x0 = tensor(&x0[part.values(64)], [part.len, 1, 8, 8], &cpu().autodiff());
             let (index, of, labels) = (5, 10, &[]);

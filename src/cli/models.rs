@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Draw a picture of each into this folder, as the page shows it before anything is drawn there: sixteen images of seed 7
-    /// by the usual sampler, guided by a weaker version where there is one.
+    /// by the usual sampler, of each class in turn where it has learned any, guided by a weaker version where there is one.
     #[arg(long, value_name = "FOLDER", conflicts_with = "json")]
     pictures: Option<PathBuf>,
 }
@@ -50,17 +50,24 @@ impl Args {
     }
 }
 
+/// Images of a picture.
+const IMAGES: usize = 16;
+
 /// Draws what a model makes of seed 7, unless it makes nothing; on the CPU, so that it is the same everywhere.
 async fn draw(entry: &Entry, folder: &Path, cancel: &CancelToken) -> Result<()> {
     let Entry { name, picture, gives, weaker, .. } = entry;
     let (Some(file), Some(sampler)) = (picture, gives.and_then(Sampler::usual_for)) else { return Ok(()) };
     let cpu = Device::flex();
-    let mut model = shipped::open(name)?.score_model(&cpu)?;
+    let loaded = shipped::open(name)?.load(&cpu)?;
+    let mut model = match loaded.classes() {
+        0 => loaded.score_model()?,
+        classes => loaded.classes_model((0..IMAGES).map(|k| k % classes).collect(), 1.0)?,
+    };
     if let Some(weaker) = weaker {
         model = autoguided(model, shipped::open(weaker)?.score_model(&cpu)?, AUTOGUIDANCE)?;
     }
     let bar = bar();
-    let solution = sampler.sample(&model, &Noise::new(7), 16, &mut watched(cancel, &bar)).await?;
+    let solution = sampler.sample(&model, &Noise::new(7), IMAGES, &mut watched(cancel, &bar)).await?;
     bar.finish_and_clear();
     let shape = solution.images.dims();
     let picture = Grid { gap: 0, ..Grid::default() }.draw(&read(solution.images).await?, shape)?;

@@ -34,7 +34,7 @@ const PRESETS: &[Preset] = &[
         TrainConfig { flip: true, data: DataSource::new(Dataset::FashionMnist), ..base }.into()
     }),
     ("letters", |base| TrainConfig { steps: 8000, averages: vec![0.05, 0.1], ..letters(base) }.into()),
-    ("letters-cm", |base| tuned_from("letters", TrainConfig { steps: 6000, ..letters(base) }).into()),
+    ("letters-cm", |base| tuned_from("letters", TrainConfig { steps: 8000, ..letters(base) }).into()),
     ("emoji-vp", |base| {
         let data = DataSource {
             data_dir: Some("noto-emoji".into()),

@@ -60,6 +60,7 @@ const SHIPPED: &[(&str, &[u8])] = &[
     ("mnist-cm", include_bytes!("../../web/models/mnist-cm.safetensors")),
     ("mnist-weak", include_bytes!("../../web/models/mnist-weak.safetensors")),
     ("letters", include_bytes!("../../web/models/letters.safetensors")),
+    ("letters-cm", include_bytes!("../../web/models/letters-cm.safetensors")),
     ("emoji-vp", include_bytes!("../../web/models/emoji-vp.safetensors")),
     ("mnist-classifier", include_bytes!("../../web/models/mnist-classifier.safetensors")),
     ("letters-classifier", include_bytes!("../../web/models/letters-classifier.safetensors")),

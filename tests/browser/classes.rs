@@ -20,6 +20,7 @@ trials! {
     cpu: [
         a_class_can_be_chosen_where_the_model_has_learned_classes,
         a_class_is_drawn_as_natively_and_is_part_of_the_link,
+        each_class_in_turn_is_drawn_as_natively_and_is_part_of_the_link,
         a_link_to_a_class_that_is_not_there_is_told,
         a_classifier_guides_a_model_that_knows_no_classes_as_natively,
         a_classifier_guides_on_the_gpu_too,
@@ -39,14 +40,14 @@ fn a_class_can_be_chosen_where_the_model_has_learned_classes() {
         "Array.from(document.querySelector('#generate [name=class]').options, (o) => o.text).join()";
     assert_eq!(visit.browser.eval(fields), json!([null, null]));
     visit.set("#generate-model", DIGITS);
-    assert_eq!(visit.browser.eval(fields), json!(["Digit", null]));
-    assert_eq!(visit.browser.eval(choices), "Any,0,1,2,3,4,5,6,7,8,9");
+    assert_eq!(visit.browser.eval(fields), json!(["Digit", "Guidance"]));
+    assert_eq!(visit.browser.eval(choices), "Each in turn,Any,0,1,2,3,4,5,6,7,8,9");
     visit.set("#generate [name=class]", "9");
     assert_eq!(visit.browser.eval(fields), json!(["Digit", "Guidance"]));
     // Another model has other classes.
     visit.set("#generate-model", KINDS);
-    assert_eq!(visit.browser.eval(fields), json!(["Class", null]));
-    assert_eq!(visit.browser.eval(choices), "Any,boat,moon,tree");
+    assert_eq!(visit.browser.eval(fields), json!(["Class", "Guidance"]));
+    assert_eq!(visit.browser.eval(choices), "Each in turn,Any,boat,moon,tree");
     visit.set("#generate [name=class]", "2");
     visit.set("#generate [name=class]", "");
     assert_eq!(visit.browser.eval(fields), json!(["Class", null]));
@@ -61,6 +62,8 @@ fn a_class_is_drawn_as_natively_and_is_part_of_the_link() {
     let sampler = sampler.expect("a sampler");
     let loaded = models::native(DIGITS);
     visit.open(&format!("#task=generate&model={DIGITS}&{STEPS}"));
+    let chosen = "document.querySelector('#generate [name=class]').value";
+    assert_eq!(visit.browser.eval(chosen), "", "a link without a class is to any");
     visit.listen();
     for (class, guidance, evaluations) in [(None, 1.0, 9), (Some(3), 1.0, 9), (Some(3), 2.5, 18)] {
         visit.set("#generate [name=class]", class.map_or(String::new(), |class| class.to_string()));
@@ -94,6 +97,37 @@ fn a_class_is_drawn_as_natively_and_is_part_of_the_link() {
     assert_ne!(visit.grid(), guided, "another class is the same picture");
     visit.assert_clean();
 }
+
+/// What a model with classes draws where nobody has chosen one.
+fn each_class_in_turn_is_drawn_as_natively_and_is_part_of_the_link() {
+    let mut visit = Visit::to(models::site_with(&[KINDS]), Gpu::None);
+    let loaded = models::native(KINDS);
+    visit.open(&format!("#task=generate&model={PLAIN_MODEL}&device=cpu&sampler=pc&seed=5&count=5&n_steps=4"));
+    visit.set("#generate-model", KINDS);
+    visit.listen();
+    visit.start(GENERATE);
+    visit.finish(GENERATE);
+    assert!(visit.hash().contains("&class=each&guidance=1&"), "{}", visit.hash());
+    let sampler = Sampler::with_options("pc", json!({"n_steps": 4}).as_object().expect("options"));
+    let model = loaded.classes_model(vec![0, 1, 2, 0, 1], 1.0).expect("classes");
+    let sampler = sampler.expect("a sampler");
+    let native = block_on(sampler.sample(&model, &Noise::new(5), 5, &mut Run::default())).expect("images");
+    let error = relative_error(&visit.heard().1, &values(native.images));
+    figure(format_args!("each class in turn: {error:.1e}"));
+    assert!(error < TOLERANCE, "{error:.1e}");
+    let drawn = visit.grid();
+    visit.browser.reopen();
+    visit.ready();
+    visit.finish(GENERATE);
+    assert_eq!(visit.grid(), drawn, "the link shows other images");
+    // A model that has learned none has no turns.
+    visit.open(&format!("#task=generate&model={PLAIN_MODEL}&class=each&{STEPS}"));
+    assert!(visit.alert().contains("asks for each class"), "{}", visit.alert());
+    visit.browser.assert_console_clean();
+}
+
+/// A shipped model without classes.
+const PLAIN_MODEL: &str = "mnist-vp";
 
 fn a_classifier_guides_a_model_that_knows_no_classes_as_natively() {
     check_guidance(Gpu::None, "cpu");

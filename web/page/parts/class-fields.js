@@ -1,7 +1,7 @@
 // The fields for a class and its guidance, where the model in use has learned classes or a classifier can guide it.
 
 import { make } from '../dom.js';
-import { classTitle, classesOf } from '../state/classes.js';
+import { EACH, classTitle, classesOf, hasTurns } from '../state/classes.js';
 import { fillSelect, optionField } from './controls.js';
 
 const GUIDANCE = { name: 'guidance', title: 'Guidance', min: 0, max: 5 };
@@ -13,18 +13,18 @@ const HELP = {
 export class ClassFields {
   #app;
   #holder;
+  #hasTurns;
   #title = make('label');
   #select = make('select', { name: 'class' });
   #guidance = make('div');
 
-  /** `id` is that of the field. */
-  constructor(holder, id, app) {
+  /** `id` is that of the field. With `turns` each image may be of another class. */
+  constructor(holder, id, app, { turns = false } = {}) {
     this.#app = app;
     this.#holder = holder;
+    this.#hasTurns = turns;
     this.#select.id = this.#title.htmlFor = id;
-    this.#select.addEventListener('change', () =>
-      app.update({ class: this.#select.value === '' ? null : Number(this.#select.value) }),
-    );
+    this.#select.addEventListener('change', () => app.update({ class: chosen(this.#select.value) }));
     holder.append(make('div', { className: 'field' }, this.#title, this.#select), this.#guidance);
     holder.hidden = true;
   }
@@ -36,11 +36,21 @@ export class ClassFields {
     this.#title.textContent = classTitle(model);
     const classes = Array.from({ length: count }, (_, i) => ({ name: String(i), title: names[i] ?? String(i) }));
     const any = isNeeded ? [] : [{ name: '', title: 'Any' }];
-    fillSelect(this.#select, [...any, ...classes], state.class ?? '');
+    const turns =
+      this.#hasTurns && hasTurns(model, engine.classifiers) ? [{ name: EACH, title: 'Each in turn' }] : [];
+    const isOne = Number.isInteger(state.class);
+    const value = isOne || turns.length ? (state.class ?? '') : isNeeded ? 0 : '';
+    fillSelect(this.#select, [...turns, ...any, ...classes], value);
     const guidance = { ...GUIDANCE, help: classifier ? HELP.guided : HELP.learned };
     const onInput = (guidance) => this.#app.update({ guidance }, false);
     this.#guidance.replaceChildren(
-      ...(state.class === null || isNeeded ? [] : [optionField(guidance, state.guidance, onInput, { slider: true })]),
+      ...(value === '' || isNeeded ? [] : [optionField(guidance, state.guidance, onInput, { slider: true })]),
     );
   }
+}
+
+/** The state's word for a choice. */
+function chosen(value) {
+  if (value === '') return null;
+  return value === EACH ? EACH : Number(value);
 }

@@ -20,16 +20,30 @@ export function classTitle({ card }) {
   return { mnist: 'Digit', letters: 'Letter' }[card.dataset] ?? 'Class';
 }
 
-/** The class that is asked for where nobody has chosen one; null is any. */
-export function usualClass(model, classifiers) {
-  return classesOf(model, classifiers).isNeeded ? 0 : null;
+/** In place of a class: image k is of class k, from the first one again after the last. */
+export const EACH = 'each';
+
+/** Whether a model can be asked for each of its classes in turn: it has learned them. */
+export function hasTurns(model, classifiers) {
+  const { count, classifier } = classesOf(model, classifiers);
+  return count > 0 && !classifier;
 }
 
-/** The part of a request that asks for a class. */
-export function classRequest({ state, model, engine }) {
+/**
+ * The class that is asked for where nobody has chosen one. A model with classes draws an image better when it is told which one;
+ * null is any.
+ */
+export function usualClass(model, classifiers) {
+  return hasTurns(model, classifiers) ? EACH : null;
+}
+
+/** The part of a request for `count` images that asks for a class. Where they are variants of one image, none has its turn. */
+export function classRequest({ state, model, engine }, count) {
   const { class: chosen, guidance } = state;
-  const { classifier, isNeeded } = classesOf(model, engine.classifiers);
-  if (chosen === null) return {};
+  const { count: classes, classifier, isNeeded } = classesOf(model, engine.classifiers);
   // What draws none but of a class cannot be guided away from any.
-  return { class: chosen, ...(!isNeeded && { guidance }), ...(classifier && { classifier }) };
+  const pull = isNeeded ? {} : { guidance };
+  if (chosen === EACH && count) return { classes: Array.from({ length: count }, (_, k) => k % classes), ...pull };
+  if (chosen === EACH || chosen === null) return isNeeded ? { class: 0 } : {};
+  return { class: chosen, ...pull, ...(classifier && { classifier }) };
 }

@@ -5,7 +5,7 @@
 //   settle   a value that is here, in place of one that may not be: `settle(value, {engine, digits, model, tell})`,
 //            where `tell(sentence)` is for the visitor
 
-import { classesOf, usualClass } from './classes.js';
+import { EACH, classesOf, usualClass } from './classes.js';
 
 export const oneOf =
   (...names) =>
@@ -44,15 +44,18 @@ export const SHARED = {
     },
   },
   class: {
-    initial: null, // any
-    read: whole,
+    initial: undefined, // until the model is known; null is any
+    read: (text) => (text === EACH ? EACH : whole(text)),
+    write: (value) => value ?? null,
     settle(value, { engine, model, tell }) {
-      const { count } = classesOf(model, engine.classifiers);
+      const { count, isNeeded } = classesOf(model, engine.classifiers);
       const usual = usualClass(model, engine.classifiers);
-      if (value === null) return usual;
-      if (value < count) return value;
+      if (value === undefined) return usual;
+      if (value === null) return isNeeded ? usual : null;
+      if (value === EACH ? usual === EACH : value < count) return value;
       const learned = count ? `has the classes 0 to ${count - 1}` : 'has learned no classes';
-      tell(`The link asks for class ${value}, but the model ${model.name} ${learned}.`);
+      const asked = value === EACH ? 'each class' : `class ${value}`;
+      tell(`The link asks for ${asked}, but the model ${model.name} ${learned}.`);
       return usual;
     },
   },

@@ -2,7 +2,7 @@
 //   #task=generate&device=auto&model=mnist-vp&sampler=pc&seed=7&count=16&n_steps=100&run=1
 //   #task=interpolate&device=auto&model=mnist-vp&a=digit:4&b=seed:7:0&frames=9&rtol=0.0001&run=1
 //   #task=edit&device=auto&model=mnist-vp&image=digit:4&mode=inpaint&mask=left&sampler=pc&seed=7&results=4&run=1
-// With `class=3&guidance=2` where a class was chosen. A key that nobody owns is an option of the sampler.
+// With `class=3&guidance=2` where a class was chosen, `class=each` for each in turn. A key that nobody owns is an option of the sampler.
 // `run=1` means: start at once, so that a link shows its picture and a reload shows the same one. Own pictures are part
 // of the link: a=pixels:28x28x1:<base64url>; painted masks, a bit for each pixel: mask=28x28:<base64url>.
 

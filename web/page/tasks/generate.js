@@ -81,7 +81,7 @@ class GenerateView {
     this.#section = section;
     this.#app = app;
     this.#form = find('form', section);
-    this.#classes = new ClassFields(find('.class-fields', section), 'class', app);
+    this.#classes = new ClassFields(find('.class-fields', section), 'class', app, { turns: true });
     createSeedField(find('.seed-field', section), 'seed', app);
     this.#runner = new Runner(section, app, () => this.start());
     const fileName = () => `${app.state.model}-${app.sampler('generate').name}-seed${app.state.seed}`;
@@ -138,7 +138,8 @@ class GenerateView {
     const sampler = app.sampler('generate').name;
     const options = app.optionsFor('generate');
     const preview_every = previewEvery(options);
-    const request = { model, sampler, options, seed, count, preview_every, ...classRequest(app), ...this.#guide };
+    const classes = classRequest(app, count);
+    const request = { model, sampler, options, seed, count, preview_every, ...classes, ...this.#guide };
     this.#gallery.begin();
     await app.run({
       runner: this.#runner,

@@ -191,13 +191,13 @@ export const word = {
   View: WordView,
   keys: {
     writer: {
-      initial: null, // the first that there is
+      initial: null, // one that answers at once, if there is one
       read: name,
       settle(wanted, { engine, tell }) {
         const models = engine.models.filter(writes);
         if (models.some((model) => model.name === wanted)) return wanted;
         if (wanted) tell(`The link asks for letters of the model “${wanted}”, which is not here or knows none.`);
-        return models[0]?.name ?? null;
+        return (models.find(({ gives }) => gives === 'consistency') ?? models[0])?.name ?? null;
       },
     },
     word: {
