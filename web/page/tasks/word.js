@@ -96,8 +96,10 @@ class WordView {
     const models = this.#models;
     fillSelect(form.writer, models, state.writer ?? '');
     find('.writers', this.#form).hidden = models.length === 1;
+    const isQuick = models.some(({ gives }) => gives === 'consistency');
+    const pace = isQuick ? 'A consistency model follows at once; the other draws cleaner letters.' : '';
     find('#word-refused').textContent = models.length
-      ? ''
+      ? pace
       : 'There is no model here that has learned the letters A to Z and a to z.';
     find('.start', this.#form).disabled = !models.length;
     this.#form.inert = false;
@@ -191,13 +193,13 @@ export const word = {
   View: WordView,
   keys: {
     writer: {
-      initial: null, // one that answers at once, if there is one
+      initial: null, // the first that there is
       read: name,
       settle(wanted, { engine, tell }) {
         const models = engine.models.filter(writes);
         if (models.some((model) => model.name === wanted)) return wanted;
         if (wanted) tell(`The link asks for letters of the model “${wanted}”, which is not here or knows none.`);
-        return (models.find(({ gives }) => gives === 'consistency') ?? models[0])?.name ?? null;
+        return models[0]?.name ?? null;
       },
     },
     word: {
