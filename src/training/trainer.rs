@@ -1,5 +1,6 @@
 //! The training step: what changes from one step to the next, and how. The same for everything that is trained.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
@@ -86,22 +87,28 @@ impl<L: Lesson> Trainer<L> {
     /// # Errors
     /// As there, in all processes whichever's loss it is, and those of [`team::share`].
     pub async fn step_in(&mut self, team: &mut dyn Team, batches: &mut Batches<'_>) -> Result<StepReport> {
-        let step = self.learner.steps();
-        let (batch, count) = (self.pace.batch, self.pace.micro_batches);
-        let average = self.learner.average();
-        let mut sum = Pairwise::default();
-        for index in team::share(team, count)? {
-            let part = MicroBatch::nth(index, count, batch);
-            let learners = [self.learner.module(), &average];
-            let loss = self.lesson.loss(learners, batches, step, part, &self.device.clone().autodiff());
-            sum.add(self.learner.gradient(loss));
-        }
-        let own = sum.total().expect("every process has a share");
+        let (step, count) = (self.learner.steps(), self.pace.micro_batches);
+        let own = self.gradient(team::share(team, count)?, batches);
         let gradient = self.together(team, own).await?.over(count);
         let rate = self.course.learning_rate_at(step);
         let Pace { clip, adam_epsilon: epsilon, rectified, .. } = self.pace;
         let ema = self.pace.ema.keeps(step + 1, self.pace.steps, self.pace.batch);
         self.learner.descend(gradient, LearningStep { rate, clip, epsilon, rectified, ema }).await
+    }
+
+    /// The sum of the gradients of some micro-batches of the next step.
+    fn gradient(&self, share: Range<usize>, batches: &mut Batches<'_>) -> Gradient {
+        let Pace { batch, micro_batches: count, .. } = self.pace;
+        let (step, device) = (self.learner.steps(), self.device.clone().autodiff());
+        // Gone when the step is done, which changes what it is a view of.
+        let average = self.learner.average();
+        let mut sum = Pairwise::default();
+        for index in share {
+            let part = MicroBatch::nth(index, count, batch);
+            let loss = self.lesson.loss([self.learner.module(), &average], batches, step, part, &device);
+            sum.add(self.learner.gradient(loss));
+        }
+        sum.total().expect("every process has a share")
     }
 
     /// The sum of what all processes of `team` have, by way of the host.
