@@ -380,9 +380,13 @@ fn a_model_of_classes_alone_is_asked_for_one() {
     visit.browser.press("Enter", 13);
     visit.browser.wait_for(&format!("!{OPEN}"), PATIENCE);
     let classes = "Array.from(document.querySelector('#generate [name=class]').options, (option) => option.text).join()";
-    assert_eq!(visit.browser.eval(classes), "0,1,2,3,4");
+    assert_eq!(visit.browser.eval(classes), "Each in turn,0,1,2,3,4");
     assert_eq!(visit.browser.eval("document.querySelector('#generate [name=guidance]')"), Value::Null);
     visit.listen();
+    visit.start(GENERATE);
+    visit.finish(GENERATE);
+    assert_eq!(visit.heard().0["classes"], json!([0, 1]));
+    visit.set("#generate [name=class]", "0");
     visit.start(GENERATE);
     visit.finish(GENERATE);
     let (request, images) = visit.heard();
