@@ -38,7 +38,7 @@ same_model() { # FOLDER FOLDER
 
 cat >tiny.toml <<'END'
 name = "tiny"
-steps = 60
+steps = 400
 batch = 16
 micro_batches = 4
 dropout = 0.1
