@@ -101,6 +101,8 @@ pub fn main() -> u8 {
     if let Err(problem) = handler {
         eprintln!("warning: Ctrl-C will not save anything ({problem})");
     }
+    // A program that is not optimised needs more than the usual stack. If threads are there already, they stay.
+    rayon::ThreadPoolBuilder::new().stack_size(STACK).build_global().ok();
     // Work of the CPU path starts without a hand-over when the command itself runs on one of its threads.
     let result = rayon::scope(|_| {
         pollster::block_on(async {
@@ -137,6 +139,9 @@ pub fn main() -> u8 {
         }
     }
 }
+
+/// Bytes of a thread's stack, of which only what is used takes memory.
+const STACK: usize = 16 << 20;
 
 /// What the process returns after an error.
 fn exit_code(problem: &Error) -> u8 {
