@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::Error;
 use scorefield::flow::{
-    Density, Likelihood, Probe, Product, Tolerance, Trace, bits_per_dim, decode, dequantised, encode,
+    Density, Dequantisation, Likelihood, Probe, Product, Tolerance, Trace, decode, encode,
 };
 use scorefield::images::DataRange;
 use scorefield::model::ScoreModel;
@@ -195,13 +195,12 @@ fn tangents_and_differences_agree_with_reverse_passes() {
 fn tangents_and_differences_agree_with_reverse_passes_through_a_network() {
     for name in ["mnist-vp", "mnist-ve"] {
         let model = shipped::open(name).unwrap().score_model(&cpu()).unwrap();
-        let pixels = tensor(&dequantised(&digits()[..4 * 784], 784, &Noise::new(3)), [4, 1, 28, 28], &cpu());
+        let made = Dequantisation::Uniform.of(&digits()[..4 * 784], 784, 0.0, &Noise::new(3));
+        let pixels = tensor(&made.pixels, [4, 1, 28, 28], &cpu());
         let tolerance = Tolerance { rtol: 1e-2, atol: 1e-2, ..Tolerance::default() };
         let found = products(Likelihood { tolerance, ..Likelihood::default() }, &model, &pixels);
         let seconds = found.each_ref().map(|(_, seconds)| *seconds);
-        let bits = |d: &Density| -> Vec<f64> {
-            d.nats.iter().map(|nats| bits_per_dim(*nats, 784, model.range)).collect()
-        };
+        let bits = |density: &Density| made.bits_per_dim(&density.nats, model.range);
         let [reverse, forward, difference] = found.each_ref().map(|(density, _)| bits(density));
         let off = [&forward, &difference].map(|found| largest_difference(&reverse, found));
         figure(format_args!(
@@ -258,16 +257,20 @@ fn a_density_does_not_depend_on_the_batch() {
 
 /// Uniform data need all 8 bits, whatever the range is called.
 fn bits_per_dim_have_the_offset_of_the_range() {
+    let bytes = [0, 255, 7, 8, 9];
+    let of = |bytes, dim, seed| Dequantisation::Uniform.of(bytes, dim, 0.0, &seed);
     for (low, high) in [(0.0, 1.0), (-1.0, 1.0), (-3.0, 7.0)] {
+        let made = of(&bytes, 5, Noise::new(1));
         let uniform = -5.0 * f64::ln(high - low);
-        assert!((bits_per_dim(uniform, 5, DataRange { low, high }) - 8.0).abs() < 1e-12);
+        let bits = made.bits_per_dim(&[uniform], DataRange { low, high });
+        assert!((bits[0] - 8.0).abs() < 1e-12);
         let half = uniform + 5.0 * f64::ln(2.0);
-        assert!((bits_per_dim(half, 5, DataRange { low, high }) - 7.0).abs() < 1e-12);
+        let bits = made.bits_per_dim(&[half], DataRange { low, high });
+        assert!((bits[0] - 7.0).abs() < 1e-12);
     }
-    let bytes = [0, 255, 7, 8];
-    let pixels = dequantised(&bytes, 2, &Noise::new(1));
-    assert!(pixels.iter().zip(bytes).all(|(p, b)| (0.0..1.0).contains(&(p * 256.0 - f32::from(b)))));
-    assert_eq!(pixels[2..], dequantised(&bytes[2..], 2, &Noise::new(1).at(1)));
+    let made = of(&bytes[..4], 2, Noise::new(1));
+    assert!(made.pixels.iter().zip(bytes).all(|(p, b)| (0.0..1.0).contains(&(p * 256.0 - f32::from(b)))));
+    assert_eq!(made.pixels[2..], of(&bytes[2..4], 2, Noise::new(1).at(1)).pixels);
 }
 
 /// Two zeros and two ones, which are the simplest digits, as they were when docs/CONTROL.md's means of 2.44 and 3.08 were
@@ -276,13 +279,13 @@ fn digits_have_their_bits_per_dim() {
     let (bytes, n) = (&digits()[..4 * 784], 4);
     for (name, expected) in [("mnist-vp", [2.83, 2.77, 1.73, 1.73]), ("mnist-ve", [3.41, 3.34, 2.61, 2.56])] {
         let model = shipped::open(name).unwrap().score_model(&cpu()).unwrap();
-        let pixels = dequantised(bytes, 784, &Noise::new(3));
+        let made = Dequantisation::Uniform.of(bytes, 784, 0.0, &Noise::new(3));
         let likelihood = Likelihood {
             tolerance: Tolerance { rtol: 1e-2, atol: 1e-2, ..Tolerance::default() },
             ..Likelihood::default()
         };
-        let found = measured(&likelihood, &model, tensor(&pixels, [n, 1, 28, 28], &cpu()));
-        let bits: Vec<f64> = found.nats.iter().map(|nats| bits_per_dim(*nats, 784, model.range)).collect();
+        let found = measured(&likelihood, &model, tensor(&made.pixels, [n, 1, 28, 28], &cpu()));
+        let bits = made.bits_per_dim(&found.nats, model.range);
         figure(format_args!("{name}: {bits:.2?} bits/dim, {} evaluations", found.nfe));
         let near = |(found, expected): (&f64, f64)| (found - expected).abs() < 0.02;
         assert!(bits.iter().zip(expected).all(near), "{name}: {bits:?} instead of {expected:?}");

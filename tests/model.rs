@@ -156,6 +156,8 @@ fn networks_are_scaled_as_their_papers_say() {
                         1.0 / root(sigma),
                         sigma.ln() / 4.0,
                     ],
+                    // Its own tests are in `bytes`.
+                    Preconditioning::Bytes { .. } => unreachable!(),
                     Preconditioning::Eps => [1.0, -sigma, formulas.mean(t), formulas.label(t)],
                     Preconditioning::Score => {
                         [1.0, sigma * sigma * formulas.mean(t), formulas.mean(t), formulas.label(t)]

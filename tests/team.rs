@@ -8,7 +8,7 @@ use std::thread;
 use pollster::block_on;
 use scorefield::cancel::CancelToken;
 use scorefield::data::synthetic;
-use scorefield::flow::Probe;
+use scorefield::flow::{Dequantisation, Probe};
 use scorefield::images::ImageSet;
 use scorefield::network::{ClassifierConfig, UNetConfig};
 use scorefield::objective::{Loss, MicroBatch, Models, Objective, Ssm, Step};
@@ -149,13 +149,17 @@ fn parts_have_the_random_numbers_of_the_whole() {
     let images = discs(10, 3);
     let mut batches = Batches::new(&images, 1, N, true);
     let whole = batches.whole();
-    let all = (batches.indices(3, whole), batches.labels(3, whole, 2, 0.3), batches.pixels(3, whole));
+    let all = (
+        batches.indices(3, whole),
+        batches.labels(3, whole, 2, 0.3),
+        batches.pixels(3, whole, Dequantisation::Uniform),
+    );
     let mut parts = (vec![], vec![], vec![]);
     for index in 0..3 {
         let part = MicroBatch::nth(index, 3, N);
         parts.0.extend(batches.indices(3, part));
         parts.1.extend(batches.labels(3, part, 2, 0.3));
-        parts.2.extend(batches.pixels(3, part));
+        parts.2.extend(batches.pixels(3, part, Dequantisation::Uniform));
     }
     assert_eq!(all, parts);
 }

@@ -32,6 +32,8 @@ mod convergence;
 mod ode;
 // Densities by that ODE, and the codes it leads to.
 mod likelihood;
+// Models of bytes, which are made for densities.
+mod bytes;
 // Inpainting, guidance and other conditions: against posteriors that are known.
 mod control;
 // Consistency functions under them, and along walks.
@@ -110,6 +112,7 @@ fn main() {
         convergence::trials(),
         ode::trials(),
         likelihood::trials(),
+        bytes::trials(),
         control::trials(),
         leaps::trials(),
         guidance::trials(),

@@ -8,6 +8,7 @@ use scorefield::Error;
 use scorefield::cancel::CancelToken;
 use scorefield::data::{DataSource, Dataset};
 use scorefield::device::{DeviceChoice, Opened};
+use scorefield::flow::Dequantisation;
 use scorefield::images::ImageSet;
 use scorefield::model::PreconditioningChoice;
 use scorefield::network::UNetConfig;
@@ -212,7 +213,11 @@ fn the_loss_is_that_of_its_definition() {
         let normal: Vec<f64> = (0..7).map(|_| stream.normal()).collect();
         let t = objective.times(&*problem.sde, problem.sigma_data, &uniform, &normal);
         let z = noise.normal(NOISE, 1, 7 * 144);
-        let pixels = Batches::new(&images, config.seed, 7, config.flip).pixels(0, MicroBatch::whole(7));
+        let pixels = Batches::new(&images, config.seed, 7, config.flip).pixels(
+            0,
+            MicroBatch::whole(7),
+            Dequantisation::Uniform,
+        );
         let x0 = values(problem.range.encode(tensor(&pixels, [7, 1, 12, 12], &cpu())));
         let mut expected = 0.0;
         for (i, t) in t.iter().enumerate() {

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::Result;
 use crate::estimate::Estimate;
 use crate::files::write_atomic;
+use crate::flow::Dequantisation;
 use crate::shards::Made;
 
 /// How they were measured.
@@ -27,6 +28,27 @@ pub struct Measurement {
     pub repeats: usize,
     /// The time at which the flow starts.
     pub eps: f64,
+    /// What of.
+    #[serde(flatten)]
+    pub method: Method,
+    /// The noise at that time, in grey levels.
+    pub grey_levels: f64,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum Method {
+    /// The density along the probability-flow ODE.
+    Flow {
+        /// What made the bytes continuous.
+        dequantisation: Dequantisation,
+    },
+    /// The variational bound.
+    Bound {
+        /// Noise levels of each image.
+        levels: usize,
+    },
 }
 
 impl Measurement {
@@ -84,7 +106,13 @@ impl fmt::Display for Summary {
         if let Some(chance) = chance_error {
             write!(f, " (of which {chance:.4} by dequantisation and probes)")?;
         }
-        write!(f, " bits/dim on {count} test images of {}, {nfe} NFE", of.dataset)
+        let Measurement { dataset, method, grey_levels, .. } = of;
+        write!(f, " bits/dim on {count} test images of {dataset}, {nfe} NFE")?;
+        match method {
+            Method::Flow { dequantisation } => write!(f, ", {dequantisation} noise in the bytes")?,
+            Method::Bound { levels } => write!(f, ", variational bound at {levels} levels")?,
+        }
+        write!(f, ", from {grey_levels:.2} grey levels of noise on")
     }
 }
 

@@ -3,12 +3,13 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::bits::{Measurement, Summary};
+use super::bits::{Measurement, Method, Summary};
 use super::data::{DataArgs, check_shape};
 use super::shard::{ShardArgs, make, of_images, of_model, settings};
 use super::shared::{ModelArgs, ToleranceArgs, check_count, check_out};
 use crate::cancel::CancelToken;
-use crate::flow::{Likelihood, Probe, Trace};
+use crate::estimate::Estimate;
+use crate::flow::{Bound, Dequantisation, Likelihood, Probe, Trace};
 use crate::rng::Noise;
 use crate::run::Run;
 use crate::shards::{Batch, Made, Parts};
@@ -34,12 +35,18 @@ pub struct Args {
     /// which 1024 are allowed.
     #[arg(long, conflicts_with = "probes")]
     exact: bool,
+    /// Bound the codelength by denoising at this many noise levels, in place of solving the ODE.
+    #[arg(long, value_name = "LEVELS", conflicts_with_all = ["probes", "exact", "dequantisation"])]
+    bound: Option<usize>,
     /// Measurements of each image, each with a dequantisation and probes of its own.
     #[arg(long, default_value_t = 1)]
     repeats: usize,
     /// The time at which the flow starts.
     #[arg(long, default_value_t = Likelihood::default().eps)]
     eps: f64,
+    /// What makes bytes continuous, uniform or truncated-normal: as the model has learned where nothing is said.
+    #[arg(long, value_parser = str::parse::<Dequantisation>)]
+    dequantisation: Option<Dequantisation>,
     #[command(flatten)]
     tolerance: ToleranceArgs,
     /// Seed of the dequantisation and the probes.
@@ -71,6 +78,7 @@ impl Args {
             },
             tolerance: self.tolerance.build()?,
             eps: self.eps,
+            dequantisation: self.dequantisation,
             ..Likelihood::default()
         };
         check_count("--count times --repeats", self.count.saturating_mul(self.repeats))?;
@@ -97,6 +105,11 @@ impl Args {
             probes: self.probes,
             repeats: self.repeats,
             eps: self.eps,
+            method: match self.bound {
+                Some(levels) => Method::Bound { levels },
+                None => Method::Flow { dequantisation: self.dequantisation.unwrap_or(model.dequantisation) },
+            },
+            grey_levels: 256.0 * likelihood.sigma(&model),
         };
         let own = json!({ "seed": self.seed, "rtol": self.tolerance.rtol, "atol": self.tolerance.atol });
         let settings = settings(COMMAND, [n, self.batch], of.into_iter().chain([json!(measurement), own]));
@@ -105,7 +118,15 @@ impl Args {
             let (mut found, mut nfe) = (vec![Vec::new(); batch.len], 0);
             for repeat in 0..self.repeats {
                 let noise = Noise::new(self.seed).at((repeat * n + batch.first) as u32);
-                let (bits, evaluations) = likelihood.bits_per_dim(&model, bytes, &noise, run).await?;
+                let (bits, evaluations) = match self.bound {
+                    None => likelihood.bits_per_dim(&model, bytes, &noise, run).await?,
+                    Some(levels) => {
+                        let bound = Bound { levels, eps: self.eps };
+                        let (bits, evaluations) = bound.bits_per_dim(&model, bytes, &noise, run).await?;
+                        let unknown = |mean| Estimate { mean, error: f64::NAN };
+                        (bits.into_iter().map(unknown).collect(), evaluations)
+                    }
+                };
                 for (of_image, bits) in found.iter_mut().zip(bits) {
                     of_image.extend([bits.mean, bits.error]);
                 }

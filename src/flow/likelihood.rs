@@ -11,13 +11,14 @@
 //! stops at `eps` > 0 (at the default the noise is 1e-3 of the data's unit for VP, and `sigma_min` for VE
 //! however small `eps` is), and `p_1` is not quite the prior.
 
+use std::f64::consts::LN_2;
+
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::solve::solve;
-use super::{Tolerance, flow, flow_dual};
+use super::{Dequantisation, Dequantised, Tolerance, flow, flow_dual};
 use crate::estimate::Estimate;
-use crate::images::DataRange;
 use crate::model::{DIFFERENCE, ScoreModel, difference};
 use crate::ops::{Dual, dot, each, read};
 use crate::rng::draws::probe;
@@ -40,6 +41,9 @@ pub struct Likelihood {
     pub tolerance: Tolerance,
     /// The time at which the flow starts.
     pub eps: f64,
+    /// What makes bytes continuous; that of the model where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dequantisation: Option<Dequantisation>,
 }
 
 impl Default for Likelihood {
@@ -51,6 +55,7 @@ impl Default for Likelihood {
             product: Product::default(),
             tolerance: Tolerance::default(),
             eps: 1e-5,
+            dequantisation: None,
         }
     }
 }
@@ -138,24 +143,6 @@ pub struct Density {
     pub nfe: usize,
 }
 
-/// Bytes `[n, dim]` as pixel values with uniform noise, `(byte + u)/256`.
-///
-/// Without it a density of 8-bit images has no upper bound: it may be infinite at the 256 values. Sample
-/// `k`'s noise depends on the seed and `k` alone.
-pub fn dequantised(bytes: &[u8], dim: usize, noise: &Noise) -> Vec<f32> {
-    let u = noise.domain(Domain::Probe).uniform(probe::DEQUANTISE, bytes.len() / dim.max(1), dim);
-    bytes.iter().zip(u).map(|(byte, u)| (f32::from(*byte) + u) / 256.0).collect()
-}
-
-/// Bits per dimension of 8-bit data whose dequantised density in the model's units is `exp(nats)`:
-/// `-nats/(dim·ln 2) + log2(256/range)`, the width of a bin being `range/256`.
-///
-/// An upper bound on the codelength of the bytes (Theis et al. 2016). The papers' offsets 8 and 7 are those of
-/// the ranges 1 and 2.
-pub fn bits_per_dim(nats: f64, dim: usize, range: DataRange) -> f64 {
-    -nats / (dim as f64 * std::f64::consts::LN_2) + (256.0 / (range.high - range.low)).log2()
-}
-
 impl Likelihood {
     /// `log p` of `images` `[n, c, h, w]`, pixel values in `[0, 1]`.
     ///
@@ -222,14 +209,22 @@ impl Likelihood {
         noise: &Noise,
         run: &mut Run<'_>,
     ) -> Result<(Vec<Estimate>, usize)> {
-        let dim = model.dim();
-        let pixels = model.upload(&dequantised(bytes, dim, noise));
-        let density = self.measure(model, pixels, noise, run).await?;
-        let bits = |(nats, error): (f64, f64)| Estimate {
-            mean: bits_per_dim(nats, dim, model.range),
-            error: error / (dim as f64 * std::f64::consts::LN_2),
-        };
-        Ok((density.nats.into_iter().zip(density.probe_error).map(bits).collect(), density.nfe))
+        let made = self.dequantised(model, bytes, noise);
+        let density = self.measure(model, model.upload(&made.pixels), noise, run).await?;
+        let bits = made.bits_per_dim(&density.nats, model.range).into_iter();
+        let errors = density.probe_error.iter().map(|error| error / (model.dim() as f64 * LN_2));
+        Ok((bits.zip(errors).map(|(mean, error)| Estimate { mean, error }).collect(), density.nfe))
+    }
+
+    /// 8-bit images, `bytes` `[n, c, h, w]`, made continuous for `model`. Image `k`'s noise is that of `noise`'s row `k`.
+    pub fn dequantised(&self, model: &ScoreModel, bytes: &[u8], noise: &Noise) -> Dequantised {
+        let by = self.dequantisation.unwrap_or(model.dequantisation);
+        by.of(bytes, model.dim(), self.sigma(model), noise)
+    }
+
+    /// The noise at the time at which the flow starts, in pixel values.
+    pub fn sigma(&self, model: &ScoreModel) -> f64 {
+        model.sde.sigma(self.eps) / (model.range.high - model.range.low)
     }
 
     /// The probe vectors, `[n, c, h, w]` or `[1, c, h, w]` each.

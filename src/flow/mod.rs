@@ -2,16 +2,20 @@
 //! to encode and decode, to walk between two images, and to measure how probable one is. A consistency function leaps
 //! along it, from noise to images.
 
+mod bound;
+mod dequantise;
 mod interpolate;
 mod likelihood;
 mod solve;
 mod steps;
 
+pub use bound::Bound;
+pub use dequantise::{Dequantisation, Dequantised};
 pub use interpolate::{
     Endpoint, check_temperature, codes, codes_between, encoder_for, interpolate, normals_between, sheet,
     slerp,
 };
-pub use likelihood::{Density, Likelihood, Probe, Product, Trace, bits_per_dim, dequantised};
+pub use likelihood::{Density, Likelihood, Probe, Product, Trace};
 pub use steps::Steps;
 
 use burn::tensor::Tensor;

@@ -133,7 +133,11 @@ impl Fit {
     }
 
     fn preconditioned(&self, network: &Network) -> Preconditioned {
-        Preconditioned::new(network.clone(), self.preconditioning.measured(self.sigma_data), self.sde)
+        Preconditioned::new(
+            network.clone(),
+            self.preconditioning.measured(self.sigma_data, DataRange::CENTRED),
+            self.sde,
+        )
     }
 }
 

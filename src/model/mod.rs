@@ -22,6 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::flow::Dequantisation;
 use crate::images::DataRange;
 use crate::ops::{Dual, combine, each, scale, upload};
 use crate::sde::AnySde;
@@ -98,6 +99,8 @@ pub struct ScoreModel {
     pub shape: [usize; 3],
     /// What its denoiser has learned.
     pub learned: Learned,
+    /// What made the images continuous that it has learned.
+    pub dequantisation: Dequantisation,
     data_mean: f64,
     known: Option<Known>,
     start: Option<Start>,
@@ -128,7 +131,21 @@ impl ScoreModel {
     ) -> Self {
         let (known, start, nfe, belief) = (None, None, AtomicUsize::new(0), Mutex::default());
         let (learned, data_mean, device) = (Learned::Score, 0.0, device.clone());
-        Self { denoiser, sde, range, shape, learned, data_mean, known, start, device, nfe, belief }
+        let dequantisation = Dequantisation::default();
+        Self {
+            denoiser,
+            sde,
+            range,
+            shape,
+            learned,
+            dequantisation,
+            data_mean,
+            known,
+            start,
+            device,
+            nfe,
+            belief,
+        }
     }
 
     /// The same model of data whose values have this mean, in the model's units; 0 where nothing is said.
@@ -142,6 +159,11 @@ impl ScoreModel {
     /// The same model of a denoiser that has learned something else.
     pub fn having_learned(self, learned: Learned) -> Self {
         Self { learned, ..self }
+    }
+
+    /// The same model of images that were made continuous in another way.
+    pub fn dequantised_by(self, dequantisation: Dequantisation) -> Self {
+        Self { dequantisation, ..self }
     }
 
     /// The same model with its denoiser wrapped in another one.

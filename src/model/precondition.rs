@@ -3,8 +3,10 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Denoiser, Learned};
+use crate::flow::Dequantisation;
+use crate::images::DataRange;
 use crate::network::{Context, Network};
-use crate::ops::{Dual, Replay, combine, each, scale};
+use crate::ops::{Bins, Dual, Replay, combine, each, scale};
 use crate::sde::AnySde;
 
 /// How a network's input, output and noise level are scaled:
@@ -16,6 +18,14 @@ pub enum Preconditioning {
     Edm {
         /// Standard deviation of the data in the model's units.
         sigma_data: f64,
+    },
+    /// EDM's scaling of values that are bytes, for likelihoods: what a value says by itself of its byte, which is all there
+    /// is to know where the noise is below a grey level, is not left to the network; see [`Bins`].
+    Bytes {
+        /// Standard deviation of the data in the model's units.
+        sigma_data: f64,
+        /// Where the bytes lie.
+        bins: Bins,
     },
     /// The network predicts the noise from the unscaled state: `x_t` and `999·t` for VP and sub-VP (DDPM),
     /// `x_t` and `ln(sigma)` for VE and EDM's diffusion (NCSN++'s `scale_by_sigma`).
@@ -36,6 +46,8 @@ pub enum Preconditioning {
 pub enum PreconditioningChoice {
     /// Karras et al. 2022.
     Edm,
+    /// The same for values that are bytes.
+    Bytes,
     /// DDPM and NCSN++.
     Eps,
     /// NCSN.
@@ -45,10 +57,11 @@ pub enum PreconditioningChoice {
 }
 
 impl PreconditioningChoice {
-    /// The preconditioning for data of this deviation.
-    pub fn measured(self, sigma_data: f64) -> Preconditioning {
+    /// The preconditioning for data of this deviation and range.
+    pub fn measured(self, sigma_data: f64, range: DataRange) -> Preconditioning {
         match self {
             Self::Edm => Preconditioning::Edm { sigma_data },
+            Self::Bytes => Preconditioning::Bytes { sigma_data, bins: range.bins() },
             Self::Eps => Preconditioning::Eps,
             Self::Score => Preconditioning::Score,
             Self::Consistency => Preconditioning::Consistency { sigma_data },
@@ -68,7 +81,7 @@ impl Preconditioning {
     /// What a network with this scaling has learned.
     pub fn learned(&self) -> Learned {
         match self {
-            Self::Edm { .. } | Self::Eps | Self::Score => Learned::Score,
+            Self::Edm { .. } | Self::Bytes { .. } | Self::Eps | Self::Score => Learned::Score,
             Self::Consistency { .. } => Learned::Consistency,
         }
     }
@@ -76,8 +89,26 @@ impl Preconditioning {
     /// The constant that must be positive, if there is one.
     pub fn sigma_data(&self) -> Option<f64> {
         match self {
-            Self::Edm { sigma_data } | Self::Consistency { sigma_data } => Some(*sigma_data),
+            Self::Edm { sigma_data } | Self::Bytes { sigma_data, .. } | Self::Consistency { sigma_data } => {
+                Some(*sigma_data)
+            }
             Self::Eps | Self::Score => None,
+        }
+    }
+
+    /// What makes the model's images continuous, where it learns and where its likelihood is measured.
+    pub fn dequantisation(&self) -> Dequantisation {
+        match self {
+            Self::Bytes { .. } => Dequantisation::TruncatedNormal,
+            _ => Dequantisation::Uniform,
+        }
+    }
+
+    /// Channels that the network reads, and those that it returns, of images of `channels`.
+    pub fn channels(&self, channels: usize) -> [usize; 2] {
+        match self {
+            Self::Bytes { .. } => [Bins::INPUTS, Bins::OUTPUTS].map(|times| times * channels),
+            _ => [channels; 2],
         }
     }
 
@@ -90,6 +121,16 @@ impl Preconditioning {
                     c_skip: each(sigma, |s| sigma_data * sigma_data / variance(s)),
                     c_out: each(sigma, |s| s * sigma_data / variance(s).sqrt()),
                     c_in: each(sigma, |s| 1.0 / variance(s).sqrt()),
+                    c_noise: each(sigma, |s| s.ln() / 4.0),
+                }
+            }
+            Self::Bytes { sigma_data, bins } => {
+                let data = sigma_data * sigma_data;
+                let left = each(sigma, |s| bins.left(s));
+                Scaling {
+                    c_skip: each(&left, |left| data / (left + data)),
+                    c_out: each(&left, |left| (left * data / (left + data)).sqrt()),
+                    c_in: each(sigma, |s| 1.0 / (s * s + data).sqrt()),
                     c_noise: each(sigma, |s| s.ln() / 4.0),
                 }
             }
@@ -156,15 +197,30 @@ impl Preconditioned {
     /// [`Denoiser::denoise`] of images of known classes, or with dropout while training.
     pub fn forward(&self, x: Tensor<4>, sigma: &[f64], context: Context<'_>) -> Tensor<4> {
         let Scaling { c_skip, c_out, c_in, c_noise } = self.preconditioning.scaling(&self.sde, sigma);
-        let input = (x.clone(), c_in.as_slice());
-        self.evaluate(input, &c_noise, context, |raw| combine(&[(x, &c_skip), (raw, &c_out)]))
+        match self.preconditioning {
+            Preconditioning::Bytes { bins, .. } => {
+                let input = bins.look(x.clone(), &c_in, sigma);
+                let decide = |raw| bins.decide(x, raw, sigma, [&c_skip, &c_out]);
+                self.evaluate((input, &[1.0]), &c_noise, context, decide)
+            }
+            _ => {
+                let input = (x.clone(), c_in.as_slice());
+                self.evaluate(input, &c_noise, context, |raw| combine(&[(x, &c_skip), (raw, &c_out)]))
+            }
+        }
     }
 
     /// [`Self::forward`] and how its result changes along the tangent of `x`.
     pub fn forward_dual(&self, x: Dual, sigma: &[f64], context: Context<'_>) -> Dual {
         let Scaling { c_skip, c_out, c_in, c_noise } = self.preconditioning.scaling(&self.sde, sigma);
-        let raw = self.network.forward(x.clone().scale(&c_in), &c_noise, context);
-        Dual::combine(&[(x, &c_skip), (raw, &c_out)])
+        let network = |input: Dual| Dual::from(self.network.forward(input, &c_noise, context));
+        match self.preconditioning {
+            Preconditioning::Bytes { bins, .. } => {
+                let raw = network(bins.look_dual(x.clone(), &c_in, sigma));
+                bins.decide_dual(x, raw, sigma, [&c_skip, &c_out])
+            }
+            _ => Dual::combine(&[(x.clone(), &c_skip), (network(x.scale(&c_in)), &c_out)]),
+        }
     }
 
     /// `then` of the network's raw output for `c_in·x`.

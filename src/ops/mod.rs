@@ -5,6 +5,7 @@
 
 mod adam;
 mod attention;
+mod bytes;
 mod combine;
 mod conv;
 mod elu;
@@ -34,6 +35,7 @@ pub use attention::{
     attention, attention_added, attention_added_plain, attention_plain, attention_tangent,
     attention_tangent_plain,
 };
+pub use bytes::Bins;
 pub use combine::{combine, combine_plain, dot, per_sample, scale, sum};
 pub use conv::{
     Filter, Pass, Then, conv, conv_input_gradient, conv_normalised, conv_normalised_plain, conv_plain,

@@ -32,7 +32,7 @@ mod normal;
 mod philox;
 mod stream;
 
-pub(crate) use normal::normal_cdf;
+pub(crate) use normal::{normal_cdf, normal_mass, truncated_normal};
 pub use stream::Philox;
 
 use std::ops::Range;
@@ -67,6 +67,8 @@ pub enum Domain {
     Corruption = 8,
     /// Weights and inputs by which a device is tried.
     Checkup = 9,
+    /// Noise that a model's images are freed from to bound their codelength.
+    Bound = 10,
 }
 
 /// The random numbers of a run of consecutive samples: a seed, a [`Domain`] and the index of the first sample.

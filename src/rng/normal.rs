@@ -18,6 +18,22 @@ pub fn normal_cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2)
 }
 
+/// The probability that a standard normal is within `bound` of 0.
+pub fn normal_mass(bound: f64) -> f64 {
+    libm::erf(bound * std::f64::consts::FRAC_1_SQRT_2)
+}
+
+/// A uniform number in `[0, 1)` as a standard normal that is within `bound` of 0, by bisection to the last bits.
+pub fn truncated_normal(u: f64, bound: f64) -> f64 {
+    let target = normal_cdf(-bound) + u * normal_mass(bound);
+    let (mut low, mut high) = (-bound, bound);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        *(if normal_cdf(middle) < target { &mut low } else { &mut high }) = middle;
+    }
+    0.5 * (low + high)
+}
+
 /// `ln(max(word, 1) / 2³²)`, the word cut to 24 significant bits with the last one set.
 ///
 /// The cut makes the conversion to `f32` exact (rounding would reach 1 and is not specified in WGSL), and the

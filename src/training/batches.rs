@@ -1,5 +1,6 @@
 //! Training images in an order that depends on the seed and the step alone.
 
+use crate::flow::Dequantisation;
 use crate::images::ImageSet;
 use crate::objective::MicroBatch;
 use crate::rng::draws::training::{DEQUANTISE, FLIP, LABELS};
@@ -58,11 +59,15 @@ impl<'a> Batches<'a> {
     }
 
     /// The pixels of a `part` of `step`, `[len, c, h, w]` in `[0, 1)`: uniformly dequantised, `(byte + u)/256`
-    /// (Theis et al. 2016), so that the data has a density.
-    pub fn pixels(&mut self, step: usize, part: MicroBatch) -> Vec<f32> {
+    /// (Theis et al. 2016), so that the data has a density; or in the middle of each byte's bin, where the noise of the
+    /// diffusion itself does that.
+    pub fn pixels(&mut self, step: usize, part: MicroBatch, by: Dequantisation) -> Vec<f32> {
         let noise = Noise::new(self.seed).domain(Domain::Training).at(step as u32);
         let (stride, width) = (self.images.stride(), self.images.width);
-        let mut pixels = noise.uniform_within(DEQUANTISE, part.values(stride));
+        let mut pixels = match by {
+            Dequantisation::Uniform => noise.uniform_within(DEQUANTISE, part.values(stride)),
+            Dequantisation::TruncatedNormal => vec![0.5; part.len * stride],
+        };
         let flips = noise.uniform_within(FLIP, part.images());
         for ((index, image), flip) in
             self.indices(step, part).iter().zip(pixels.chunks_exact_mut(stride)).zip(flips)
@@ -120,7 +125,7 @@ mod tests {
         let (whole, mut flipped) = (batches.whole(), 0);
         for step in 0..20 {
             let indices = batches.indices(step, whole);
-            for (pair, index) in batches.pixels(step, whole).chunks(2).zip(indices) {
+            for (pair, index) in batches.pixels(step, whole, Dequantisation::Uniform).chunks(2).zip(indices) {
                 let bins: Vec<usize> = pair.iter().map(|p| (p * 256.0) as usize).collect();
                 flipped += usize::from(bins == [255 - index, index]);
                 assert!(bins == [index, 255 - index] || bins == [255 - index, index]);

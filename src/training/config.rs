@@ -162,7 +162,7 @@ impl TrainConfig {
     /// That scaling and teacher are those of the objective.
     fn check_what_is_learned(&self) -> Result<()> {
         let (objective, learns) = (self.objective.name(), self.objective.learns());
-        let fits = self.preconditioning.measured(1.0).learned() == learns;
+        let fits = self.preconditioning.measured(1.0, self.sde.range()).learned() == learns;
         if !fits {
             let problem = format!("does not fit the objective {objective}, which gives {learns}");
             let fix = match learns {

@@ -4,8 +4,8 @@ use super::{ClassifierTraining, Course, TrainConfig};
 use crate::data::{DataSource, Dataset};
 use crate::model::PreconditioningChoice;
 use crate::network::{ClassifierConfig, NetworkConfig, RefineNetConfig, UNetConfig};
-use crate::objective::{ConsistencyTraining, DsmAnnealed};
-use crate::sde::{AnySde, VeSde};
+use crate::objective::{ConsistencyTraining, DsmAnnealed, Likelihood};
+use crate::sde::{AnySde, VeSde, VpSde};
 use crate::{Error, Result};
 
 /// A preset's name, and what it sets.
@@ -30,8 +30,23 @@ const PRESETS: &[Preset] = &[
         network.learn_classes(10);
         tuned_from("mnist-class-vp", TrainConfig { network, steps: 11_500, ..base }).into()
     }),
-    ("fashion-mnist-vp", |base| {
-        TrainConfig { flip: true, data: DataSource::new(Dataset::FashionMnist), ..base }.into()
+    ("mnist-likelihood", |base| {
+        let (sde, preconditioning) =
+            (VpSde { beta_max: 12.0, ..VpSde::default() }, PreconditioningChoice::Bytes);
+        let objective = Likelihood::default().into();
+        TrainConfig { sde: sde.into(), preconditioning, objective, ..base }.into()
+    }),
+    ("fashion", |base| {
+        let mut network = base.network.clone();
+        network.learn_classes(10);
+        let data = DataSource::new(Dataset::FashionMnist);
+        TrainConfig { flip: true, data, network, averages: vec![0.05, 0.1], ..base }.into()
+    }),
+    ("avatars", |base| {
+        let mut network = digits_unet(vec![1, 2, 2]);
+        network.learn_classes(4);
+        let data = DataSource::new(Dataset::Avatars);
+        TrainConfig { flip: true, data, network, averages: vec![0.05, 0.1], ..base }.into()
     }),
     ("letters", |base| TrainConfig { steps: 8000, averages: vec![0.05, 0.1], ..letters(base) }.into()),
     ("letters-cm", |base| tuned_from("letters", TrainConfig { steps: 8000, ..letters(base) }).into()),

@@ -196,7 +196,8 @@ impl ModelCard {
         device: &Device,
     ) -> Result<LoadedModel> {
         let (config, preconditioning, sde) = self.parts()?;
-        let network = fill(Network::new(config, self.channels, self.channels, &mut Init::new(0, device)))?;
+        let [c_in, c_out] = preconditioning.channels(self.channels);
+        let network = fill(Network::new(config, c_in, c_out, &mut Init::new(0, device)))?;
         Ok(LoadedModel {
             denoiser: Preconditioned::new(network, preconditioning, sde),
             range: self.range,

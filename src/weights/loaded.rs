@@ -95,6 +95,7 @@ impl LoadedModel {
         ScoreModel::new(Box::new(denoiser), self.denoiser.sde, self.range, self.shape, &self.device)
             .having_learned(self.denoiser.preconditioning.learned())
             .of_mean(self.data_mean)
+            .dequantised_by(self.denoiser.preconditioning.dequantisation())
     }
 }
 

@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 use super::check_images;
 use crate::Result;
 use crate::device::DeviceChoice;
-use crate::flow::{Likelihood, Product, Tolerance, bits_per_dim, dequantised};
+use crate::flow::{Likelihood, Product, Tolerance};
 use crate::page::Session;
 use crate::page::images;
 use crate::page::messages::{self, plain};
@@ -65,7 +65,6 @@ impl Session {
             self.has_room(&loaded, n)?;
             check_images("images", &images, [n, c, h, w])?;
             let noise = Noise::new(seed);
-            let images = model.upload(&dequantised(&to_bytes(&images), model.dim(), &noise));
             let tolerance = Tolerance { rtol: tolerance, atol: tolerance, ..Tolerance::default() };
             // burn's own kernels, which tangents would take on a GPU, are not part of the page's program.
             let product = match self.opened.kind {
@@ -73,11 +72,11 @@ impl Session {
                 _ => Product::Difference,
             };
             let likelihood = Likelihood { tolerance, product, ..Likelihood::default() };
+            let made = likelihood.dequantised(&model, &to_bytes(&images), &noise);
             let mut run = self.begin(on_event)?;
-            let found = likelihood.measure(&model, images, &noise, &mut run).await?;
-            let bits_per_dim = |nats: &f64| bits_per_dim(*nats, model.dim(), model.range);
+            let found = likelihood.measure(&model, model.upload(&made.pixels), &noise, &mut run).await?;
             Ok(Densities {
-                bits_per_dim: found.nats.iter().map(bits_per_dim).collect(),
+                bits_per_dim: made.bits_per_dim(&found.nats, model.range),
                 nats: found.nats,
                 nfe: found.nfe,
                 seconds: (now() - started) / 1000.0,

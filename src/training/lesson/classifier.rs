@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Lesson, Problem, moments};
 use crate::data::{DataSource, Dataset};
+use crate::flow::Dequantisation;
 use crate::images::{DataRange, ImageSet};
 use crate::network::layers::Init;
 use crate::network::{Classifier, ClassifierConfig};
@@ -186,7 +187,7 @@ impl Lesson for ClassifierLesson<'_> {
         let mut levels = noise.stream(TIMES);
         let normal: Vec<f64> = (0..part.of).map(|_| levels.normal()).collect();
         let sigma = &config.objective.sigmas(&normal)[part.images()];
-        let mut pixels = batches.pixels(index, part);
+        let mut pixels = batches.pixels(index, part, Dequantisation::Uniform);
         let random = noise.stream(SHIFT).resume(SHIFT_WORDS * part.first as u64);
         shift(&mut pixels, [h, w], c, config.shift, random);
         let labels = self.images.labels.as_deref().unwrap_or_default();

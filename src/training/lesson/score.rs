@@ -45,7 +45,7 @@ impl Problem {
         let range = config.sde.range();
         let sde = config.sde.measured(images, watch)?;
         let [data_mean, sigma_data] = moments(images, range);
-        let preconditioning = config.preconditioning.measured(sigma_data);
+        let preconditioning = config.preconditioning.measured(sigma_data, range);
         Ok(Self { sde, range, sigma_data, data_mean, preconditioning, shape: images.shape() })
     }
 }
@@ -142,6 +142,7 @@ impl ScoreLesson {
         ScoreModel::new(Box::new(self.preconditioned(network)), sde, range, shape, device)
             .having_learned(preconditioning.learned())
             .of_mean(data_mean)
+            .dequantised_by(preconditioning.dequantisation())
     }
 }
 
@@ -161,7 +162,8 @@ impl Lesson for ScoreLesson {
 
     fn module(&self, device: &Device) -> Network {
         let [channels, ..] = self.problem.shape;
-        Network::new(&self.config.network, channels, channels, &mut Init::new(self.config.seed, device))
+        let [c_in, c_out] = self.problem.preconditioning.channels(channels);
+        Network::new(&self.config.network, c_in, c_out, &mut Init::new(self.config.seed, device))
     }
 
     /// A file without classes may start a network that has some: they then make no difference until it has learned
@@ -179,7 +181,11 @@ impl Lesson for ScoreLesson {
         device: &Device,
     ) -> Tensor<1> {
         let (config, [c, h, w]) = (&self.config, self.problem.shape);
-        let pixels = upload(&batches.pixels(index, part), [part.len, c, h, w], device);
+        let pixels = upload(
+            &batches.pixels(index, part, self.problem.preconditioning.dequantisation()),
+            [part.len, c, h, w],
+            device,
+        );
         let labels = batches.labels(index, part, config.network.classes(), config.label_dropout);
         let [student, average] = [student, average].map(|network| self.preconditioned(network));
         let step = Step {
