@@ -5,8 +5,6 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::ops::Bins;
-
 /// Images of one shape, as bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSet {
@@ -151,12 +149,6 @@ impl DataRange {
     pub const UNIT: Self = Self { low: 0.0, high: 1.0 };
     /// `[-1, 1]`, what the papers use with VP.
     pub const CENTRED: Self = Self { low: -1.0, high: 1.0 };
-
-    /// Where the bytes lie if byte `b` is the pixel values from `b/256` to `(b + 1)/256`, in the model's units.
-    pub fn bins(&self) -> Bins {
-        let width = (self.high - self.low) / 256.0;
-        Bins { first: self.low + 0.5 * width, width }
-    }
 
     /// From pixel values in `[0, 1]` to the model's units.
     pub fn encode<const D: usize>(&self, pixels: Tensor<D>) -> Tensor<D> {

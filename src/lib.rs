@@ -25,7 +25,7 @@
 //! A room uses only what stands before it in this list; a test reads it. docs/DESIGN.md has the invariant of each.
 //!
 //! - `error`, `cancel`, `estimate`, `files`, `kind`
-//! - `images`, `rng`, `ops`, `device`
+//! - `images`, `rng`, `dequantise`, `ops`, `device`
 //! - `sde`, `schedule`, `network`, `model`, `weights`, `toy`
 //! - `checkup`
 //! - `control`, `run`, `flow`, `sampler`
@@ -55,6 +55,7 @@ pub mod checkup;
 pub mod cli;
 pub mod control;
 pub mod data;
+pub mod dequantise;
 pub mod device;
 pub mod estimate;
 #[cfg(not(target_family = "wasm"))]

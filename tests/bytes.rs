@@ -3,7 +3,8 @@
 use burn::tensor::{Device, Tensor};
 use pollster::block_on;
 use scorefield::checkup::lively;
-use scorefield::flow::{Bound, Dequantisation, Likelihood, Tolerance, Trace};
+use scorefield::dequantise::Dequantisation;
+use scorefield::flow::{Bound, Likelihood, Tolerance, Trace};
 use scorefield::images::DataRange;
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning, ScoreModel};
 use scorefield::network::layers::Init;
@@ -33,13 +34,13 @@ const BYTES: [u8; 8] = [0, 0, 1, 90, 91, 254, 255, 255];
 
 /// In the middle of their bins.
 fn middles(bytes: &[u8]) -> Vec<f64> {
-    let Bins { first, width } = RANGE.bins();
+    let Bins { first, width } = Bins::of(RANGE);
     bytes.iter().map(|byte| first + width * f64::from(*byte)).collect()
 }
 
 /// The mean over all bytes, the ends being more probable by what a network says.
 fn a_value_is_decided_by_bayes_rule() {
-    let (bins, device) = (RANGE.bins(), cpu());
+    let (bins, device) = (Bins::of(RANGE), cpu());
     // The flat part goes on beyond the ends.
     let all: Vec<(i32, f64)> = (-20..276).map(|k| (k, bins.first + bins.width * f64::from(k))).collect();
     for sigma in [0.001, 0.003, 0.006, 0.02] {
@@ -74,7 +75,7 @@ fn a_value_is_decided_by_bayes_rule() {
 }
 
 fn model(device: &Device) -> Preconditioned {
-    let preconditioning = Preconditioning::Bytes { sigma_data: 0.6, bins: RANGE.bins() };
+    let preconditioning = Preconditioning::Bytes { sigma_data: 0.6, bins: Bins::of(RANGE) };
     let [c_in, c_out] = preconditioning.channels(1);
     let network = Network::new(&small_unet().into(), c_in, c_out, &mut Init::new(5, device));
     Preconditioned::new(
@@ -114,7 +115,7 @@ fn tangents_of_a_model_of_bytes_are_its_differences() {
 }
 
 fn the_kernels_equal_their_twins() {
-    let bins = RANGE.bins();
+    let bins = Bins::of(RANGE);
     for sigma in [vec![0.0015], vec![0.003, 0.02, 0.5], vec![5.0, 0.005, 1.0]] {
         let n = 3;
         let each_sigma: Vec<f64> = (0..n).map(|k| sigma[k % sigma.len()]).collect();

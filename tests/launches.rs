@@ -45,17 +45,20 @@ fn launches(work: impl FnOnce()) -> (Vec<Program>, usize) {
 /// For `mnist-vp` ours are 3 for each of 12 residual blocks, 2 for each of 6 attentions, and one each for time, stem, down, up,
 /// the last normalisation, the head, and the sum with the input. burn's are the two scalings of the input, and
 /// two copies that turn patches into channels and back. The last sum and one scaling are not among what is replayed.
-const SHIPPED: [(&str, usize, usize); 10] = [
+const SHIPPED: [(&str, usize, usize); 13] = [
     ("mnist-vp", 55, 4),
     ("mnist-ve", 55, 4),
     ("mnist-class-vp", 55, 4),
     ("mnist-cm", 55, 4),
     ("mnist-weak", 39, 4),
+    ("mnist-likelihood", 57, 4),
+    ("fashion", 55, 4),
     ("letters", 70, 4),
     ("letters-cm", 70, 4),
     ("emoji-vp", 70, 4),
     ("mnist-classifier", 12, 15),
     ("letters-classifier", 12, 15),
+    ("fashion-classifier", 12, 15),
 ];
 
 fn evaluations_launch_no_more_than_they_did() {

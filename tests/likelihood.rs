@@ -5,9 +5,8 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use pollster::block_on;
 use scorefield::Error;
-use scorefield::flow::{
-    Density, Dequantisation, Likelihood, Probe, Product, Tolerance, Trace, decode, encode,
-};
+use scorefield::dequantise::Dequantisation;
+use scorefield::flow::{Density, Likelihood, Probe, Product, Tolerance, Trace, decode, encode};
 use scorefield::images::DataRange;
 use scorefield::model::ScoreModel;
 use scorefield::rng::Noise;

@@ -178,11 +178,11 @@ fn every_configuration_is_read_again() {
     assert_eq!(good(at, "train --config r/config.toml --dry-run"), written);
     for (dataset, name) in [
         ("mnist", "mnist-vp"),
-        ("fashion-mnist", "fashion-mnist-vp"),
+        ("fashion-mnist", "fashion"),
         ("cifar10", "cifar10-vp"),
         ("celeba", "celeba-ve"),
         ("letters", "letters"),
-        ("avatars", "avatars-vp"),
+        ("avatars", "avatars"),
     ] {
         let printed = good(at, &format!("train --dataset {dataset} --dry-run"));
         assert!(printed.starts_with(&format!("name = \"{name}\"\n")), "{dataset}: {printed}");

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::Result;
+use crate::dequantise::Dequantisation;
 use crate::estimate::Estimate;
 use crate::files::write_atomic;
-use crate::flow::Dequantisation;
 use crate::shards::Made;
 
 /// How they were measured.

@@ -389,7 +389,10 @@ fn print_toml(course: &Course) -> Result<()> {
 
 /// The preset made for `dataset`, by its name, or the general one under its name.
 fn default_for(dataset: Dataset) -> TrainConfig {
-    let names = [format!("{dataset}-vp"), format!("{dataset}-ve"), dataset.to_string()];
+    let whole = dataset.to_string();
+    // `fashion` is of `fashion-mnist`.
+    let first = whole.split('-').next().unwrap_or_default();
+    let names = [format!("{whole}-vp"), format!("{whole}-ve"), whole.clone(), first.into()];
     let course = names.iter().find_map(|name| presets::preset(name).ok());
     if let Some(Course::Score(preset)) = course {
         return preset;

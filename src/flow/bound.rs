@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ScoreModel;
-use crate::ops::{self, combine, each, read};
+use crate::ops::{self, Bins, combine, each, read};
 use crate::rng::{Domain, Noise};
 use crate::run::Run;
 use crate::{Error, Result};
@@ -99,7 +99,7 @@ impl Bound {
     fn outside(&self, model: &ScoreModel) -> f64 {
         const REACH: i32 = 40;
         const POINTS: i32 = 400;
-        let bins = model.sde.sigma(self.eps) / model.range.bins().width;
+        let bins = model.sde.sigma(self.eps) / Bins::of(model.range).width;
         // Over the standard normal from -8 to 8.
         let of_point = |i: i32| {
             let z = 16.0 * ((f64::from(i) + 0.5) / f64::from(POINTS) - 0.5);

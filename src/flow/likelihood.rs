@@ -17,7 +17,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::solve::solve;
-use super::{Dequantisation, Dequantised, Tolerance, flow, flow_dual};
+use super::{Tolerance, flow, flow_dual};
+use crate::dequantise::{Dequantisation, Dequantised};
 use crate::estimate::Estimate;
 use crate::model::{DIFFERENCE, ScoreModel, difference};
 use crate::ops::{Dual, dot, each, read};

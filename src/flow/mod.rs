@@ -3,14 +3,12 @@
 //! along it, from noise to images.
 
 mod bound;
-mod dequantise;
 mod interpolate;
 mod likelihood;
 mod solve;
 mod steps;
 
 pub use bound::Bound;
-pub use dequantise::{Dequantisation, Dequantised};
 pub use interpolate::{
     Endpoint, check_temperature, codes, codes_between, encoder_for, interpolate, normals_between, sheet,
     slerp,

@@ -22,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::flow::Dequantisation;
+use crate::dequantise::Dequantisation;
 use crate::images::DataRange;
 use crate::ops::{Dual, combine, each, scale, upload};
 use crate::sde::AnySde;

@@ -3,7 +3,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Denoiser, Learned};
-use crate::flow::Dequantisation;
+use crate::dequantise::Dequantisation;
 use crate::images::DataRange;
 use crate::network::{Context, Network};
 use crate::ops::{Bins, Dual, Replay, combine, each, scale};
@@ -61,7 +61,7 @@ impl PreconditioningChoice {
     pub fn measured(self, sigma_data: f64, range: DataRange) -> Preconditioning {
         match self {
             Self::Edm => Preconditioning::Edm { sigma_data },
-            Self::Bytes => Preconditioning::Bytes { sigma_data, bins: range.bins() },
+            Self::Bytes => Preconditioning::Bytes { sigma_data, bins: Bins::of(range) },
             Self::Eps => Preconditioning::Eps,
             Self::Score => Preconditioning::Score,
             Self::Consistency => Preconditioning::Consistency { sigma_data },
@@ -213,7 +213,7 @@ impl Preconditioned {
     /// [`Self::forward`] and how its result changes along the tangent of `x`.
     pub fn forward_dual(&self, x: Dual, sigma: &[f64], context: Context<'_>) -> Dual {
         let Scaling { c_skip, c_out, c_in, c_noise } = self.preconditioning.scaling(&self.sde, sigma);
-        let network = |input: Dual| Dual::from(self.network.forward(input, &c_noise, context));
+        let network = |input: Dual| self.network.forward(input, &c_noise, context);
         match self.preconditioning {
             Preconditioning::Bytes { bins, .. } => {
                 let raw = network(bins.look_dual(x.clone(), &c_in, sigma));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::launch::wgsl::{self, Launch, params, shader};
 use super::{Dual, combine, each, per_sample, scale, upload};
+use crate::images::DataRange;
 
 /// Values that lie in the middle of one of 256 equally wide bins, as bytes do inside a model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -54,6 +55,12 @@ struct Level {
 const OUTPUTS: usize = 3;
 
 impl Bins {
+    /// Where bytes lie if byte `b` is the pixel values from `b/256` to `(b + 1)/256`, in units of `range`.
+    pub fn of(range: DataRange) -> Self {
+        let width = (range.high - range.low) / BINS;
+        Self { first: range.low + 0.5 * width, width }
+    }
+
     /// Channels of [`look`](Self::look) for each one of the images.
     pub const INPUTS: usize = 1 + 2 * OCTAVES as usize;
     /// Channels of `raw` of [`decide`](Self::decide) for each one of the images.

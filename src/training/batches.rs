@@ -1,6 +1,6 @@
 //! Training images in an order that depends on the seed and the step alone.
 
-use crate::flow::Dequantisation;
+use crate::dequantise::Dequantisation;
 use crate::images::ImageSet;
 use crate::objective::MicroBatch;
 use crate::rng::draws::training::{DEQUANTISE, FLIP, LABELS};

@@ -34,13 +34,14 @@ const PRESETS: &[Preset] = &[
         let (sde, preconditioning) =
             (VpSde { beta_max: 12.0, ..VpSde::default() }, PreconditioningChoice::Bytes);
         let objective = Likelihood::default().into();
-        TrainConfig { sde: sde.into(), preconditioning, objective, ..base }.into()
+        let averages = vec![0.05, 0.1];
+        TrainConfig { steps: 10_000, sde: sde.into(), preconditioning, objective, averages, ..base }.into()
     }),
     ("fashion", |base| {
         let mut network = base.network.clone();
         network.learn_classes(10);
         let data = DataSource::new(Dataset::FashionMnist);
-        TrainConfig { flip: true, data, network, averages: vec![0.05, 0.1], ..base }.into()
+        TrainConfig { steps: 9000, flip: true, data, network, averages: vec![0.05, 0.1], ..base }.into()
     }),
     ("avatars", |base| {
         let mut network = digits_unet(vec![1, 2, 2]);

@@ -59,11 +59,14 @@ const SHIPPED: &[(&str, &[u8])] = &[
     ("mnist-class-vp", include_bytes!("../../web/models/mnist-class-vp.safetensors")),
     ("mnist-cm", include_bytes!("../../web/models/mnist-cm.safetensors")),
     ("mnist-weak", include_bytes!("../../web/models/mnist-weak.safetensors")),
+    ("mnist-likelihood", include_bytes!("../../web/models/mnist-likelihood.safetensors")),
+    ("fashion", include_bytes!("../../web/models/fashion.safetensors")),
     ("letters", include_bytes!("../../web/models/letters.safetensors")),
     ("letters-cm", include_bytes!("../../web/models/letters-cm.safetensors")),
     ("emoji-vp", include_bytes!("../../web/models/emoji-vp.safetensors")),
     ("mnist-classifier", include_bytes!("../../web/models/mnist-classifier.safetensors")),
     ("letters-classifier", include_bytes!("../../web/models/letters-classifier.safetensors")),
+    ("fashion-classifier", include_bytes!("../../web/models/fashion-classifier.safetensors")),
 ];
 
 /// Models that a weaker version guides, and that version.

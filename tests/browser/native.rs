@@ -4,7 +4,8 @@ use std::fs;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use pollster::block_on;
-use scorefield::flow::{Dequantisation, Endpoint, Likelihood, Product, Tolerance, interpolate};
+use scorefield::dequantise::Dequantisation;
+use scorefield::flow::{Endpoint, Likelihood, Product, Tolerance, interpolate};
 use scorefield::model::ScoreModel;
 use scorefield::rng::Noise;
 use scorefield::run::{Run, Solution};

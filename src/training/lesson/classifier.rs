@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Lesson, Problem, moments};
 use crate::data::{DataSource, Dataset};
-use crate::flow::Dequantisation;
+use crate::dequantise::Dequantisation;
 use crate::images::{DataRange, ImageSet};
 use crate::network::layers::Init;
 use crate::network::{Classifier, ClassifierConfig};

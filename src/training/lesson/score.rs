@@ -216,7 +216,12 @@ impl Lesson for ScoreLesson {
             format: FORMAT,
             name: self.config.name.clone(),
             title: match preconditioning.learned() {
-                Learned::Score => format!("{}, {}", self.config.data.dataset.title(), sde.title()),
+                Learned::Score => match preconditioning {
+                    Preconditioning::Bytes { .. } => {
+                        format!("{}, for likelihoods", self.config.data.dataset.title())
+                    }
+                    _ => format!("{}, {}", self.config.data.dataset.title(), sde.title()),
+                },
                 Learned::Consistency => format!("{}, consistency function", self.config.data.dataset.title()),
             },
             architecture: Architecture::Score { network: self.config.network.clone(), preconditioning },
