@@ -9,7 +9,7 @@ use crate::network::{ClassifierConfig, NetworkConfig, Sizes};
 /// What the weights of a model file are. In the card an object of `kind`, which names the network or is `classifier`,
 /// `config`, its sizes, and for a score network `preconditioning`.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each model")]
+#[allow(clippy::large_enum_variant, reason = "there is one for each model, and pages have smaller addresses")]
 pub enum Architecture {
     /// A score network.
     Score {
