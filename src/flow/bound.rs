@@ -5,6 +5,7 @@ use std::f64::consts::LN_2;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::check_eps;
 use crate::model::ScoreModel;
 use crate::ops::{self, Bins, combine, each, read};
 use crate::rng::{Domain, Noise};
@@ -54,9 +55,7 @@ impl Bound {
         noise: &Noise,
         run: &mut Run<'_>,
     ) -> Result<(Vec<f64>, usize)> {
-        if !(self.eps > 0.0 && self.eps < 1.0) {
-            return Err(Error::config("eps", format!("= {} is not allowed", self.eps), "use 1e-6 to 1e-2"));
-        }
+        check_eps(self.eps)?;
         if !(1..=10_000).contains(&self.levels) {
             return Err(Error::config(
                 "levels",

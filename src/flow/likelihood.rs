@@ -17,7 +17,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::solve::solve;
-use super::{Tolerance, flow, flow_dual};
+use super::{Tolerance, check_eps, flow, flow_dual};
 use crate::dequantise::{Dequantisation, Dequantised};
 use crate::estimate::Estimate;
 use crate::model::{DIFFERENCE, ScoreModel, difference};
@@ -160,9 +160,7 @@ impl Likelihood {
         noise: &Noise,
         run: &mut Run<'_>,
     ) -> Result<Density> {
-        if !(self.eps > 0.0 && self.eps < 1.0) {
-            return Err(Error::config("eps", format!("= {} is not allowed", self.eps), "use 1e-6 to 1e-2"));
-        }
+        check_eps(self.eps)?;
         let before = model.nfe();
         run.first_nfe = before;
         let (dim, [n, ..]) = (model.dim() as f64, images.dims());

@@ -19,11 +19,19 @@ pub use steps::Steps;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::model::ScoreModel;
 use crate::ops::{Dual, combine, each};
 use crate::run::Run;
+use crate::{Error, Result};
 use solve::{Parts, solve};
+
+/// Refuses a time that is no start of a flow.
+fn check_eps(eps: f64) -> Result<()> {
+    match eps > 0.0 && eps < 1.0 {
+        true => Ok(()),
+        false => Err(Error::config("eps", format!("= {eps} is not allowed"), "use 1e-6 to 1e-2")),
+    }
+}
 
 /// How accurately the ODE is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
