@@ -75,9 +75,8 @@ impl Tolerance {
 /// normal with the prior's mean and deviation (Song et al. 2021, "uniquely identifiable encoding").
 ///
 /// # Errors
-/// [`Error::Cancelled`](crate::Error::Cancelled), [`Error::TooManySteps`](crate::Error::TooManySteps),
-/// [`Error::NonFinite`](crate::Error::NonFinite), and [`Error::Config`](crate::Error::Config) for a model that has learned
-/// no score.
+/// [`Error::Cancelled`], [`Error::TooManySteps`], [`Error::NonFinite`], and [`Error::Config`] for a
+/// model that has learned no score.
 pub async fn encode(
     model: &ScoreModel,
     images: Tensor<4>,
