@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 use pollster::block_on;
 use scorefield::checkup::lively;
 use scorefield::dequantise::Dequantisation;
-use scorefield::flow::{Bound, Likelihood, Tolerance, Trace};
+use scorefield::flow::{Bound, Likelihood, Trace};
 use scorefield::images::DataRange;
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning, ScoreModel};
 use scorefield::network::layers::Init;
@@ -201,11 +201,7 @@ fn bytes_take_the_bits_of_their_probability() {
     let model = ScoreModel::new(Box::new(Images), sde, RANGE, [2, 1, 1], &cpu())
         .dequantised_by(Dequantisation::TruncatedNormal);
     let bytes: Vec<u8> = IMAGES.iter().flat_map(|(bytes, _)| *bytes).collect();
-    let flow = Likelihood {
-        trace: Trace::Exact,
-        tolerance: Tolerance { rtol: 1e-4, atol: 1e-4, ..Tolerance::default() },
-        ..Likelihood::default()
-    };
+    let flow = Likelihood { trace: Trace::Exact, ..Likelihood::default() };
     let expected = IMAGES.map(|(_, p)| -p.log2() / 2.0);
     let (bits, _) = block_on(flow.bits_per_dim(&model, &bytes, &Noise::new(1), &mut Run::default())).unwrap();
     for (bits, expected) in bits.iter().zip(expected) {

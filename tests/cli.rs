@@ -14,6 +14,7 @@ use crate::support::{digits, figure, trials};
 trials! {
     cpu: [
         a_sample_does_not_depend_on_its_neighbours,
+        each_class_has_its_turn,
         interpolation_and_models_work_without_a_path,
         codes_lead_back_to_their_image,
         likelihood_is_measured,
@@ -43,6 +44,23 @@ fn a_sample_does_not_depend_on_its_neighbours() {
     assert!(String::from_utf8_lossy(&all[..128]).contains("(5, 1, 28, 28"));
     let size = 28 * 28 * 4;
     assert_eq!(all[all.len() - size..], one[one.len() - size..]);
+}
+
+fn each_class_has_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let options = "sample --model mnist-class-vp --device cpu --sampler heun --steps 3 --seed 7 --out a.npy";
+    let last = |more: &str| {
+        good(at, &format!("{options} {more}"));
+        let (_, mut images) = load_npy(at.join("a.npy")).unwrap();
+        images.split_off(images.len() - 784)
+    };
+    // The twelfth image is of the second class.
+    let each = last("--class each --count 12 --batch 5");
+    let [one, two] = [1, 2].map(|class| last(&format!("--class {class} --first 11 --count 1")));
+    let off = |x: &[f32]| each.iter().zip(x).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off(&one) < 1e-4 && off(&two) > 0.1, "{}, {}", off(&one), off(&two));
+    bad(at, "sample --model mnist-vp --device cpu --class each", 2, &["`each`", "mnist-classifier"]);
 }
 
 fn interpolation_and_models_work_without_a_path() {
@@ -150,7 +168,7 @@ fn a_consistency_model_takes_as_many_steps_as_suit_it() {
     assert!(off < 0.06, "the first image is {off} from the digit");
     bad(at, encoded, 2, &["to encode it", "seeds"]);
     bad(at, &format!("{encoded} --encoder mnist-cm"), 2, &["a score model"]);
-    bad(at, &format!("{encoded} --encoder emoji-vp"), 2, &["3x32x32", "1x28x28"]);
+    bad(at, &format!("{encoded} --encoder avatars"), 2, &["3x32x32", "1x28x28"]);
     bad(at, "interpolate --model mnist-cm --device cpu --steps 0", 2, &["n_steps", "1 to"]);
     bad(at, "interpolate --device cpu --steps 2", 2, &["leave it out"]);
     bad(at, "interpolate --device cpu --encoder mnist-ve", 2, &["leave it out"]);
@@ -235,7 +253,7 @@ fn wrong_usage_exits_with_2_and_names_what_is_allowed() {
         ("sample --sampler heun --option s_tmin=2 --option s_tmax=1", &["s_tmin <= s_tmax"]),
         ("sample --sampler heun --steps 0", &["from 1 to 1000"]),
         ("sample --count 0", &["--count", "1 to 1000000"]),
-        ("sample --device cpu --weaker emoji-vp", &["the weaker model", "the same data set"]),
+        ("sample --device cpu --weaker avatars", &["the weaker model", "the same data set"]),
         ("sample --device cpu --weaker mnist-weak --weaker-weight 200", &["use 0 to 100"]),
         ("sample --model mnist-class-vp --class 3 --weaker mnist-weak", &["--class", "--weaker"]),
         ("sample --weaker-weight 2", &["--weaker"]),

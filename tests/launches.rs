@@ -55,7 +55,7 @@ const SHIPPED: [(&str, usize, usize); 13] = [
     ("fashion", 55, 4),
     ("letters", 70, 4),
     ("letters-cm", 70, 4),
-    ("emoji-vp", 70, 4),
+    ("avatars", 70, 4),
     ("mnist-classifier", 12, 15),
     ("letters-classifier", 12, 15),
     ("fashion-classifier", 12, 15),

@@ -39,7 +39,7 @@ trials! {
 fn exact() -> Likelihood {
     Likelihood {
         trace: Trace::Exact,
-        tolerance: Tolerance { rtol: 1e-5, atol: 1e-5, ..Tolerance::default() },
+        tolerance: Some(Tolerance { rtol: 1e-5, atol: 1e-5, ..Tolerance::default() }),
         ..Likelihood::default()
     }
 }
@@ -136,9 +136,9 @@ fn probes_estimate_the_exact_trace_within_their_error() {
     let images = tensor(&centres, [64, 2, 1, 1], &cpu());
     for (sde, name) in sdes() {
         let model = analytic(&mixture(), sde);
-        let truth = measured(&Likelihood { tolerance: LOOSE, ..exact() }, &model, images.clone());
+        let truth = measured(&Likelihood { tolerance: Some(LOOSE), ..exact() }, &model, images.clone());
         for distribution in [Probe::Rademacher, Probe::Gaussian, Probe::Sphere] {
-            let probes = Likelihood { tolerance: LOOSE, ..probing(50, distribution) };
+            let probes = Likelihood { tolerance: Some(LOOSE), ..probing(50, distribution) };
             let found = measured(&probes, &model, images.clone());
             let (rms, largest) = scores(&found, &truth);
             let error = found.probe_error.iter().sum::<f64>() / 64.0;
@@ -155,8 +155,8 @@ fn probes_estimate_the_exact_trace_of_a_network() {
     for (sde, name) in sdes() {
         let model = lively_model(&small_unet(), sde, [1, 4, 4], &cpu());
         let images = tensor(&Noise::new(8).uniform(0, 4, 16), [4, 1, 4, 4], &cpu());
-        let truth = measured(&Likelihood { tolerance: LOOSE, ..exact() }, &model, images.clone());
-        let probes = Likelihood { tolerance: LOOSE, ..probing(25, Probe::Rademacher) };
+        let truth = measured(&Likelihood { tolerance: Some(LOOSE), ..exact() }, &model, images.clone());
+        let probes = Likelihood { tolerance: Some(LOOSE), ..probing(25, Probe::Rademacher) };
         let found = measured(&probes, &model, images);
         let (rms, largest) = scores(&found, &truth);
         figure(format_args!(
@@ -197,7 +197,8 @@ fn tangents_and_differences_agree_with_reverse_passes_through_a_network() {
         let made = Dequantisation::Uniform.of(&digits()[..4 * 784], 784, 0.0, &Noise::new(3));
         let pixels = tensor(&made.pixels, [4, 1, 28, 28], &cpu());
         let tolerance = Tolerance { rtol: 1e-2, atol: 1e-2, ..Tolerance::default() };
-        let found = products(Likelihood { tolerance, ..Likelihood::default() }, &model, &pixels);
+        let found =
+            products(Likelihood { tolerance: Some(tolerance), ..Likelihood::default() }, &model, &pixels);
         let seconds = found.each_ref().map(|(_, seconds)| *seconds);
         let bits = |density: &Density| made.bits_per_dim(&density.nats, model.range);
         let [reverse, forward, difference] = found.each_ref().map(|(density, _)| bits(density));
@@ -280,7 +281,7 @@ fn digits_have_their_bits_per_dim() {
         let model = shipped::open(name).unwrap().score_model(&cpu()).unwrap();
         let made = Dequantisation::Uniform.of(bytes, 784, 0.0, &Noise::new(3));
         let likelihood = Likelihood {
-            tolerance: Tolerance { rtol: 1e-2, atol: 1e-2, ..Tolerance::default() },
+            tolerance: Some(Tolerance { rtol: 1e-2, atol: 1e-2, ..Tolerance::default() }),
             ..Likelihood::default()
         };
         let found = measured(&likelihood, &model, tensor(&made.pixels, [n, 1, 28, 28], &cpu()));

@@ -155,7 +155,7 @@ fn the_advice_on_a_picture_that_does_not_fit_helps() {
         "inpaint --image wide.png --mask white.png",
         "upscale --image wide.png",
         "denoise --image wide.png --sigma 0.5",
-        "colorize --model emoji-vp --image wide.png",
+        "colorize --model avatars --image wide.png",
         "encode --image wide.png --rtol .5 --atol .5",
         "interpolate --from wide.png --frames 2 --rtol .5 --atol .5",
     ] {

@@ -73,7 +73,7 @@ fn densities_know_the_mean() {
     let z = Noise::new(17).normal(0, 16, 2);
     let points: Vec<f32> = z.iter().map(|z| (MEAN + VARIANCE.sqrt() * f64::from(*z)) as f32).collect();
     let tolerance = Tolerance { rtol: 1e-4, atol: 1e-4, ..Tolerance::default() };
-    let likelihood = Likelihood { trace: Trace::Exact, tolerance, ..Likelihood::default() };
+    let likelihood = Likelihood { trace: Trace::Exact, tolerance: Some(tolerance), ..Likelihood::default() };
     for sde in sdes() {
         let off = |model: &ScoreModel| {
             let images = tensor(&points, [16, 2, 1, 1], &cpu());

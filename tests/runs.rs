@@ -153,7 +153,7 @@ fn what_would_be_without_effect_is_refused() {
         ("likelihood --dataset synthetic --data-dir here", &["data_dir", "no files"]),
         ("evaluate --shard 1/2 --json", &["--json", "--shard"]),
         ("figures --only langevin --second mnist-vp", &["--second", "encodings"]),
-        ("figures --only langevin --color-model emoji-vp", &["--color-model", "colorization"]),
+        ("figures --only langevin --color-model avatars", &["--color-model", "colorization"]),
         ("figures --only encodings --color-data a.npz", &["--color-data", "colorization"]),
     ] {
         bad(at, &format!("{arguments} --device cpu"), 2, words);
@@ -187,9 +187,13 @@ fn every_configuration_is_read_again() {
         let printed = good(at, &format!("train --dataset {dataset} --dry-run"));
         assert!(printed.starts_with(&format!("name = \"{name}\"\n")), "{dataset}: {printed}");
     }
-    // What was of another data set does not stay with its preset.
-    let printed = good(at, "train --preset emoji-vp --dataset folder --data-dir dark --dry-run");
-    assert!(!printed.contains("noto-emoji") && !printed.contains("Apache"), "{printed}");
+    // What was said of another data set does not stay.
+    let named = good(at, "train --preset avatars --dry-run");
+    let named = named.replace("[data]\n", "[data]\nname = \"smileys\"\nlicence = \"Apache-2.0\"\n");
+    std::fs::write(at.join("named.toml"), named).unwrap();
+    assert!(good(at, "train --config named.toml --dry-run").contains("smileys"));
+    let printed = good(at, "train --config named.toml --dataset folder --data-dir dark --dry-run");
+    assert!(!printed.contains("smileys") && !printed.contains("Apache"), "{printed}");
 }
 
 fn a_card_says_how_the_model_was_made() {

@@ -369,7 +369,7 @@ fn what_cannot_be_divided_is_refused() {
         (&format!("{ENCODE} --fit pad"), &["--fit", "--image"]),
         (&format!("{ENCODE} --count 0").replace("--count 5 ", ""), &["--count", "1 to 1000000"]),
         (
-            &format!("{ENCODE} --model emoji-vp").replace("--model mnist-weak ", ""),
+            &format!("{ENCODE} --model avatars").replace("--model mnist-weak ", ""),
             &["--dataset", "[1, 28, 28]"],
         ),
         ("encode", &["--image"]),

@@ -7,7 +7,7 @@ use super::data::{DataArgs, check_shape};
 use super::shard::{ShardArgs, make, of_images, of_model, settings};
 use super::shared::{FitArgs, ModelArgs, Output, ToleranceArgs, bar, check_count, check_out, watched};
 use crate::cancel::CancelToken;
-use crate::flow::{check_temperature, decode, encode};
+use crate::flow::{Tolerance, check_temperature, decode, encode};
 use crate::model::Learned;
 use crate::ops::read;
 use crate::picture::{load_npy, save_npy};
@@ -56,7 +56,7 @@ impl EncodeArgs {
     /// Follows the probability-flow ODE from the images to the prior and writes where it ends, or keeps what a shard has
     /// made.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let tolerance = self.tolerance.build()?;
+        let tolerance = self.tolerance.build(Tolerance::default())?;
         check_out(&self.out, &["npy"])?;
         check_count("--count", self.count)?;
         check_count("--batch", self.batch)?;
@@ -150,7 +150,7 @@ pub struct DecodeArgs {
 impl DecodeArgs {
     /// Follows the probability-flow ODE from the codes to images and writes them.
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
-        let tolerance = self.tolerance.build()?;
+        let tolerance = self.tolerance.build(Tolerance::default())?;
         let output = Output::new(&self.out)?;
         check_temperature(self.temperature)?;
         let (shape, values) = load_npy(&self.latent)?;

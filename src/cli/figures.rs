@@ -29,7 +29,7 @@ pub struct Args {
     classifier: String,
     #[command(flatten)]
     data: DataArgs,
-    /// The model that colours: a shipped one or a file [default: emoji-vp].
+    /// The model that colours: a shipped one or a file [default: avatars].
     #[arg(long)]
     color_model: Option<String>,
     /// An .npz file with colour images of its kind.
@@ -72,7 +72,7 @@ impl Args {
             second: self.second.unwrap_or_else(|| "mnist-ve".into()),
             classifier: self.classifier,
             data: self.data.source(),
-            color_model: self.color_model.unwrap_or_else(|| "emoji-vp".into()),
+            color_model: self.color_model.unwrap_or_else(|| "avatars".into()),
             color_data: self.color_data,
             count: self.count,
             seed: self.seed,

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::shared::{FitArgs, ModelArgs, Output, ToleranceArgs, bar, watched};
 use crate::cancel::CancelToken;
 use crate::checkup;
-use crate::flow::{Endpoint, Steps, check_temperature, codes_between, encoder_for, interpolate};
+use crate::flow::{Endpoint, Steps, Tolerance, check_temperature, codes_between, encoder_for, interpolate};
 use crate::model::{Learned, ScoreModel};
 use crate::ops::read;
 use crate::rng::Noise;
@@ -71,7 +71,7 @@ impl Args {
     pub async fn run(self, cancel: &CancelToken) -> Result<()> {
         let output = Output::new(&self.out)?;
         check_temperature(self.temperature)?;
-        let tolerance = self.tolerance.build()?;
+        let tolerance = self.tolerance.build(Tolerance::default())?;
         if self.fit.is_given() && [&self.from, &self.to].iter().all(|end| end.starts_with(SEED)) {
             return Err(Error::config(
                 "--fit",

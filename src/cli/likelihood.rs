@@ -72,12 +72,11 @@ impl Args {
         check_count("--count", self.count)?;
         check_count("--batch", self.batch)?;
         check_count("--repeats", self.repeats)?;
-        let likelihood = Likelihood {
+        let mut likelihood = Likelihood {
             trace: match self.exact {
                 true => Trace::Exact,
                 false => Trace::Hutchinson { probes: self.probes, distribution: Probe::Rademacher },
             },
-            tolerance: self.tolerance.build()?,
             eps: self.eps,
             dequantisation: self.dequantisation,
             ..Likelihood::default()
@@ -98,6 +97,8 @@ impl Args {
         let of = [of_model("model", &file), of_images(&images)];
         let (name, model) = (file.card.name.clone(), file.score_model(&opened.device)?);
         check_shape(&images, &model)?;
+        let tolerance = self.tolerance.build(likelihood.tolerance(&model))?;
+        likelihood.tolerance = Some(tolerance);
         let (n, started) = (images.len(), Instant::now());
         let measurement = Measurement {
             model: name,
@@ -112,7 +113,7 @@ impl Args {
             },
             grey_levels: 256.0 * likelihood.sigma(&model),
         };
-        let own = json!({ "seed": self.seed, "rtol": self.tolerance.rtol, "atol": self.tolerance.atol });
+        let own = json!({ "seed": self.seed, "rtol": tolerance.rtol, "atol": tolerance.atol });
         let settings = settings(COMMAND, [n, self.batch], of.into_iter().chain([json!(measurement), own]));
         let measure = async |batch: Batch, run: &mut Run<'_>| {
             let bytes = &images.pixels[batch.first * images.stride()..][..batch.len * images.stride()];

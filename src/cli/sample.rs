@@ -3,7 +3,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::shard::{ShardArgs, of_model};
-use super::shared::{Drawing, ModelArgs, Output, Usual, WeakerArgs};
+use super::shared::{Drawing, ModelArgs, Output, Turns, Usual, WeakerArgs};
 use crate::cancel::CancelToken;
 use crate::control::{autoguided, guided_by};
 use crate::shards::Parts;
@@ -15,9 +15,9 @@ use crate::{Result, checkup};
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Draw images of this class only, by its name or its number: by the model itself if it has learned classes, else
-    /// guided by a classifier.
-    #[arg(long, value_name = "NAME", conflicts_with = "weaker")]
+    /// Draw images of this class only, by its name or its number, or of each in turn: by the model itself if it has learned
+    /// classes, else guided by a classifier, which takes one class.
+    #[arg(long, value_name = "NAME|each", conflicts_with = "weaker")]
     class: Option<String>,
     /// How strongly to pull towards the class: 1 is the model's or the classifier's own opinion, more is clearer
     /// and less varied.
@@ -34,6 +34,9 @@ pub struct Args {
     shard: ShardArgs,
 }
 
+/// The class that asks for each in turn.
+const EACH: &str = "each";
+
 /// Its name in the settings of parts.
 pub const COMMAND: &str = "sample";
 
@@ -45,6 +48,7 @@ impl Args {
         let opened = checkup::open(self.model.device).await?;
         let file = self.model.file(&opened)?;
         let mut of = vec![of_model("model", &file)];
+        let mut turns = None;
         let model = match (&self.class, self.classifier.as_deref(), file.card.classes()) {
             (None, ..) => match self.weaker.file()? {
                 None => file.score_model(&opened.device)?,
@@ -55,6 +59,11 @@ impl Args {
                     autoguided(model, weaker.score_model(&opened.device)?, weight)?
                 }
             },
+            (Some(class), None, 1..) if class == EACH => {
+                of.push(json!({ "class": EACH, "guidance": self.guidance }));
+                let model = file.load(&opened.device)?;
+                turns.insert(Turns { model, guidance: self.guidance }).of(0, 1)?
+            }
             (Some(class), None, 1..) => {
                 let class = file.card.class(class)?;
                 of.push(json!({ "class": class, "guidance": self.guidance }));
@@ -71,7 +80,7 @@ impl Args {
                 guided_by(judge, file.score_model(&opened.device)?, class, self.guidance)?
             }
         };
-        job.draw_shard(&model, shard, of, cancel).await
+        job.draw_shard(&model, turns, shard, of, cancel).await
     }
 }
 

@@ -21,7 +21,7 @@ use crate::rng::Noise;
 use crate::run::{Event, Run};
 use crate::sampler::Sampler;
 use crate::shards::{Batch, Made, Shard};
-use crate::weights::{ModelFile, shipped};
+use crate::weights::{LoadedModel, ModelFile, shipped};
 use crate::{Error, Result};
 
 /// What to draw, how, and where to write it.
@@ -73,14 +73,15 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Draws the images of `model`, writes them and sums up.
     pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
-        self.draw_shard(model, None, Vec::new(), cancel).await
+        self.draw_shard(model, None, None, Vec::new(), cancel).await
     }
 
-    /// The same, but of a `shard` only its images, which are kept in the parts of the file; `of` are JSON objects of
-    /// what they depend on besides what this job knows.
+    /// The same, but each class in turn where there are `turns`, and of a `shard` only its images, which are kept in the
+    /// parts of the file; `of` are JSON objects of what they depend on besides what this job knows.
     pub async fn draw_shard(
         self,
         model: &ScoreModel,
+        turns: Option<Turns>,
         shard: Option<Shard>,
         of: Vec<Value>,
         cancel: &CancelToken,
@@ -90,14 +91,32 @@ impl Job<'_> {
         let own = json!({ "seed": seed, "first": first, "shape": model.shape, "sampler": sampler });
         let settings = settings(sample::COMMAND, [self.count, batch], of.into_iter().chain([own]));
         let draw = async |batch: Batch, run: &mut Run<'_>| {
-            let noise = Noise::new(seed).at(first.wrapping_add(batch.first as u32));
-            let solution = sampler.sample(model, &noise, batch.len, run).await?;
+            let first = first.wrapping_add(batch.first as u32);
+            let own = turns.as_ref().map(|turns| turns.of(first, batch.len)).transpose()?;
+            let model = own.as_ref().unwrap_or(model);
+            let solution = sampler.sample(model, &Noise::new(seed).at(first), batch.len, run).await?;
             Ok(Made { values: read(solution.images).await?, nfe: solution.nfe })
         };
         match make(&settings, out, shard, cancel, draw).await? {
             Some(made) => self.output.write_made(&made, model.shape, json),
             None => Ok(()),
         }
+    }
+}
+
+/// A model of which image K is of class K modulo their number.
+pub struct Turns {
+    /// The model, which has learned classes.
+    pub model: LoadedModel,
+    /// How strongly to pull towards them.
+    pub guidance: f64,
+}
+
+impl Turns {
+    /// The model of `n` images from number `first` on.
+    pub fn of(&self, first: u32, n: usize) -> Result<ScoreModel> {
+        let classes = (0..n).map(|i| first.wrapping_add(i as u32) as usize % self.model.classes());
+        self.model.classes_model(classes.collect(), self.guidance)
     }
 }
 
@@ -245,23 +264,24 @@ pub fn add_options(options: &[String], given: &mut Map<String, Value>) -> Result
 /// How accurately the ODE is solved.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct ToleranceArgs {
-    /// Relative tolerance of the ODE.
-    #[arg(long, default_value_t = 1e-3)]
-    pub rtol: f64,
-    /// Absolute tolerance of the ODE.
-    #[arg(long, default_value_t = 1e-3)]
-    pub atol: f64,
+    /// Relative tolerance of the ODE [default: 0.001, for likelihoods what the model needs].
+    #[arg(long)]
+    rtol: Option<f64>,
+    /// Absolute tolerance of the ODE [default: as above].
+    #[arg(long)]
+    atol: Option<f64>,
 }
 
 impl ToleranceArgs {
-    /// Both, checked.
-    pub fn build(&self) -> Result<Tolerance> {
-        for (what, value) in [("--rtol", self.rtol), ("--atol", self.atol)] {
-            if !(1e-7..=0.5).contains(&value) {
-                return Err(Error::config(what, format!("= {value} is not allowed"), "use 1e-7 to 0.5"));
-            }
-        }
-        Ok(Tolerance { rtol: self.rtol, atol: self.atol, ..Tolerance::default() })
+    /// Both, checked, or those of `usual`.
+    pub fn build(&self, usual: Tolerance) -> Result<Tolerance> {
+        let checked = |what: &str, given: Option<f64>, usual| match given.unwrap_or(usual) {
+            value if (1e-7..=0.5).contains(&value) => Ok(value),
+            value => Err(Error::config(what, format!("= {value} is not allowed"), "use 1e-7 to 0.5")),
+        };
+        let (rtol, atol) =
+            (checked("--rtol", self.rtol, usual.rtol)?, checked("--atol", self.atol, usual.atol)?);
+        Ok(Tolerance { rtol, atol, ..usual })
     }
 }
 

@@ -15,7 +15,7 @@ const COLUMNS: usize = 12;
 const NEAR: f64 = 0.05;
 
 /// Whether a model invents or remembers: samples, and below each the training image that is nearest to it, by the root mean
-/// squared difference of pixels.
+/// squared difference of pixels, as it is or mirrored, since training may mirror.
 ///
 /// Held-out images say what is near: a model that invents has a share of [`NEAR`] of its samples as near to a training image
 /// as the nearest [`NEAR`] of them, one that remembers has more.
@@ -57,11 +57,16 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     Ok(Outcome::Made(Figure { picture: grid(&model, &rows.collect::<Vec<_>>(), COLUMNS, 2)?, numbers }))
 }
 
-/// The place of the nearest of `images`, and its distance.
+/// The place of the nearest of `images` and of their mirror images, and its distance.
 fn nearest(image: &[f32], images: &ImageSet) -> (usize, f64) {
     let bytes: Vec<f32> = image.iter().map(|value| 255.0 * value).collect();
-    let square = |i: usize| -> f32 {
-        images.image(i).iter().zip(&bytes).map(|(a, b)| (f32::from(*a) - b).powi(2)).sum()
+    let mut mirrored = bytes.clone();
+    mirrored.chunks_exact_mut(images.width).for_each(<[f32]>::reverse);
+    let square = |i: usize| {
+        let to = |bytes: &[f32]| -> f32 {
+            images.image(i).iter().zip(bytes).map(|(a, b)| (f32::from(*a) - b).powi(2)).sum()
+        };
+        to(&bytes).min(to(&mirrored))
     };
     let all = (0..images.len()).into_par_iter().map(|i| (i, square(i)));
     let (i, square) = all.reduce(|| (0, f32::INFINITY), |a, b| if b.1 < a.1 { b } else { a });
@@ -84,8 +89,12 @@ mod tests {
         let images = crate::data::synthetic::digits_like(20, 12, 0);
         let image =
             |i: usize| images.image(i).iter().map(|byte| f32::from(*byte) / 255.0).collect::<Vec<_>>();
-        let (place, distance) = nearest(&image(13), &images);
-        assert!(place == 13 && distance < 1e-6, "{place}, {distance}");
+        let mut mirrored = image(13);
+        mirrored.chunks_exact_mut(12).for_each(<[f32]>::reverse);
+        for image in [image(13), mirrored] {
+            let (place, distance) = nearest(&image, &images);
+            assert!(place == 13 && distance < 1e-6, "{place}, {distance}");
+        }
         // A tenth of the range in every pixel, away from what clips it.
         let moved: Vec<f32> = image(13).iter().map(|v| if *v > 0.5 { v - 0.1 } else { v + 0.1 }).collect();
         let (place, distance) = nearest(&moved, &images);

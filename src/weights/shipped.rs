@@ -63,7 +63,7 @@ const SHIPPED: &[(&str, &[u8])] = &[
     ("fashion", include_bytes!("../../web/models/fashion.safetensors")),
     ("letters", include_bytes!("../../web/models/letters.safetensors")),
     ("letters-cm", include_bytes!("../../web/models/letters-cm.safetensors")),
-    ("emoji-vp", include_bytes!("../../web/models/emoji-vp.safetensors")),
+    ("avatars", include_bytes!("../../web/models/avatars.safetensors")),
     ("mnist-classifier", include_bytes!("../../web/models/mnist-classifier.safetensors")),
     ("letters-classifier", include_bytes!("../../web/models/letters-classifier.safetensors")),
     ("fashion-classifier", include_bytes!("../../web/models/fashion-classifier.safetensors")),

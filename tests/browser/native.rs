@@ -129,7 +129,7 @@ fn densities_are_the_native_ones() {
     let tolerance = Tolerance { rtol: 0.01, atol: 0.01, ..Tolerance::default() };
     let model = shipped::open("mnist-vp").unwrap().score_model(&cpu()).unwrap();
     let native = |product| {
-        let likelihood = Likelihood { product, tolerance, ..Likelihood::default() };
+        let likelihood = Likelihood { product, tolerance: Some(tolerance), ..Likelihood::default() };
         block_on(likelihood.bits_per_dim(&model, bytes, &seed, &mut Run::default())).unwrap()
     };
     let (same, nfe) = native(Product::default());

@@ -155,7 +155,7 @@ fn moving_webp() -> Vec<u8> {
 /// A visit to the task whose pictures are fitted to a model of 3 channels.
 fn visit() -> Visit {
     let mut visit = Visit::with(Gpu::None);
-    visit.open("#task=edit&device=cpu&model=emoji-vp");
+    visit.open("#task=edit&device=cpu&model=avatars");
     visit
 }
 

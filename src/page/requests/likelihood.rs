@@ -22,13 +22,8 @@ struct LikelihoodRequest {
     /// Of the dequantisation and the probes.
     #[serde(default)]
     seed: u64,
-    /// Relative and absolute tolerance of the ODE.
-    #[serde(default = "thousandth")]
-    tolerance: f64,
-}
-
-fn thousandth() -> f64 {
-    1e-3
+    /// Relative and absolute tolerance of the ODE; what the model needs where nothing is said.
+    tolerance: Option<f64>,
 }
 
 /// `Session.likelihood`'s result.
@@ -65,7 +60,7 @@ impl Session {
             self.has_room(&loaded, n)?;
             check_images("images", &images, [n, c, h, w])?;
             let noise = Noise::new(seed);
-            let tolerance = Tolerance { rtol: tolerance, atol: tolerance, ..Tolerance::default() };
+            let tolerance = tolerance.map(|t| Tolerance { rtol: t, atol: t, ..Tolerance::default() });
             // burn's own kernels, which tangents would take on a GPU, are not part of the page's program.
             let product = match self.opened.kind {
                 DeviceChoice::Cpu => Product::Forward,

@@ -6,7 +6,7 @@ import { SHARED } from '../state/keys.js';
 import { optionsOf } from './controls.js';
 
 /** What the models of a data set are listed under. */
-const GROUPS = { mnist: 'Digits', letters: 'Letters', 'fashion-mnist': 'Clothes', 'noto-emoji': 'Emoji' };
+const GROUPS = { mnist: 'Digits', letters: 'Letters', 'fashion-mnist': 'Clothes', avatars: 'People and faces' };
 
 /** Puts the models into a field, by what they draw, and the one in use. */
 export function fillModels(select, app) {
