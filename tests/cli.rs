@@ -55,11 +55,11 @@ fn each_class_has_its_turn() {
         let (_, mut images) = load_npy(at.join("a.npy")).unwrap();
         images.split_off(images.len() - 784)
     };
-    // The twelfth image is of the second class.
+    // The twelfth image is of the second class, up to the rounding of products of another height.
     let each = last("--class each --count 12 --batch 5");
     let [one, two] = [1, 2].map(|class| last(&format!("--class {class} --first 11 --count 1")));
     let off = |x: &[f32]| each.iter().zip(x).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(off(&one) < 1e-4 && off(&two) > 0.1, "{}, {}", off(&one), off(&two));
+    assert!(off(&one) < 1e-3 && off(&two) > 1.0, "{}, {}", off(&one), off(&two));
     bad(at, "sample --model mnist-vp --device cpu --class each", 2, &["`each`", "mnist-classifier"]);
 }
 

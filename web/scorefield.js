@@ -128,8 +128,7 @@ export { ScorefieldError };
  * @property {Float32Array} images      [n, channels, height, width] in [0, 1]: 8-bit pictures, byte / 255. They are
  *   measured with uniform noise, (byte + u) / 256, as natively: without it the density of bytes may be anything.
  * @property {number} [seed]            Of that noise and the probes; 0.
- * @property {number} [tolerance]       Of the ODE, relative and absolute; 0.001, or 0.0001 for a
- *   model that has learned bytes by truncated-normal noise.
+ * @property {number} [tolerance]       Of the ODE, relative and absolute; what the model needs.
  *
  * @typedef {{nats: number[], bits_per_dim: number[], nfe: number, seconds: number}} Densities
  *   Log density of each picture with its noise, in the model's units, and the same as bits per pixel and channel.
