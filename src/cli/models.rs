@@ -61,7 +61,7 @@ async fn draw(entry: &Entry, folder: &Path, cancel: &CancelToken) -> Result<()> 
     let loaded = shipped::open(name)?.load(&cpu)?;
     let mut model = match loaded.classes() {
         0 => loaded.score_model()?,
-        classes => loaded.classes_model((0..IMAGES).map(|k| k % classes).collect(), 1.0)?,
+        _ => loaded.each_class(0..IMAGES, 1.0)?,
     };
     if let Some(weaker) = weaker {
         model = autoguided(model, shipped::open(weaker)?.score_model(&cpu)?, AUTOGUIDANCE)?;

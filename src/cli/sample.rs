@@ -3,7 +3,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::shard::{ShardArgs, of_model};
-use super::shared::{Drawing, ModelArgs, Output, Turns, Usual, WeakerArgs};
+use super::shared::{Drawing, ModelArgs, Output, Usual, WeakerArgs};
 use crate::cancel::CancelToken;
 use crate::control::{autoguided, guided_by};
 use crate::shards::Parts;
@@ -48,7 +48,7 @@ impl Args {
         let opened = checkup::open(self.model.device).await?;
         let file = self.model.file(&opened)?;
         let mut of = vec![of_model("model", &file)];
-        let mut turns = None;
+        let mut each = None;
         let model = match (&self.class, self.classifier.as_deref(), file.card.classes()) {
             (None, ..) => match self.weaker.file()? {
                 None => file.score_model(&opened.device)?,
@@ -61,8 +61,8 @@ impl Args {
             },
             (Some(class), None, 1..) if class == EACH => {
                 of.push(json!({ "class": EACH, "guidance": self.guidance }));
-                let model = file.load(&opened.device)?;
-                turns.insert(Turns { model, guidance: self.guidance }).of(0, 1)?
+                let (model, guidance) = each.insert((file.load(&opened.device)?, self.guidance));
+                model.each_class(0..1, *guidance)?
             }
             (Some(class), None, 1..) => {
                 let class = file.card.class(class)?;
@@ -80,7 +80,7 @@ impl Args {
                 guided_by(judge, file.score_model(&opened.device)?, class, self.guidance)?
             }
         };
-        job.draw_shard(&model, turns, shard, of, cancel).await
+        job.draw_shard(&model, each, shard, of, cancel).await
     }
 }
 

@@ -76,12 +76,13 @@ impl Job<'_> {
         self.draw_shard(model, None, None, Vec::new(), cancel).await
     }
 
-    /// The same, but each class in turn where there are `turns`, and of a `shard` only its images, which are kept in the
-    /// parts of the file; `of` are JSON objects of what they depend on besides what this job knows.
+    /// The same, but where there is a model that draws `each` class in turn, with its guidance, by that one, and of a `shard`
+    /// only its images, which are kept in the parts of the file; `of` are JSON objects of what they depend on besides what
+    /// this job knows.
     pub async fn draw_shard(
         self,
         model: &ScoreModel,
-        turns: Option<Turns>,
+        each: Option<(LoadedModel, f64)>,
         shard: Option<Shard>,
         of: Vec<Value>,
         cancel: &CancelToken,
@@ -92,8 +93,10 @@ impl Job<'_> {
         let settings = settings(sample::COMMAND, [self.count, batch], of.into_iter().chain([own]));
         let draw = async |batch: Batch, run: &mut Run<'_>| {
             let first = first.wrapping_add(batch.first as u32);
-            let own = turns.as_ref().map(|turns| turns.of(first, batch.len)).transpose()?;
-            let model = own.as_ref().unwrap_or(model);
+            let numbers = first as usize..first as usize + batch.len;
+            let of_classes = each.as_ref().map(|(model, guidance)| model.each_class(numbers, *guidance));
+            let of_classes = of_classes.transpose()?;
+            let model = of_classes.as_ref().unwrap_or(model);
             let solution = sampler.sample(model, &Noise::new(seed).at(first), batch.len, run).await?;
             Ok(Made { values: read(solution.images).await?, nfe: solution.nfe })
         };
@@ -101,22 +104,6 @@ impl Job<'_> {
             Some(made) => self.output.write_made(&made, model.shape, json),
             None => Ok(()),
         }
-    }
-}
-
-/// A model of which image K is of class K modulo their number.
-pub struct Turns {
-    /// The model, which has learned classes.
-    pub model: LoadedModel,
-    /// How strongly to pull towards them.
-    pub guidance: f64,
-}
-
-impl Turns {
-    /// The model of `n` images from number `first` on.
-    pub fn of(&self, first: u32, n: usize) -> Result<ScoreModel> {
-        let classes = (0..n).map(|i| first.wrapping_add(i as u32) as usize % self.model.classes());
-        self.model.classes_model(classes.collect(), self.guidance)
     }
 }
 

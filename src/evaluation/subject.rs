@@ -24,8 +24,8 @@ impl Subject {
     /// As [`Judge::classes_of`], [`LoadedModel::classes_model`] and [`autoguided`].
     pub fn of(&self, samples: Range<usize>, judge: &Judge) -> Result<ScoreModel> {
         let asked = |model: &LoadedModel, guidance| {
-            let classes = judge.classes_of(model)?;
-            model.classes_model(samples.clone().map(|i| i % classes).collect(), guidance)
+            judge.classes_of(model)?;
+            model.each_class(samples.clone(), guidance)
         };
         let model = match self.guidance {
             None => self.model.score_model()?,

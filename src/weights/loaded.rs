@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -85,6 +87,22 @@ impl LoadedModel {
             return Err(Error::config("the guidance", problem, "use 1"));
         }
         Ok(self.with(ClassifierFree { model: self.divided(), classes, guidance }))
+    }
+
+    /// The images of these numbers, each class in turn: number `k` is of class `k` modulo how many there are.
+    ///
+    /// # Errors
+    /// As [`Self::classes_model`], and [`Error::Config`] for a model that has learned none.
+    pub fn each_class(&self, images: Range<usize>, guidance: f64) -> Result<ScoreModel> {
+        if self.classes == 0 {
+            let fix = "use a model that has learned classes";
+            return Err(Error::config(
+                "each class in turn",
+                "needs classes, and the model has learned none",
+                fix,
+            ));
+        }
+        self.classes_model(images.map(|k| k % self.classes).collect(), guidance)
     }
 
     fn divided(&self) -> Divided {
