@@ -41,8 +41,7 @@ const PRESETS: &[Preset] = &[
         let mut network = base.network.clone();
         network.learn_classes(10);
         let data = DataSource::new(Dataset::FashionMnist);
-        let (objective, averages) = (at_small_noise_too(), vec![0.05, 0.1]);
-        TrainConfig { steps: 18_000, flip: true, data, network, objective, averages, ..base }.into()
+        TrainConfig { steps: 18_000, flip: true, data, network, averages: vec![0.05, 0.1], ..base }.into()
     }),
     ("avatars", |base| {
         let mut network = digits_unet(vec![1, 2, 2]);
@@ -139,7 +138,7 @@ fn digits_unet(multipliers: Vec<usize>) -> NetworkConfig {
     UNetConfig { multipliers, blocks: 2, attention_levels: vec![1], ..UNetConfig::default() }.into()
 }
 
-/// Noise levels for pictures whose areas have grey levels or colours of their own. Whether an area is grainy is learned at
+/// Noise levels for pictures of flat colours, where grain is seen at once. Whether an area is grainy is learned at
 /// small noise: by default an eighteenth of the images has noise below a tenth of the range, here almost a quarter.
 fn at_small_noise_too() -> Objective {
     let times = TimeDistribution::LogNormal { mean: -0.5, std: 1.5 };
