@@ -271,5 +271,7 @@ fn first_visits(dist: &Path, device: &str, report: &mut Report) {
         }
     }
     report.first_picture(device, Timing::of(cold), Timing::of(warm));
-    report.download(&dist.join("wasm/page_bg.wasm"));
+    for program in ["gpu", "cpu"] {
+        report.download(dist, program);
+    }
 }

@@ -341,16 +341,18 @@ impl Report {
         }
     }
 
-    /// The size of a file as servers send it; Brotli where there is a Node.js to do it.
-    pub fn download(&mut self, file: &Path) {
-        let bytes = fs::read(file).expect("the built page");
+    /// The size of a page's program as servers send it; Brotli where there is a Node.js to do it.
+    pub fn download(&mut self, dist: &Path, program: &str) {
+        let file = dist.join(format!("wasm/{program}_bg.wasm"));
+        let bytes = fs::read(&file).expect("the built page");
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&bytes).expect("memory");
-        self.wasm_bytes.insert("raw".into(), bytes.len().into());
-        self.wasm_bytes.insert("gzip -9".into(), encoder.finish().expect("memory").len().into());
+        let mut tell = |how, bytes: usize| self.wasm_bytes.insert(format!("{program}, {how}"), bytes.into());
+        tell("raw", bytes.len());
+        tell("gzip -9", encoder.finish().expect("memory").len());
         let script = "console.log(zlib.brotliCompressSync(fs.readFileSync(process.argv[1])).length)";
         if let Ok(length) = said("node", &["-e", script, &file.display().to_string()]).parse::<usize>() {
-            self.wasm_bytes.insert("brotli 11".into(), length.into());
+            tell("brotli 11", length);
         }
     }
 

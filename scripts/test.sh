@@ -49,11 +49,11 @@ rustdoc() { RUSTDOC="$PWD/scripts/rustdoc.sh" quick test --doc; }
 stage clippy quick build --all-targets
 wasm() { # PROGRAM...: the page's programs, each with its own features
     for program; do
-        cargo clippy --locked --release --lib --bin "$program" --no-default-features --features "$program" \
+        cargo clippy --locked --release --lib --bin "$program" --no-default-features --features "page-$program" \
             --target wasm32-unknown-unknown -- -D warnings || return
     done
 }
-stage clippy-wasm wasm page lab
+stage clippy-wasm wasm gpu cpu
 stage doc rustdoc
 stage units quick test --lib
 stage doctests quick test --doc

@@ -147,7 +147,7 @@ export { ScorefieldError };
  *
  * @param {object} [options]
  * @param {'auto'|'gpu'|'cpu'} [options.device]  `auto` takes WebGPU when there is a hardware adapter,
- *   unless the CPU turns out to be faster with the first model that is used: both are timed once.
+ *   unless it is slow and the CPU turns out to be faster with the first model that is used: both are timed once.
  * @param {number} [options.threads]  Workers that draw at the same time on the CPU; default: half of the logical
  *   cores, 2 to 8. Each has a memory of its own.
  * @param {string|URL} [options.baseUrl]  Folder that holds engine/, wasm/ and models/; default: this file's.
@@ -169,7 +169,7 @@ export class Engine {
   #threads;
   #hooks;
   #channel = null;
-  #module = null; // the compiled program
+  #program = null; // compiled
   #cards = new Map();
   #job = null;
   #ready = null; // settles when the worker at hand has opened its device, or could not
@@ -204,7 +204,7 @@ export class Engine {
     await this.#ready;
     if (this.#disposed) throw closed();
     const url = new URL('engine/worker.js?helper', this.#base);
-    const made = Array.isArray(source) ? await importModel(url, this.#module, source, { name, signal }) : source;
+    const made = Array.isArray(source) ? await importModel(url, this.#program, source, { name, signal }) : source;
     if (this.#disposed) throw closed();
     if (made.gives === null) {
       const problem = `“${made.name}” tells classes apart and draws nothing; choose a model that does.`;
@@ -416,8 +416,8 @@ export class Engine {
       this.#restart('cpu', this.device?.kind === 'cpu' ? this.device.reason : takenOver(error));
     this.#channel = new Crew(new URL('engine/worker.js', this.#base), this.#threads, whenIdle);
     try {
-      const opened = await this.#channel.call({ type: 'open', device, reason, threads: this.#threads }, this.#hooks);
-      this.#module = opened.module;
+      const opened = await this.#channel.call({ type: 'open', device, reason }, this.#hooks);
+      this.#program = opened.program;
       this.samplers = opened.samplers;
       this.device = opened.device;
     } catch (error) {

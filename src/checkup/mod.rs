@@ -10,9 +10,9 @@ mod speed;
 #[cfg(not(target_family = "wasm"))]
 mod verified;
 
-pub use agreement::{Agreement, TOLERANCE, agreement, verify};
+pub use agreement::{Agreement, TOLERANCE, agreement, findings, verify};
 pub use lively::lively;
-pub use report::{Report, Speed};
+pub use report::{Reference, Report, Speed};
 pub use speed::{Clock, evaluation_ms, pace, peak};
 #[cfg(not(target_family = "wasm"))]
 pub use verified::{open, seconds};

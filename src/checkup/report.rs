@@ -3,10 +3,10 @@
 use std::fmt;
 
 use burn::tensor::Device;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::speed::{Clock, convolution, evaluation_ms, peak};
-use super::{Agreement, agreement};
+use super::{Agreement, agreement, findings};
 use crate::Result;
 use crate::device::{DeviceChoice, Opened};
 use crate::weights::ModelCard;
@@ -48,43 +48,87 @@ pub struct Speed {
     pub cpu_ms: f64,
 }
 
+/// What the CPU finds and how fast it is: with that, any device is compared.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reference {
+    /// [`findings`] of the CPU.
+    findings: Vec<Vec<f32>>,
+    /// Milliseconds of an evaluation of each model.
+    ms: Vec<f64>,
+}
+
+impl Reference {
+    /// That of `cpu`, with models of these cards (their weights do not matter). Takes some seconds; `on_step(step, steps)` is
+    /// told after each part.
+    ///
+    /// # Errors
+    /// None of the CPU's.
+    pub async fn of(
+        cpu: &Device,
+        cards: &[ModelCard],
+        clock: Clock,
+        on_step: impl Fn(usize, usize),
+    ) -> Result<Self> {
+        Ok(Self { findings: findings(cpu).await?, ms: milliseconds(cpu, cards, clock, on_step).await? })
+    }
+}
+
+/// The cards of models that draw.
+fn drawing(cards: &[ModelCard]) -> Vec<&ModelCard> {
+    cards.iter().filter(|card| card.learned().is_some()).collect()
+}
+
+/// Of an evaluation of each model that draws.
+async fn milliseconds(
+    device: &Device,
+    cards: &[ModelCard],
+    clock: Clock,
+    on_step: impl Fn(usize, usize),
+) -> Result<Vec<f64>> {
+    let (models, mut all) = (drawing(cards), Vec::new());
+    for card in &models {
+        all.push(evaluation_ms(&card.untrained(device)?, IMAGES, clock).await?);
+        on_step(all.len(), models.len());
+    }
+    Ok(all)
+}
+
 impl Report {
-    /// Finds out everything about `opened`, measuring with models of these cards (their weights do not matter). Takes
-    /// some seconds; `on_step(step, steps)` is told after each part.
+    /// Finds out everything about `opened`, against what the CPU has found with the same cards. Takes some seconds;
+    /// `on_step(step, steps)` is told after each part.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if the device is lost meanwhile.
     pub async fn of(
         opened: &Opened,
+        cpu: &Reference,
         cards: &[ModelCard],
         clock: Clock,
         on_step: impl Fn(usize, usize),
     ) -> Result<Self> {
         let Opened { device, name, reason, facts, .. } = opened;
-        let is_gpu = opened.kind == DeviceChoice::Gpu;
-        let models: Vec<_> = cards.iter().filter(|card| card.learned().is_some()).collect();
-        let steps = 2 + models.len();
-        let agreement = if is_gpu { agreement(device).await? } else { vec![] };
-        on_step(1, steps);
-        let (peak, convolution) = (peak(device, clock).await?, convolution(device, clock).await?);
-        on_step(2, steps);
-        let mut speed = Vec::new();
-        for card in models {
-            let ms = async |device: &Device| evaluation_ms(&card.untrained(device)?, IMAGES, clock).await;
-            let gpu_ms = if is_gpu { Some(ms(device).await?) } else { None };
-            let cpu_ms = ms(&Device::flex()).await?;
-            speed.push(Speed { model: card.name.clone(), images: IMAGES, gpu_ms, cpu_ms });
-            on_step(2 + speed.len(), steps);
-        }
+        let (agreement, gpu) = match opened.kind {
+            DeviceChoice::Cpu => (vec![], vec![]),
+            _ => (
+                agreement(&findings(device).await?, &cpu.findings),
+                milliseconds(device, cards, clock, on_step).await?,
+            ),
+        };
+        let speed = drawing(cards).into_iter().zip(&cpu.ms).enumerate().map(|(i, (card, &cpu_ms))| Speed {
+            model: card.name.clone(),
+            images: IMAGES,
+            gpu_ms: gpu.get(i).copied(),
+            cpu_ms,
+        });
         Ok(Self {
             revision: env!("SCOREFIELD_REVISION"),
             device: name.clone(),
             reason: reason.clone(),
             facts: facts.clone(),
             agreement,
-            peak,
-            convolution,
-            speed,
+            peak: peak(device, clock).await?,
+            convolution: convolution(device, clock).await?,
+            speed: speed.collect(),
         })
     }
 

@@ -1,7 +1,9 @@
 use std::io::IsTerminal;
 
+use burn::tensor::Device;
+
 use crate::Result;
-use crate::checkup::{Report, seconds};
+use crate::checkup::{Reference, Report, seconds};
 use crate::device::{self, DeviceChoice};
 use crate::weights::shipped;
 
@@ -23,12 +25,15 @@ impl Args {
         let opened = device::open(self.device).await?;
         let cards: Vec<_> = shipped::manifest()?.into_iter().map(|entry| entry.card).collect();
         let shows = std::io::stderr().is_terminal();
-        let report = Report::of(&opened, &cards, seconds, |step, steps| {
-            if shows {
-                eprint!("\r{step} of {steps}{}", if step == steps { "\n" } else { "" });
+        let telling = |device: &'static str| {
+            move |step, steps| {
+                if shows {
+                    eprint!("\r{device}: {step} of {steps}{}", if step == steps { "\n" } else { "" });
+                }
             }
-        })
-        .await?;
+        };
+        let cpu = Reference::of(&Device::flex(), &cards, seconds, telling("CPU")).await?;
+        let report = Report::of(&opened, &cpu, &cards, seconds, telling("GPU")).await?;
         match self.json {
             true => println!("{}", serde_json::json!(report)),
             false => print!("{report}"),

@@ -16,7 +16,7 @@ pub async fn open(choice: DeviceChoice) -> Result<Opened> {
     let (device, setup) = match options.init_with_setup_async().await {
         Ok(opened) => opened,
         Err(problem) if choice == DeviceChoice::Auto => {
-            return Ok(Opened::cpu(format!("No GPU could be opened ({problem}).")));
+            return super::cpu(format!("No GPU could be opened ({problem})."));
         }
         Err(problem) => {
             let fix = match choice {
@@ -29,7 +29,7 @@ pub async fn open(choice: DeviceChoice) -> Result<Opened> {
     let info = setup.adapter.get_info();
     let software = info.device_type == wgpu::DeviceType::Cpu;
     if software && choice == DeviceChoice::Auto {
-        return Ok(Opened::cpu(format!("The only GPU adapter, {}, is software.", info.name)));
+        return super::cpu(format!("The only GPU adapter, {}, is software.", info.name));
     }
     Adapter::of(&setup.adapter).set();
     let reason = match choice {

@@ -76,6 +76,7 @@ pub struct Opened {
 
 impl Opened {
     /// The CPU, for the reason given.
+    #[cfg(feature = "cpu")]
     pub fn cpu(reason: impl Into<String>) -> Self {
         let name = match std::thread::available_parallelism() {
             Ok(threads) if !cfg!(target_family = "wasm") => format!("CPU, {threads} threads"),
@@ -103,15 +104,25 @@ impl Opened {
 /// and SwiftShader are many times slower than burn-flex. They are used when asked for by `gpu`.
 ///
 /// # Errors
-/// [`Error::Device`] if `gpu` was asked for and no adapter can be opened.
+/// [`Error::Device`] if `gpu` was asked for and no adapter can be opened, or if this program has no code for what is left.
 pub async fn open(choice: DeviceChoice) -> Result<Opened> {
     if choice == DeviceChoice::Cpu {
-        return Ok(Opened::cpu("The CPU was asked for."));
+        return cpu("The CPU was asked for.".into());
     }
     gpu(choice).await
 }
 
 #[cfg(not(feature = "gpu"))]
 async fn gpu(_: DeviceChoice) -> Result<Opened> {
-    Ok(Opened::cpu("This program has no code for a GPU."))
+    cpu("This program has no code for a GPU.".into())
+}
+
+#[cfg(feature = "cpu")]
+fn cpu(reason: String) -> Result<Opened> {
+    Ok(Opened::cpu(reason))
+}
+
+#[cfg(not(feature = "cpu"))]
+fn cpu(_: String) -> Result<Opened> {
+    Err(Error::device("cpu", "this program has no code for it", "use the GPU"))
 }

@@ -67,12 +67,20 @@ pub use time::{Dense, linear, time_mlp, time_mlp_plain};
 pub use transfer::{each, read, upload};
 pub use value::{Dual, Value};
 
+#[cfg(feature = "cpu")]
 use burn::backend::DispatchDevice;
 use burn::tensor::{Device, Tensor};
 
 /// Whether tensors of `device` live in main memory under burn-flex, with or without autodiff.
+#[cfg(feature = "cpu")]
 pub fn is_flex(device: &Device) -> bool {
     matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// No tensor does in a program without code for the CPU.
+#[cfg(not(feature = "cpu"))]
+pub fn is_flex(_: &Device) -> bool {
+    false
 }
 
 /// Whether `device` is a graphics card, which may be reset for a dispatch that takes long; a software adapter is not.

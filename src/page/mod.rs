@@ -1,22 +1,19 @@
 //! What the page's workers call, plain JS values in and out: of the images (`web/engine/worker.js`) one [`Session`] per
-//! worker, of the laboratory one [`lab::Desk`]. They are two programs, each made with its own features.
+//! worker, of the laboratory one [`lab::Desk`]. There are two programs, one for each kind of device; the laboratory is in the
+//! one for the CPU.
 //!
 //! Every request of images is a file in `requests/`: its argument, and the method that answers it. The worker is replaced as
 //! a whole when something breaks, so nothing here recovers from a panic or from a lost GPU; `web/engine/wgpu-shim.js`
 //! watches for those, `web/scorefield.js` starts again on the CPU.
 
-#[cfg(feature = "page")]
 mod images;
-#[cfg(feature = "lab")]
+#[cfg(feature = "learn")]
 pub mod lab;
 mod messages;
-#[cfg(feature = "page")]
 mod requests;
-#[cfg(feature = "page")]
 mod session;
 mod turn;
 
-#[cfg(feature = "page")]
 pub use session::Session;
 
 use wasm_bindgen::prelude::*;

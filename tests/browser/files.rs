@@ -84,8 +84,8 @@ fn damaged_weights_are_told_and_not_kept() {
 fn missing_files_are_told_and_fetched_again() {
     for (file, words) in [
         ("models/manifest.json", "The list of models"),
-        ("wasm/page_bg.wasm", "The program could not be loaded"),
-        ("wasm/page.js", "The program could not be loaded"),
+        ("wasm/cpu_bg.wasm", "The program could not be loaded"),
+        ("wasm/cpu.js", "The program could not be loaded"),
         ("engine/worker.js", "could not be loaded"),
         (WEIGHTS, "could not be downloaded: the server answered 404 for"),
         ("digits.json", "The test digits could not be read: the server answered 404."),

@@ -29,7 +29,7 @@ use super::site::INSECURE_HOST;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A script for the page's worker: the size of its wasm memory. The glue is loaded, and gives the same module again.
-pub const WASM_BYTES: &str = "const glue = await import(new URL('../wasm/page.js', location.href));
+pub const WASM_BYTES: &str = "const glue = await import(new URL('../wasm/cpu.js', location.href));
     (await glue.default()).memory.buffer.byteLength";
 
 /// What the browser has for a GPU.

@@ -1,19 +1,23 @@
 //! What a visitor sees of the built page.
 
 use std::fs;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 
 use super::{
     harness::{Browser, Gpu},
     site::{Site, dist},
     visit::PATIENCE,
 };
-use crate::support::trials;
+use crate::support::{figure, trials};
 
 trials! {
     cpu: [
         opens_without_a_complaint,
         what_cannot_be_loaded_is_told,
         exports_are_not_wrapped_in_constructors,
+        the_programs_are_small,
+        a_visitor_downloads_the_program_that_computes,
     ],
 }
 
@@ -49,16 +53,55 @@ fn what_cannot_be_loaded_is_told() {
     assert_eq!(browser.eval(seen), "");
 }
 
+fn a_visitor_downloads_the_program_that_computes() {
+    for (gpu, device, program) in
+        [(Gpu::Software, "gpu", "gpu"), (Gpu::Software, "cpu", "cpu"), (Gpu::None, "auto", "cpu")]
+    {
+        let sent = Arc::new(Mutex::new(vec![]));
+        let log = sent.clone();
+        let site = Site::serve_altered(dist().expect("a built page"), move |path, bytes| {
+            log.lock().expect("a log").extend(path.ends_with(".wasm").then(|| path.to_owned()));
+            bytes
+        });
+        let mut browser = Browser::launch(gpu);
+        browser.open(&site.url(&format!("#device={device}")));
+        browser.wait_for(
+            "document.querySelector('#device-note').textContent.startsWith('Computing on')",
+            PATIENCE,
+        );
+        assert_eq!(*sent.lock().expect("a log"), [format!("wasm/{program}_bg.wasm")], "{gpu:?}, {device}");
+    }
+}
+
 /// Where nobody calls the constructors, the linker wraps every export in a call of all of them: ten times slower.
 /// The page's wasm has no names, so this looks for what such wrappers have in common: the function they call first.
 fn exports_are_not_wrapped_in_constructors() {
-    let wasm = dist().expect("a built page").join("wasm/page_bg.wasm");
-    let wasm = fs::read(wasm).expect("the page's wasm");
-    let firsts = Module(&wasm).first_calls_of_exports();
-    assert!(firsts.len() > 10, "{firsts:?}: the exports were not found");
-    let wrapped = |callee| firsts.iter().filter(|&&first| first == Some(callee)).count();
-    let most = firsts.iter().flatten().map(|&callee| wrapped(callee)).max().unwrap_or(0);
-    assert!(2 * most < firsts.len(), "{most} of {} exports first call the same function", firsts.len());
+    for program in PROGRAMS {
+        let firsts = Module(&wasm(program)).first_calls_of_exports();
+        assert!(firsts.len() > 10, "{firsts:?}: the exports were not found");
+        let wrapped = |callee| firsts.iter().filter(|&&first| first == Some(callee)).count();
+        let most = firsts.iter().flatten().map(|&callee| wrapped(callee)).max().unwrap_or(0);
+        assert!(2 * most < firsts.len(), "{most} of {} exports first call the same function", firsts.len());
+    }
+}
+
+/// As servers send them at their best: what brotli makes of them here is about three fifths of what gzip does. By brotli the
+/// larger one and the page's own files are to be 1.4 MB.
+fn the_programs_are_small() {
+    for (program, most) in PROGRAMS.into_iter().zip([2_000_000, 1_100_000]) {
+        let mut packed = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+        packed.write_all(&wasm(program)).expect("memory");
+        let packed = packed.finish().expect("memory").len();
+        figure(format_args!("{program}: {} bytes, {packed} by gzip", wasm(program).len()));
+        assert!(packed < most, "{program}: {packed}");
+    }
+}
+
+/// Of the page: for a GPU, and for the CPU.
+const PROGRAMS: [&str; 2] = ["gpu", "cpu"];
+
+fn wasm(program: &str) -> Vec<u8> {
+    fs::read(dist().expect("a built page").join(format!("wasm/{program}_bg.wasm"))).expect("a program")
 }
 
 /// A WebAssembly binary (version 1 of its format).

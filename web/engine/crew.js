@@ -10,13 +10,22 @@ const MOST_IMAGES = 1024;
 /** Bytes of weights that the workers hold together: each has its own. */
 const MOST_WEIGHTS = 1e9;
 
+/**
+ * Milliseconds of an evaluation for the usual number of images on a GPU that is fast enough, whatever the CPU could do: to find
+ * that out takes its program, which nobody else needs.
+ */
+const FAST_ENOUGH = 10;
+const USUAL = 16;
+
 export class Crew {
   #url;
   #size;
   #lead;
   #helpers = [];
-  #module = null; // compiled once for all
-  #isShared = false; // whether the helpers help: on the CPU
+  #program = null; // compiled once for all
+  #device = null;
+  #isOpen = false; // whether the choice between the CPU and the GPU is
+  #aside = null; // the channel to a worker on the CPU beside the lead on the GPU
   #loads = new Map(); // model name → the message that loaded it
   #cancelled = false;
 
@@ -29,16 +38,19 @@ export class Crew {
 
   /** Sends a request, as a Channel does. */
   async call(message, hooks = {}) {
-    const shares = message.type === 'sample' && this.#isShared ? split(message.request, this.#sizeFor(message.request)) : [];
+    const shares = message.type === 'sample' && this.#device?.kind === 'cpu' ? split(message.request, this.#sizeFor(message.request)) : [];
     if (shares.length > 1) return this.#draw(shares, hooks);
+    if (message.type === 'check') return this.#check(message.request, hooks);
     const value = await this.#lead.call(message, hooks);
     if (message.type === 'open') {
-      this.#module = value.module;
-      this.#isShared = value.device.kind === 'cpu';
+      this.#program = value.program;
+      this.#device = value.device;
+      this.#isOpen = message.device === 'auto' && value.device.kind === 'gpu';
     }
     if (message.type === 'load') {
       this.#loads.set(message.entry.name, message);
       for (const { models } of this.#helpers.filter(Boolean)) models.delete(message.entry.name); // another one's name
+      await this.#preferTheFaster(message, hooks);
     }
     return value;
   }
@@ -52,6 +64,47 @@ export class Crew {
   close(error) {
     for (const channel of this.#channels()) channel.close(error);
     this.#helpers = [];
+  }
+
+  /** Throws with code `slower` where the CPU is faster than the GPU that nobody has asked for. */
+  async #preferTheFaster({ entry, count }, { onDownload }) {
+    // A visitor's own may be so large that one evaluation on the CPU takes minutes.
+    if (!this.#isOpen || entry.blob || entry.card.architecture.kind === 'classifier') return;
+    const images = Math.max(count, USUAL);
+    const measure = (channel) => channel.call({ type: 'evaluation', entry, count: images });
+    const gpu = await measure(this.#lead);
+    this.#isOpen = false; // decided, until the page is opened anew
+    if (gpu < FAST_ENOUGH) return;
+    // Where the CPU's program cannot be had, the GPU it is.
+    const alone = await this.#onCpu(measure, { onDownload }).catch(() => Infinity);
+    const cpu = alone / Math.min(this.#size, images);
+    if (cpu >= gpu) return;
+    const [onGpu, onCpu] = [gpu, cpu].map((ms) => `${ms.toPrecision(2)} ms`);
+    throw new ScorefieldError(
+      'slower',
+      `It is faster here: an evaluation of ${images} images by ${entry.name} takes ${onCpu}, and ${onGpu} on the GPU (${this.#device.name}).`,
+    );
+  }
+
+  /** The lead's device against the CPU. */
+  async #check(request, { onProgress }) {
+    const half = (done) => (p) => onProgress?.({ ...p, step: p.step + done * p.n_steps, n_steps: 2 * p.n_steps });
+    const ask = (channel) => channel.call({ type: 'reference', request: request.cards }, { onProgress: half(0) });
+    const reference = await this.#onCpu(ask);
+    return this.#lead.call({ type: 'check', request: { ...request, reference } }, { onProgress: half(1) });
+  }
+
+  /** What `work(channel)` says of a worker on the CPU: the lead, or one that goes again. */
+  async #onCpu(work, hooks) {
+    if (this.#device.kind === 'cpu') return work(this.#lead);
+    const channel = (this.#aside = new Channel(this.#url, () => {}));
+    try {
+      await channel.call({ type: 'open', device: 'cpu', reason: '' }, hooks);
+      return await work(channel);
+    } finally {
+      this.#aside = null;
+      channel.close(new ScorefieldError('crash', 'it is answered'));
+    }
   }
 
   async #draw(shares, hooks) {
@@ -99,15 +152,15 @@ export class Crew {
   }
 
   #hire(i) {
-    // The same program, told not to fetch what it is given.
+    // The query is for whoever looks at the workers: the script is the same.
     const url = new URL('?helper', this.#url);
     const channel = new Channel(url, () => delete this.#helpers[i]);
-    const ready = channel.call({ type: 'open', device: 'cpu', reason: '', module: this.#module });
+    const ready = channel.call({ type: 'open', device: 'cpu', reason: '', program: this.#program });
     return { channel, ready, models: new Set() };
   }
 
   #channels() {
-    return [this.#lead, ...this.#helpers.filter(Boolean).map(({ channel }) => channel)];
+    return [this.#lead, this.#aside, ...this.#helpers.map((helper) => helper?.channel)].filter(Boolean);
   }
 }
 

@@ -21,7 +21,7 @@ for (const kind of ['error', 'unhandledrejection']) {
 }
 
 async function open(module) {
-  const glue = await import('../wasm/lab.js');
+  const glue = await import('../wasm/cpu.js');
   const compiled = module ?? (await compile());
   await glue.default({ module_or_path: compiled });
   desk = glue.Desk.open();
@@ -29,8 +29,8 @@ async function open(module) {
 }
 
 async function compile() {
-  const response = await fetch(new URL('wasm/lab_bg.wasm', base), { cache: 'no-cache' });
-  if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/lab_bg.wasm`);
+  const response = await fetch(new URL('wasm/cpu_bg.wasm', base), { cache: 'no-cache' });
+  if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/cpu_bg.wasm`);
   // As for the images' program: only a file called exactly application/wasm is compiled while it is downloaded.
   return WebAssembly.compileStreaming(response).catch(async (error) => {
     if (response.bodyUsed) throw error;

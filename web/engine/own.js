@@ -7,17 +7,16 @@ const COMMON = /^(diffusion_pytorch_)?model$|^pytorch_model$/;
 
 /**
  * The model that `files`, `{path, blob}`, hold: an entry of the list of models, and its file as `blob`. It is made in a
- * worker of its own, a `?helper` at `url`: wasm never gives memory back, so what reading takes has to go with its worker.
+ * worker of its own, at `url`: wasm never gives memory back, so what reading takes has to go with its worker.
  */
-export async function importModel(url, module, files, { name, signal }) {
+export async function importModel(url, program, files, { name, signal }) {
   const chosen = inTheirFolder(files);
-  const request = { type: 'import', name: plain(name || chosen.name), files: chosen.files };
+  const request = { type: 'import', name: plain(name || chosen.name), files: chosen.files, program };
   const worker = new Channel(url, () => {});
   const cancel = () => worker.close(new ScorefieldError('cancelled', 'Cancelled.'));
   signal?.addEventListener('abort', cancel);
   if (signal?.aborted) cancel();
   try {
-    await worker.call({ type: 'open', device: 'cpu', reason: '', module });
     const model = await worker.call(request);
     await model.blob.slice(-1).arrayBuffer(); // it is all with the browser before its worker goes
     return { ...model, own: true };

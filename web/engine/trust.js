@@ -1,5 +1,5 @@
-// What has to be found out about a GPU, once for an adapter and a version of the program: whether it computes what the CPU
-// does (drivers miscompile, and nothing else tells), and whether it is faster.
+// What has to be found out about a device, once for it and a version of the program: whether a GPU computes what the CPU
+// does (drivers miscompile, and nothing else tells), and how fast models are.
 
 import { openCache } from './cache.js';
 
@@ -15,13 +15,13 @@ export async function verifyOnce(session, adapter) {
   session.set_pace(pace ?? Infinity); // which JSON cannot say
 }
 
-/**
- * Milliseconds of an evaluation of a model for `count` images, on the GPU and on one thread of the CPU.
- * @returns {Promise<{gpu: number, cpu: number}>}
- */
-export function speeds(session, adapter, { name, sha256, card }, count) {
+/** Milliseconds of an evaluation of a model for `count` images, on the session's device; on the CPU of one thread. */
+export async function evaluationOnce(session, adapter, { name, sha256, card }, count) {
   const what = { adapter, revision: session.revision(), name, sha256, count };
-  return once(`/speeds?${new URLSearchParams(what)}`, () => session.race(card, count));
+  const { ms } = await once(`/evaluation?${new URLSearchParams(what)}`, async () => ({
+    ms: await session.evaluation(card, count),
+  }));
+  return ms;
 }
 
 /** What `find` returns, or returned when it was called for `key` before. */

@@ -3,19 +3,13 @@
 
 import { ScorefieldError } from './channel.js';
 import { chooseDevice } from './device.js';
-import { speeds, verifyOnce } from './trust.js';
+import { evaluationOnce, verifyOnce } from './trust.js';
 import { fetchWeights, forgetWeights, keepWeights, ofBlob, ofBytes } from './weights.js';
 import { gpuTrouble, watchGpu } from './wgpu-shim.js';
 
 const base = new URL('../', import.meta.url);
-// On its way from the worker's first moment, while the device is chosen. `no-cache` revalidates: the glue script
-// and the wasm must be of the same build. A helper is given the program (crew.js).
-const isHelper = import.meta.url.endsWith('?helper');
-const program = isHelper ? null : fetch(new URL('wasm/page_bg.wasm', base), { cache: 'no-cache' });
-program?.catch(() => {}); // compile reports it
 let session = null;
 let adapter = ''; // its name
-let rivals = 0; // workers that the CPU would have, while the choice between it and the GPU is open
 let trusted = null; // a promise, once the adapter is being tried
 let download = null;
 
@@ -44,9 +38,10 @@ self.addEventListener('unhandledrejection', (event) => {
 
 /** Requests that take more than handing them to the session. */
 const handlers = {
-  async open({ device, reason, module, threads }, tell) {
+  /** `program` is the one for the CPU, where it is compiled already. */
+  async open({ device, reason, program }, tell) {
     const choice = await chooseDevice(device, reason);
-    const { Session, compiled } = await loadWasm(module, tell);
+    const { Session, loaded } = await loadWasm(program ?? { kind: choice.kind }, tell);
     try {
       session = await Session.open(choice.kind, choice.lanes);
     } catch (error) {
@@ -56,22 +51,20 @@ const handlers = {
     const actual = session.device();
     trusted = actual.kind === 'cpu' ? Promise.resolve() : null;
     adapter = choice.name;
-    rivals = device === 'auto' && actual.kind === 'gpu' ? threads : 0;
     return {
       device: { kind: actual.kind, name: choice.name, reason: choice.reason },
       samplers: session.samplers(),
-      module: compiled,
+      program: loaded,
     };
   },
 
-  async load({ entry, count }, tell) {
-    const card = await load(entry, count, tell);
-    await preferTheFaster(entry, count);
-    return card;
-  },
+  load: ({ entry, count }, tell) => load(entry, count, tell),
 
-  /** The visitor's `files`, `{path, blob}`, as a model: an entry of the list, and its file as `blob`. */
-  import({ name, files }) {
+  evaluation: ({ entry, count }) => evaluationOnce(session, adapter, entry, count),
+
+  /** The visitor's `files`, `{path, blob}`, as a model: an entry of the list, and its file as `blob`. Opens no device. */
+  async import({ name, files, program }) {
+    const { import_model } = await loadWasm(program);
     const blobs = new Map(files.map(({ path, blob }) => [path, blob]));
     const read = (path, from, to) => {
       try {
@@ -83,7 +76,7 @@ const handlers = {
     const lengths = Uint32Array.from(blobs.values(), ({ size }) => size);
     const pieces = [];
     const write = (piece) => pieces.push(new Blob([piece])); // the browser keeps them, not the worker's memory
-    const entry = session.import(name, [...blobs.keys()], lengths, read, write);
+    const entry = import_model(name, [...blobs.keys()], lengths, read, write);
     return { ...entry, blob: new Blob(pieces) };
   },
 
@@ -138,35 +131,22 @@ async function load(entry, count, tell) {
   return card;
 }
 
-/** Throws with code `slower` where the CPU is faster than the GPU that nobody has asked for. */
-async function preferTheFaster(entry, count) {
-  // A visitor's own may be so large that one evaluation on the CPU takes minutes.
-  if (!rivals || entry.blob || entry.card.architecture.kind === 'classifier') return;
-  const { gpu, cpu } = await speeds(session, adapter, entry, count);
-  const shared = cpu / Math.min(rivals, count);
-  rivals = 0; // decided, until the page is opened anew
-  if (shared >= gpu) return;
-  const [onGpu, onCpu] = [gpu, shared].map((ms) => `${ms.toPrecision(2)} ms`);
-  throw new ScorefieldError(
-    'slower',
-    `It is faster here: an evaluation of ${entry.name} takes ${onCpu}, and ${onGpu} on the GPU (${adapter}).`,
-  );
-}
-
-/** The program's exports, with the module that was `compiled`. */
-async function loadWasm(module, tell) {
+/** The exports of the program for a `kind` of device, with it as `loaded`: its module is compiled unless it is given. */
+async function loadWasm({ kind, module }, tell) {
   try {
-    const [glue, compiled] = await Promise.all([import('../wasm/page.js'), module ?? compile(tell)]);
+    const name = `wasm/${kind}`;
+    const [glue, compiled] = await Promise.all([import(`../${name}.js`), module ?? compile(`${name}_bg.wasm`, tell)]);
     await glue.default({ module_or_path: compiled });
-    return { ...glue, compiled };
+    return { ...glue, loaded: { kind, module: compiled } };
   } catch (error) {
     throw new ScorefieldError('network', `The program could not be loaded: ${error.message}; reload the page.`);
   }
 }
 
-async function compile(tell) {
-  const response = await program;
-  if (!response.ok) throw new Error(`the server answered ${response.status} for wasm/page_bg.wasm`);
+async function compile(file, tell) {
+  // `no-cache` revalidates: the glue script and the wasm must be of the same build.
+  const response = await fetch(new URL(file, base), { cache: 'no-cache' });
+  if (!response.ok) throw new Error(`the server answered ${response.status} for ${file}`);
   const compressed = response.headers.has('content-encoding');
   const total = compressed ? 0 : Number(response.headers.get('content-length'));
   const counted = count(response.clone(), (loaded) => tell({ type: 'download', loaded, total }));

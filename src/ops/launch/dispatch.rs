@@ -34,6 +34,7 @@ pub fn client(device: &Device) -> Option<Client> {
 fn cube(device: &Device) -> Option<&CubeDevice> {
     match device.as_dispatch() {
         DispatchDevice::Cube(cube) => Some(cube),
+        #[cfg(feature = "cpu")]
         _ => None,
     }
 }

@@ -1,9 +1,8 @@
-use burn::tensor::Device;
 use js_sys::Function;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-use crate::checkup::{Report, evaluation_ms, pace, verify};
+use crate::checkup::{Reference, Report, evaluation_ms, pace, verify};
 use crate::device::{DeviceChoice, Opened};
 use crate::ops::set_pace;
 use crate::page::Session;
@@ -22,13 +21,8 @@ struct CheckRequest {
     reason: String,
     /// Of the models to measure with.
     cards: Vec<ModelCard>,
-}
-
-/// `Session.race`'s result.
-#[derive(Debug, Serialize)]
-struct Race {
-    gpu: f64,
-    cpu: f64,
+    /// What `Session.reference` of the program for the CPU has found.
+    reference: Reference,
 }
 
 /// `Session.check`'s result.
@@ -67,43 +61,53 @@ impl Session {
         set_pace(pace);
     }
 
-    /// Milliseconds of one evaluation for `count` images, by a network like that of `card`: `{gpu, cpu}`, the latter on one
-    /// thread.
+    /// Milliseconds of one evaluation for `count` images, by a network like that of `card`; on the CPU of one thread.
     ///
     /// # Errors
     /// Code `request` for the card of a classifier, `device` if the GPU is lost.
-    pub async fn race(&self, card: JsValue, count: usize) -> Result<JsValue, JsValue> {
-        let race = async {
+    pub async fn evaluation(&self, card: JsValue, count: usize) -> Result<f64, JsValue> {
+        let evaluation = async {
             let card: ModelCard = messages::read(card)?;
             card.validate(&card.name)?;
             images::check_count("count", count, 1)?;
-            let [gpu, cpu] = [&self.opened.device, &Device::flex()].map(|device| card.untrained(device));
-            Ok(Race {
-                gpu: evaluation_ms(&gpu?, count, seconds).await?,
-                cpu: evaluation_ms(&cpu?, count, seconds).await?,
-            })
+            evaluation_ms(&card.untrained(&self.opened.device)?, count, seconds).await
         };
-        plain(&race.await.map_err(|e| self.failure(&e))?)
+        evaluation.await.map_err(|e| self.failure(&e))
     }
 
-    /// Describes the device: `{name, reason, cards}` in, `{text, good}` out.
+    /// What other devices are compared with, of the program for the CPU: the models' cards in.
+    ///
+    /// # Errors
+    /// As `sample`.
+    pub async fn reference(&self, cards: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
+        let reference = async {
+            let cards: Vec<ModelCard> = messages::read(cards)?;
+            Reference::of(&self.opened.device, &cards, seconds, telling(on_event)).await
+        };
+        plain(&reference.await.map_err(|e| self.failure(&e))?)
+    }
+
+    /// Describes the device: `{name, reason, cards, reference}` in, `{text, good}` out.
     ///
     /// # Errors
     /// As `sample`.
     pub async fn check(&self, request: JsValue, on_event: Function) -> Result<JsValue, JsValue> {
-        let started = now();
         let check = async {
-            let CheckRequest { name, reason, cards } = messages::read(request)?;
+            let CheckRequest { name, reason, cards, reference } = messages::read(request)?;
             let opened = Opened { name, reason, ..self.opened.clone() };
-            let report = Report::of(&opened, &cards, seconds, |step, steps| {
-                let progress = images::progress(step, steps, 0, (now() - started) / 1000.0);
-                // A listener that throws has a bug of its own.
-                let _ = on_event.call1(&JsValue::NULL, &progress);
-            });
-            let report = report.await?;
+            let report = Report::of(&opened, &reference, &cards, seconds, telling(on_event)).await?;
             Ok(Checked { text: report.to_string(), good: report.is_good() })
         };
         plain(&check.await.map_err(|e| self.failure(&e))?)
+    }
+}
+
+/// Tells a listener of steps, as progress.
+fn telling(listener: Function) -> impl Fn(usize, usize) {
+    let started = now();
+    move |step, steps| {
+        // A listener that throws has a bug of its own.
+        let _ = listener.call1(&JsValue::NULL, &images::progress(step, steps, 0, (now() - started) / 1000.0));
     }
 }
 

@@ -1,5 +1,0 @@
-//! The page's program: everything is exported by the library's module `page`.
-
-extern crate scorefield as _;
-
-fn main() {}
