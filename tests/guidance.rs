@@ -2,7 +2,7 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
-use scorefield::control::{ClassGuide, Guide, autoguided, class_guided};
+use scorefield::control::{ClassGuide, Guide, autoguided, class_guided, led_on};
 use scorefield::images::DataRange;
 use scorefield::model::{Learned, ScoreModel};
 use scorefield::rng::Noise;
@@ -19,6 +19,7 @@ trials! {
         a_classifiers_gradient_is_that_of_autodiff,
         guided_digits_are_of_their_class,
         a_model_moves_on_from_its_weaker_version,
+        a_weaker_version_is_asked_for_the_same_classes,
     ],
     gpu: [a_classifiers_gradient_on_the_gpu_is_that_of_autodiff],
 }
@@ -154,4 +155,24 @@ fn a_model_moves_on_from_its_weaker_version() {
     let error = |weaker: ScoreModel, weight| autoguided(better(), weaker, weight).unwrap_err().to_string();
     assert!(error(worse(), -1.0).contains("use 0 to 100"));
     assert!(error(worse().having_learned(Learned::Consistency), 2.0).contains("the same data set"));
+}
+
+/// Led on from itself, a model that is told the class stays as it is; led on from what it says of any class, it is guided to the
+/// class as by itself.
+fn a_weaker_version_is_asked_for_the_same_classes() {
+    let loaded = shipped::open("mnist-class-vp").unwrap().load(&cpu()).unwrap();
+    let unaware = shipped::open("mnist-vp").unwrap().load(&cpu()).unwrap();
+    let x = tensor(&Noise::new(3).normal(0, 2, 784), [2, 1, 28, 28], &cpu());
+    let of = |model: &ScoreModel| values(model.denoised(x.clone(), &[0.5]));
+    let classes = [3, 8];
+    let told = || loaded.asked(Some(&classes), 1.0).unwrap();
+    let same = led_on(told(), &loaded, Some(&classes), 2.5).unwrap();
+    let other = led_on(told(), &loaded, None, 2.5).unwrap();
+    let guided = loaded.asked(Some(&classes), 2.5).unwrap();
+    let errors = [(&same, &told()), (&other, &guided)].map(|(a, b)| relative_error(&of(a), &of(b)));
+    figure(format_args!("led on from itself, from itself of any class: {errors:?}"));
+    assert!(errors.iter().all(|&error| error < 1e-5), "{errors:?}");
+    assert!(relative_error(&of(&same), &of(&other)) > 0.01);
+    let led = led_on(told(), &unaware, Some(&classes), 2.0).unwrap();
+    assert!(of(&led).iter().all(|value| value.is_finite()) && led.nfe() == 2, "by one without classes");
 }

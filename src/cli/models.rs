@@ -61,7 +61,7 @@ async fn draw(entry: &Entry, folder: &Path, cancel: &CancelToken) -> Result<()> 
     let loaded = shipped::open(name)?.load(&cpu)?;
     let mut model = match loaded.classes() {
         0 => loaded.score_model()?,
-        _ => loaded.each_class(0..IMAGES, 1.0)?,
+        _ => loaded.classes_model(loaded.in_turn(0..IMAGES)?, 1.0)?,
     };
     if let Some(weaker) = weaker {
         model = autoguided(model, shipped::open(weaker)?.score_model(&cpu)?, AUTOGUIDANCE)?;

@@ -3,9 +3,9 @@ use std::path::Path;
 use serde_json::json;
 
 use super::shard::{ShardArgs, of_model};
-use super::shared::{Drawing, ModelArgs, Output, Usual, WeakerArgs};
+use super::shared::{Drawing, InTurn, ModelArgs, Output, Usual, WeakerArgs};
 use crate::cancel::CancelToken;
-use crate::control::{autoguided, guided_by};
+use crate::control::{guided_by, led_on};
 use crate::shards::Parts;
 use crate::weights::{LoadedClassifier, shipped};
 use crate::{Result, checkup};
@@ -17,7 +17,7 @@ pub struct Args {
     model: ModelArgs,
     /// Draw images of this class only, by its name or its number, or of each in turn: by the model itself if it has learned
     /// classes, else guided by a classifier, which takes one class.
-    #[arg(long, value_name = "NAME|each", conflicts_with = "weaker")]
+    #[arg(long, value_name = "NAME|each")]
     class: Option<String>,
     /// How strongly to pull towards the class: 1 is the model's or the classifier's own opinion, more is clearer
     /// and less varied.
@@ -48,26 +48,30 @@ impl Args {
         let opened = checkup::open(self.model.device).await?;
         let file = self.model.file(&opened)?;
         let mut of = vec![of_model("model", &file)];
-        let mut each = None;
-        let model = match (&self.class, self.classifier.as_deref(), file.card.classes()) {
-            (None, ..) => match self.weaker.file()? {
-                None => file.score_model(&opened.device)?,
-                Some(weaker) => {
-                    let weight = self.weaker.weaker_weight;
-                    of.extend([of_model("weaker", &weaker), json!({ "weaker_weight": weight })]);
-                    let model = file.score_model(&opened.device)?;
-                    autoguided(model, weaker.score_model(&opened.device)?, weight)?
-                }
-            },
+        let (mut weaker, weight) = (None, self.weaker.weaker_weight);
+        if let Some(file) = self.weaker.file()? {
+            of.extend([of_model("weaker", &file), json!({ "weaker_weight": weight })]);
+            weaker = Some(file.load(&opened.device)?);
+        }
+        let led_on = |model, classes: Option<&[usize]>| match &weaker {
+            Some(weaker) => led_on(model, weaker, classes, weight),
+            None => Ok(model),
+        };
+        let card = file.card.clone();
+        let loaded = file.load(&opened.device)?;
+        let asked = |classes: Option<&[usize]>| led_on(loaded.asked(classes, self.guidance)?, classes);
+        let in_turn = |images| asked(Some(&loaded.in_turn(images)?));
+        let mut each: Option<InTurn<'_>> = None;
+        let model = match (&self.class, self.classifier.as_deref(), card.classes()) {
+            (None, ..) => asked(None)?,
             (Some(class), None, 1..) if class == EACH => {
                 of.push(json!({ "class": EACH, "guidance": self.guidance }));
-                let (model, guidance) = each.insert((file.load(&opened.device)?, self.guidance));
-                model.each_class(0..1, *guidance)?
+                each.insert(&in_turn)(0..1)?
             }
             (Some(class), None, 1..) => {
-                let class = file.card.class(class)?;
+                let class = card.class(class)?;
                 of.push(json!({ "class": class, "guidance": self.guidance }));
-                file.load(&opened.device)?.class_model(class, self.guidance)?
+                asked(Some(&[class]))?
             }
             (Some(class), classifier, _) => {
                 let judge = shipped::open(classifier.unwrap_or("mnist-classifier"))?;
@@ -77,7 +81,7 @@ impl Args {
                     json!({ "class": class, "guidance": self.guidance }),
                 ]);
                 let judge = LoadedClassifier::new(judge, &opened.device)?;
-                guided_by(judge, file.score_model(&opened.device)?, class, self.guidance)?
+                led_on(guided_by(judge, loaded.score_model()?, class, self.guidance)?, None)?
             }
         };
         job.draw_shard(&model, each, shard, of, cancel).await

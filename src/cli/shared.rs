@@ -1,5 +1,6 @@
 //! Arguments and helpers that several commands share.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -21,7 +22,7 @@ use crate::rng::Noise;
 use crate::run::{Event, Run};
 use crate::sampler::Sampler;
 use crate::shards::{Batch, Made, Shard};
-use crate::weights::{LoadedModel, ModelFile, shipped};
+use crate::weights::{ModelFile, shipped};
 use crate::{Error, Result};
 
 /// What to draw, how, and where to write it.
@@ -70,19 +71,21 @@ pub struct Job<'a> {
     drawing: &'a Drawing,
 }
 
+/// The model of the images of these numbers, each of its class.
+pub type InTurn<'a> = &'a dyn Fn(Range<usize>) -> Result<ScoreModel>;
+
 impl Job<'_> {
     /// Draws the images of `model`, writes them and sums up.
     pub async fn draw(self, model: &ScoreModel, cancel: &CancelToken) -> Result<()> {
         self.draw_shard(model, None, None, Vec::new(), cancel).await
     }
 
-    /// The same, but where there is a model that draws `each` class in turn, with its guidance, by that one, and of a `shard`
-    /// only its images, which are kept in the parts of the file; `of` are JSON objects of what they depend on besides what
+    /// The same, but by the models that `each` batch has where its classes take turns, and of a `shard` only its images, which are kept in the parts of the file; `of` are JSON objects of what they depend on besides what
     /// this job knows.
     pub async fn draw_shard(
         self,
         model: &ScoreModel,
-        each: Option<(LoadedModel, f64)>,
+        each: Option<InTurn<'_>>,
         shard: Option<Shard>,
         of: Vec<Value>,
         cancel: &CancelToken,
@@ -94,8 +97,7 @@ impl Job<'_> {
         let draw = async |batch: Batch, run: &mut Run<'_>| {
             let first = first.wrapping_add(batch.first as u32);
             let numbers = first as usize..first as usize + batch.len;
-            let of_classes = each.as_ref().map(|(model, guidance)| model.each_class(numbers, *guidance));
-            let of_classes = of_classes.transpose()?;
+            let of_classes = each.as_ref().map(|each| each(numbers)).transpose()?;
             let model = of_classes.as_ref().unwrap_or(model);
             let solution = sampler.sample(model, &Noise::new(seed).at(first), batch.len, run).await?;
             Ok(Made { values: read(solution.images).await?, nfe: solution.nfe })

@@ -2,6 +2,7 @@ use burn::tensor::Tensor;
 
 use crate::model::{Denoiser, ScoreModel};
 use crate::ops::{Dual, combine};
+use crate::weights::LoadedModel;
 use crate::{Error, Result};
 
 /// The weight where nothing is said: few samples are then mistakes, and they are still about as varied as the data.
@@ -29,6 +30,21 @@ pub fn autoguided(model: ScoreModel, weaker: ScoreModel, weight: f64) -> Result<
     }
     let weaker = weaker.on_the_terms_of(&model).into_denoiser();
     Ok(model.map_denoiser(|model| Box::new(Autoguided { model, weaker, weight })))
+}
+
+/// [`autoguided`] by a weaker model that is asked for the same `classes` as `model`, one for all images or one each, if it has
+/// learned any.
+///
+/// # Errors
+/// As [`autoguided`] and [`LoadedModel::asked`].
+pub fn led_on(
+    model: ScoreModel,
+    weaker: &LoadedModel,
+    classes: Option<&[usize]>,
+    weight: f64,
+) -> Result<ScoreModel> {
+    let classes = classes.filter(|_| weaker.classes() > 0);
+    autoguided(model, weaker.asked(classes, 1.0)?, weight)
 }
 
 struct Autoguided {

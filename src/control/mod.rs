@@ -37,7 +37,7 @@ mod guidance;
 mod inpaint;
 mod upscale;
 
-pub use autoguidance::{AUTOGUIDANCE, autoguided};
+pub use autoguidance::{AUTOGUIDANCE, autoguided, led_on};
 pub use colorize::colorize;
 pub use denoise::denoise;
 pub use edit::edit;

@@ -1,10 +1,10 @@
 use std::ops::Range;
 
 use super::Judge;
-use crate::Result;
-use crate::control::autoguided;
+use crate::control::led_on;
 use crate::model::ScoreModel;
 use crate::weights::LoadedModel;
+use crate::{Error, Result};
 
 /// A model whose samples are judged, and how they are asked for.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Subject {
     pub model: LoadedModel,
     /// Each class in turn, asked for with this guidance; images of any class where there is none.
     pub guidance: Option<f64>,
-    /// What guides it as a weaker version of itself, and with which weight; see [`autoguided`].
+    /// What guides it as a weaker version of itself, and with which weight; see [`led_on`].
     pub weaker: Option<(LoadedModel, f64)>,
 }
 
@@ -21,21 +21,18 @@ impl Subject {
     /// The model of the samples of these indices.
     ///
     /// # Errors
-    /// As [`Judge::classes_of`], [`LoadedModel::classes_model`] and [`autoguided`].
+    /// As [`Judge::classes_of`], [`LoadedModel::asked`] and [`led_on`].
     pub fn of(&self, samples: Range<usize>, judge: &Judge) -> Result<ScoreModel> {
-        let asked = |model: &LoadedModel, guidance| {
-            judge.classes_of(model)?;
-            model.each_class(samples.clone(), guidance)
-        };
-        let model = match self.guidance {
-            None => self.model.score_model()?,
-            Some(guidance) => asked(&self.model, guidance)?,
-        };
-        let Some((weaker, weight)) = &self.weaker else { return Ok(model) };
-        let weaker = match self.guidance {
-            Some(_) if weaker.classes() > 0 => asked(weaker, 1.0)?,
-            _ => weaker.score_model()?,
-        };
-        autoguided(model, weaker, *weight)
+        let guided = self.guidance.map(|guidance| {
+            judge.classes_of(&self.model)?;
+            Ok::<_, Error>((self.model.in_turn(samples)?, guidance))
+        });
+        let (classes, guidance) = guided.transpose()?.unzip();
+        let classes = classes.as_deref();
+        let model = self.model.asked(classes, guidance.unwrap_or(1.0))?;
+        match &self.weaker {
+            Some((weaker, weight)) => led_on(model, weaker, classes, *weight),
+            None => Ok(model),
+        }
     }
 }

@@ -89,11 +89,22 @@ impl LoadedModel {
         Ok(self.with(ClassifierFree { model: self.divided(), classes, guidance }))
     }
 
-    /// The images of these numbers, each class in turn: number `k` is of class `k` modulo how many there are.
+    /// The same, or images of any class where none are told.
     ///
     /// # Errors
-    /// As [`Self::classes_model`], and [`Error::Config`] for a model that has learned none.
-    pub fn each_class(&self, images: Range<usize>, guidance: f64) -> Result<ScoreModel> {
+    /// As [`Self::classes_model`] and [`Self::score_model`].
+    pub fn asked(&self, classes: Option<&[usize]>, guidance: f64) -> Result<ScoreModel> {
+        match classes {
+            None => self.score_model(),
+            Some(classes) => self.classes_model(classes.to_vec(), guidance),
+        }
+    }
+
+    /// The classes of the images of these numbers, each in turn: number `k` is of class `k` modulo how many there are.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a model that has learned none.
+    pub fn in_turn(&self, images: Range<usize>) -> Result<Vec<usize>> {
         if self.classes == 0 {
             let fix = "use a model that has learned classes";
             return Err(Error::config(
@@ -102,7 +113,7 @@ impl LoadedModel {
                 fix,
             ));
         }
-        self.classes_model(images.map(|k| k % self.classes).collect(), guidance)
+        Ok(images.map(|k| k % self.classes).collect())
     }
 
     fn divided(&self) -> Divided {

@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 
 use super::condition::Condition;
 use super::{finish, one};
-use crate::control::{AUTOGUIDANCE, autoguided, guided_by};
+use crate::control::{AUTOGUIDANCE, guided_by, led_on};
 use crate::flow::normals_between;
 use crate::model::ScoreModel;
 use crate::page::session::named;
@@ -78,23 +78,23 @@ struct Seed {
 impl SampleRequest {
     /// The model of the class or the classes that are asked for.
     fn model(&self, session: &Session, loaded: &LoadedModel) -> Result<ScoreModel> {
-        let model = self.of_class(session, loaded)?;
+        let (model, classes) = self.of_class(session, loaded)?;
         match &self.weaker {
             None => Ok(model),
-            Some(name) => autoguided(model, session.model(name)?.score_model()?, self.weaker_weight),
+            Some(name) => led_on(model, &session.model(name)?, classes, self.weaker_weight),
         }
     }
 
-    fn of_class(&self, session: &Session, loaded: &LoadedModel) -> Result<ScoreModel> {
-        match (self.class, &self.classes, &self.classifier) {
-            (None, None, _) => loaded.score_model(),
-            (None, Some(classes), None) if classes.len() == self.count => {
-                loaded.classes_model(classes.clone(), self.guidance)
-            }
-            (Some(class), None, None) => loaded.class_model(class, self.guidance),
+    /// With the classes that it has been told itself.
+    fn of_class(&self, session: &Session, loaded: &LoadedModel) -> Result<(ScoreModel, Option<&[usize]>)> {
+        let asked = |classes| Ok((loaded.asked(classes, self.guidance)?, classes));
+        match (&self.class, &self.classes, &self.classifier) {
+            (None, None, _) => asked(None),
+            (None, Some(classes), None) if classes.len() == self.count => asked(Some(classes)),
+            (Some(class), None, None) => asked(Some(std::slice::from_ref(class))),
             (Some(class), None, Some(name)) => {
                 let classifier = named("classifier", &session.classifiers, name)?;
-                guided_by(classifier, loaded.score_model()?, class, self.guidance)
+                Ok((guided_by(classifier, loaded.score_model()?, *class, self.guidance)?, None))
             }
             _ => {
                 let problem = "are more or fewer than the images, or come with a class or a classifier";
