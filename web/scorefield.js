@@ -34,7 +34,7 @@ export { ScorefieldError };
  * @property {string} sha256
  * @property {'score'|'consistency'|null} [gives]  What its network tells of a noisy image; a classifier gives neither.
  *   A model that says nothing gives the score.
- * @property {string} [weaker]  The model of the list that can guide it as a weaker version of it.
+ * @property {string} [weaker]  The model of the list that can guide it as a weaker version of it, by `weaker_weight`.
  * @property {string} [picture]  Sixteen images that it has drawn, four in a row: a file beside the list, of one of the list.
  * @property {object} card  The model card: shape, SDE, data set, licence, training, measured quality.
  *

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use super::shared::{bar, watched};
 use crate::Result;
 use crate::cancel::CancelToken;
-use crate::control::{AUTOGUIDANCE, autoguided};
+use crate::control::led_on;
 use crate::files::make_folder;
 use crate::ops::read;
 use crate::picture::{Grid, save_png};
@@ -55,16 +55,14 @@ const IMAGES: usize = 16;
 
 /// Draws what a model makes of seed 7, unless it makes nothing; on the CPU, so that it is the same everywhere.
 async fn draw(entry: &Entry, folder: &Path, cancel: &CancelToken) -> Result<()> {
-    let Entry { name, picture, gives, weaker, .. } = entry;
+    let Entry { name, picture, gives, weaker, weaker_weight, .. } = entry;
     let (Some(file), Some(sampler)) = (picture, gives.and_then(Sampler::usual_for)) else { return Ok(()) };
     let cpu = Device::flex();
     let loaded = shipped::open(name)?.load(&cpu)?;
-    let mut model = match loaded.classes() {
-        0 => loaded.score_model()?,
-        _ => loaded.classes_model(loaded.in_turn(0..IMAGES)?, 1.0)?,
-    };
-    if let Some(weaker) = weaker {
-        model = autoguided(model, shipped::open(weaker)?.score_model(&cpu)?, AUTOGUIDANCE)?;
+    let classes = (loaded.classes() > 0).then(|| loaded.in_turn(0..IMAGES)).transpose()?;
+    let mut model = loaded.asked(classes.as_deref(), 1.0)?;
+    if let (Some(weaker), Some(weight)) = (weaker, weaker_weight) {
+        model = led_on(model, &shipped::open(weaker)?.load(&cpu)?, classes.as_deref(), *weight)?;
     }
     let bar = bar();
     let solution = sampler.sample(&model, &Noise::new(7), IMAGES, &mut watched(cancel, &bar)).await?;

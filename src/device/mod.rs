@@ -79,7 +79,9 @@ impl Opened {
     #[cfg(feature = "cpu")]
     pub fn cpu(reason: impl Into<String>) -> Self {
         let name = match std::thread::available_parallelism() {
-            Ok(threads) if !cfg!(target_family = "wasm") && threads.get() > 1 => format!("CPU, {threads} threads"),
+            Ok(threads) if !cfg!(target_family = "wasm") && threads.get() > 1 => {
+                format!("CPU, {threads} threads")
+            }
             _ => "CPU, one thread".into(),
         };
         Self {

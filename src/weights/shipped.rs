@@ -28,6 +28,8 @@ pub struct Entry {
     pub gives: Option<Learned>,
     /// A weaker version of it that comes with it too, to guide it; see [`autoguided`](crate::control::autoguided).
     pub weaker: Option<&'static str>,
+    /// With which weight that is best.
+    pub weaker_weight: Option<f64>,
     /// Sixteen images that it has drawn, as a file beside it; none of a classifier.
     pub picture: Option<String>,
     /// The card inside it.
@@ -45,9 +47,21 @@ pub fn manifest() -> Result<Vec<Entry>> {
         let file = format!("{name}.safetensors");
         let gives = card.learned();
         let picture = gives.map(|_| format!("{name}.png"));
-        let weaker = WEAKER.iter().find(|(guided, _)| guided == name).map(|(_, weaker)| *weaker);
+        let weaker = WEAKER.iter().find(|(guided, ..)| guided == name);
+        let (weaker, weaker_weight) = weaker.map(|&(_, weaker, weight)| (weaker, weight)).unzip();
         let title = card.title.clone();
-        Ok(Entry { name, title, file, bytes: bytes.len(), sha256, gives, weaker, picture, card })
+        Ok(Entry {
+            name,
+            title,
+            file,
+            bytes: bytes.len(),
+            sha256,
+            gives,
+            weaker,
+            weaker_weight,
+            picture,
+            card,
+        })
     };
     SHIPPED.iter().map(entry).collect()
 }
@@ -69,8 +83,13 @@ const SHIPPED: &[(&str, &[u8])] = &[
     ("fashion-classifier", include_bytes!("../../web/models/fashion-classifier.safetensors")),
 ];
 
-/// Models that a weaker version guides, and that version.
-const WEAKER: &[(&str, &str)] = &[("mnist-vp", "mnist-weak"), ("mnist-ve", "mnist-weak")];
+/// Models that a weaker version guides, one with classes only where it is told one; that version, and the weight
+/// (docs/TRAINING.md).
+const WEAKER: &[(&str, &str, f64)] = &[
+    ("mnist-vp", "mnist-weak", 2.0),
+    ("mnist-ve", "mnist-weak", 2.0),
+    ("mnist-class-vp", "mnist-weak", 1.25),
+];
 
 /// Names of the shipped models.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -1,7 +1,7 @@
 //! Images of one class, in the task "Generate".
 
 use pollster::block_on;
-use scorefield::control::guided_by;
+use scorefield::control::{guided_by, led_on};
 use scorefield::rng::Noise;
 use scorefield::run::Run;
 use scorefield::sampler::Sampler;
@@ -21,6 +21,7 @@ trials! {
         a_class_can_be_chosen_where_the_model_has_learned_classes,
         a_class_is_drawn_as_natively_and_is_part_of_the_link,
         each_class_in_turn_is_drawn_as_natively_and_is_part_of_the_link,
+        a_model_that_is_told_the_class_is_led_on_as_natively,
         a_link_to_a_class_that_is_not_there_is_told,
         a_classifier_guides_a_model_that_knows_no_classes_as_natively,
         a_classifier_guides_on_the_gpu_too,
@@ -124,6 +125,35 @@ fn each_class_in_turn_is_drawn_as_natively_and_is_part_of_the_link() {
     visit.open(&format!("#task=generate&model={PLAIN_MODEL}&class=each&{STEPS}"));
     assert!(visit.alert().contains("asks for each class"), "{}", visit.alert());
     visit.browser.assert_console_clean();
+}
+
+/// Its weaker version knows of no classes, and leads it on only where it is told one.
+fn a_model_that_is_told_the_class_is_led_on_as_natively() {
+    let mut visit = Visit::with(Gpu::None);
+    visit.open(&format!(
+        "#task=generate&model={PLAIN_MODEL}&device=cpu&sampler=heun&seed=5&count=3&n_steps=3"
+    ));
+    visit.set("#generate-model", "mnist-class-vp");
+    let field = "document.querySelector('#generate .weaker-field').childElementCount";
+    assert_eq!(visit.browser.eval(field), 1);
+    visit.listen();
+    visit.start(GENERATE);
+    visit.finish(GENERATE);
+    assert!(visit.hash().contains("&class=each&guidance=1&weaker=1.25&"), "{}", visit.hash());
+    assert_eq!(visit.nfe(GENERATE), 10);
+    let load = |name| shipped::open(name).expect("it is shipped").load(&cpu()).expect("a model");
+    let (told, weaker) = (load("mnist-class-vp"), load("mnist-weak"));
+    let classes = [0, 1, 2];
+    let model = led_on(told.asked(Some(&classes), 1.0).expect("classes"), &weaker, Some(&classes), 1.25);
+    let sampler = Sampler::with_options("heun", json!({"n_steps": 3}).as_object().expect("options"));
+    let (model, sampler) = (model.expect("a model"), sampler.expect("a sampler"));
+    let native = block_on(sampler.sample(&model, &Noise::new(5), 3, &mut Run::default())).expect("images");
+    let error = relative_error(&visit.heard().1, &values(native.images));
+    figure(format_args!("led on: {error:.1e}"));
+    assert!(error < TOLERANCE, "{error:.1e}");
+    visit.set("#generate [name=class]", "");
+    assert_eq!(visit.browser.eval(field), 0);
+    visit.assert_clean();
 }
 
 /// A shipped model without classes.

@@ -27,9 +27,6 @@ export const sides = (count) => (text) => {
 };
 export const name = (text) => (/^[\w.-]+$/.test(text) ? text : undefined);
 
-/** How far from a weaker version, as things are: few samples are then mistakes, and they are still about as varied as the data. */
-const USUAL_WEAKER = 2;
-
 /** The keys that belong to no task alone. A task says which of them its links have. */
 export const SHARED = {
   device: { initial: 'auto', read: oneOf('auto', 'gpu', 'cpu') },
@@ -65,7 +62,7 @@ export const SHARED = {
     initial: null, // until the model is known
     read: number(1, 5),
     write: (weight) => (weight === 1 ? null : weight),
-    settle: (weight, { model }) => (model.weaker ? (weight ?? USUAL_WEAKER) : null),
+    settle: (weight, { model }) => (model.weaker ? (weight ?? model.weaker_weight) : null),
   },
   seed: { initial: 7, read: whole },
 };

@@ -115,10 +115,10 @@ class GenerateView {
     this.#form.inert = false;
   }
 
-  /** Whether the model has a weaker version, and goes alone: a class is guided to by itself. */
+  /** Whether the model has a weaker version, and draws its best so: told the class, if it has learned any, and else alone. */
   get #canGuide() {
     const { model, state } = this.#app;
-    return Boolean(model.weaker) && state.class === null;
+    return Boolean(model.weaker) && (state.class !== null) === model.card.architecture.config.classes > 0;
   }
 
   /** The part of a request that asks for the weaker version. */
