@@ -35,7 +35,7 @@ const PRESETS: &[Preset] = &[
             (VpSde { beta_max: 12.0, ..VpSde::default() }, PreconditioningChoice::Bytes);
         let objective = Likelihood::default().into();
         let averages = vec![0.05, 0.1];
-        TrainConfig { steps: 10_000, sde: sde.into(), preconditioning, objective, averages, ..base }.into()
+        TrainConfig { steps: 22_500, sde: sde.into(), preconditioning, objective, averages, ..base }.into()
     }),
     ("fashion", |base| {
         let mut network = base.network.clone();
