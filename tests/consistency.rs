@@ -194,8 +194,17 @@ fn losses_are_those_of_their_papers() {
     let teacher = teacher_of_a_gaussian(deviation);
     let x0 = tensor(&Noise::new(3).normal(0, N, 2), [N, 2, 1, 1], &cpu());
     let part = MicroBatch::whole(N);
-    let step =
-        Step { index: 3, of: 10, part, x0, labels: &[], sigma_data: SIGMA_DATA, dropout: 0.0, seed: 7 };
+    let step = Step {
+        index: 3,
+        of: 10,
+        part,
+        x0,
+        labels: &[],
+        references: None,
+        sigma_data: SIGMA_DATA,
+        dropout: 0.0,
+        seed: 7,
+    };
     let (uniform, normal) = step.levels();
     let [x0, z] = [step.x0.clone(), step.noise()].map(values);
     let (least, most) = (0.02_f64, 5.0_f64);

@@ -27,7 +27,17 @@ const SIGMA_DATA: f64 = 0.5;
 fn step_of(images: usize) -> Step<'static> {
     let x0 = Tensor::zeros([images, 1, 1, 1], &cpu());
     let part = MicroBatch::whole(images);
-    Step { index: 7, of: 10, part, x0, labels: &[], sigma_data: SIGMA_DATA, dropout: 0.0, seed: 3 }
+    Step {
+        index: 7,
+        of: 10,
+        part,
+        x0,
+        labels: &[],
+        references: None,
+        sigma_data: SIGMA_DATA,
+        dropout: 0.0,
+        seed: 3,
+    }
 }
 
 /// The largest difference of the shares below a value, of the numbers and of their distribution: its cumulative
@@ -124,7 +134,7 @@ fn the_loss_is_its_formula() {
             };
             for weighting in [Weighting::Std2, Weighting::Likelihood, Weighting::Edm] {
                 let models = Models { student: &model, average: &model, teacher: None, features: None };
-                let found = values(Dsm { weighting, times }.loss(models, &step));
+                let found = values(Dsm { weighting, times, references: 0 }.loss(models, &step));
                 assert_eq!(found.len(), IMAGES);
                 for (image, found) in found.into_iter().enumerate() {
                     let (t, sigma) = (t[image], sigma[image]);

@@ -71,7 +71,7 @@ fn an_old_configuration_means_what_it_meant() {
     let data = DataSource { size: Some(8), limit: Some(40), ..DataSource::new(Dataset::Synthetic) };
     assert_eq!(config.data, data);
     assert!(config.sde.is_open(), "its largest noise level is to be measured");
-    let dsm = Dsm { weighting: Weighting::Std2, times: TimeDistribution::Uniform };
+    let dsm = Dsm { weighting: Weighting::Std2, times: TimeDistribution::Uniform, references: 0 };
     assert_eq!(config.objective, dsm.into());
     let network = UNetConfig { channels: 4, attention_levels: vec![1], classes: 10, ..UNetConfig::default() };
     assert_eq!(config.network, NetworkConfig::from(network));

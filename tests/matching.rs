@@ -52,7 +52,17 @@ fn step(n: usize, device: &Device) -> Step<'static> {
         mixture(MIXTURE).sample(&Noise::new(1), n, 0.0).into_iter().map(|x| x as f32).collect();
     let x0 = tensor(&points, [n, 2, 1, 1], device);
     let part = MicroBatch::whole(n);
-    Step { index: 3, of: 10, part, x0, labels: &[], sigma_data: SIGMA_DATA, dropout: 0.0, seed: 7 }
+    Step {
+        index: 3,
+        of: 10,
+        part,
+        x0,
+        labels: &[],
+        references: None,
+        sigma_data: SIGMA_DATA,
+        dropout: 0.0,
+        seed: 7,
+    }
 }
 
 fn losses(objective: &impl Loss, model: &Preconditioned, step: &Step<'_>) -> Vec<f64> {

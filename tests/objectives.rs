@@ -36,7 +36,17 @@ pub fn models() -> [Preconditioned; 3] {
 
 fn step(dropout: f64) -> Step<'static> {
     let x0 = tensor(&Noise::new(4).normal(0, N, 64), [N, 1, 8, 8], &cpu().autodiff());
-    Step { index: 5, of: 10, part: MicroBatch::whole(N), x0, labels: &[], sigma_data: 0.5, dropout, seed: 3 }
+    Step {
+        index: 5,
+        of: 10,
+        part: MicroBatch::whole(N),
+        x0,
+        labels: &[],
+        references: None,
+        sigma_data: 0.5,
+        dropout,
+        seed: 3,
+    }
 }
 
 fn losses(objective: &impl Loss, step: &Step<'_>) -> Vec<f32> {
@@ -64,7 +74,7 @@ fn every_objective_survives_its_file() {
 
 fn a_table_without_a_kind_is_denoising_score_matching() {
     let old = json!({"weighting": "std2", "times": {"kind": "uniform"}});
-    let meant = Dsm { weighting: Weighting::Std2, times: TimeDistribution::Uniform };
+    let meant = Dsm { weighting: Weighting::Std2, times: TimeDistribution::Uniform, references: 0 };
     assert_eq!(serde_json::from_value::<Objective>(old).unwrap(), meant.into());
     assert_eq!(Objective::default(), Dsm::default().into());
 }

@@ -137,7 +137,17 @@ fn parts_have_the_random_numbers_of_the_whole() {
         let losses = |part: MicroBatch| {
             let x0 = tensor(&x0[part.values(64)], [part.len, 1, 8, 8], &cpu().autodiff());
             let (index, of, labels) = (5, 10, &[]);
-            let step = Step { index, of, part, x0, labels, sigma_data: 0.5, dropout: 0.1, seed: 3 };
+            let step = Step {
+                index,
+                of,
+                part,
+                x0,
+                labels,
+                references: None,
+                sigma_data: 0.5,
+                dropout: 0.1,
+                seed: 3,
+            };
             values(objective.loss(models, &step).inner())
         };
         let whole = losses(MicroBatch::whole(N));

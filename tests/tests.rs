@@ -61,6 +61,7 @@ mod checkup;
 // What score networks are trained by.
 mod dsm;
 mod objectives;
+mod references;
 // Forward mode: tangents of all networks.
 mod tangents;
 // Every objective against scores that are known.
@@ -128,6 +129,7 @@ fn main() {
         replay::trials(),
         checkup::trials(),
         objectives::trials(),
+        references::trials(),
         tangents::trials(),
         matching::trials(),
         consistency::trials(),

@@ -190,6 +190,7 @@ impl Fitting {
             part: MicroBatch::whole(fit.batch),
             x0: upload(x0, [fit.batch, c, h, w], &device.clone().autodiff()),
             labels: &[],
+            references: None,
             sigma_data: fit.sigma_data,
             dropout: 0.0,
             seed: fit.seed,

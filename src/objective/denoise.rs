@@ -5,14 +5,18 @@ use crate::model::Preconditioned;
 use crate::ops::{each, per_sample, scale};
 
 /// `weight·|D(x_0 + sigma·z; sigma) - x_0|²` of each image, averaged over pixels, a noise level and a weight for each:
-/// what all denoising objectives are.
+/// what all denoising objectives are. Where the step has [`References`](super::References), their mean stands for `x_0`.
 ///
 /// The score of the noisy data is `(D - x)/sigma²` and that of the noise alone is `-z/sigma`, so this is
 /// `weight·sigma⁴·|score error|²`.
 pub fn denoising(model: &Preconditioned, step: &Step<'_>, sigma: &[f64], weight: &[f64]) -> Tensor<1> {
     let noisy = step.x0.clone() + scale(step.noise(), sigma);
+    let target = match step.references {
+        Some(references) => references.mean(step.x0.clone(), noisy.clone(), sigma, step.labels),
+        None => step.x0.clone(),
+    };
     let masks = step.masks();
-    let error = model.forward(noisy, sigma, step.context(&masks)) - step.x0.clone();
+    let error = model.forward(noisy, sigma, step.context(&masks)) - target;
     let [b, c, h, w] = error.dims();
     // The root of the weight goes inside the square: its own square can leave the range of f32.
     let weighted = error.clone() * per_sample(&each(weight, f64::sqrt), &error.device());

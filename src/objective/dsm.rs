@@ -2,7 +2,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::denoise::denoising;
-use super::{Loss, Models, Step};
+use super::{Loss, Models, Step, require};
+use crate::Result;
 use crate::ops::each;
 use crate::rng::normal_cdf;
 use crate::sde::Sde;
@@ -16,11 +17,16 @@ pub struct Dsm {
     pub weighting: Weighting,
     /// How training times are drawn.
     pub times: TimeDistribution,
+    /// Images of the training set with which each noisy image is compared, to know better what it is expected to be
+    /// (stable target field, [`References`](super::References)); with 0 it is expected to be what it was made of. What is
+    /// learned is the same, at large noise from far fewer steps; the loss no longer counts what cannot be known.
+    pub references: usize,
 }
 
 impl Default for Dsm {
     fn default() -> Self {
-        Self { weighting: Weighting::Edm, times: TimeDistribution::LogNormal { mean: 0.3, std: 1.2 } }
+        let times = TimeDistribution::LogNormal { mean: 0.3, std: 1.2 };
+        Self { weighting: Weighting::Edm, times, references: 0 }
     }
 }
 
@@ -112,6 +118,14 @@ impl Loss for Dsm {
             self.lambda(&*model.sde, step.sigma_data, t) / (std * model.sde.sigma(t)).powi(2)
         });
         denoising(model, step, &sigma, &weight)
+    }
+
+    fn check(&self) -> Result<()> {
+        require("references", self.references, self.references <= 65_536, "use 65536 or less")
+    }
+
+    fn references(&self) -> usize {
+        self.references
     }
 }
 

@@ -20,6 +20,7 @@ mod levels;
 mod likelihood;
 mod micro_batch;
 mod recognition;
+mod references;
 mod sliced;
 mod ssm;
 mod ssm_annealed;
@@ -32,6 +33,7 @@ pub use dsm::{TimeDistribution, Weighting};
 pub use features::Features;
 pub use micro_batch::MicroBatch;
 pub use recognition::Recognition;
+pub use references::References;
 pub use step::Step;
 
 use burn::tensor::Tensor;
@@ -108,6 +110,11 @@ pub trait Loss {
     fn levels(&mut self) -> Option<&mut usize> {
         None
     }
+
+    /// How many images it wants to compare each of a step with.
+    fn references(&self) -> usize {
+        0
+    }
 }
 
 /// Refuses the `value` of a field unless it is `fine`.
@@ -171,6 +178,10 @@ macro_rules! objectives {
 
             fn levels(&mut self) -> Option<&mut usize> {
                 match self { $(Self::$variant(objective) => objective.levels()),+ }
+            }
+
+            fn references(&self) -> usize {
+                match self { $(Self::$variant(objective) => objective.references()),+ }
             }
         }
 
@@ -250,7 +261,17 @@ mod tests {
             Preconditioned::new(network, Preconditioning::Edm { sigma_data: 0.5 }, VpSde::default().into());
         let x0 = Tensor::ones([3, 1, 8, 8], &device);
         let part = MicroBatch::whole(3);
-        let step = Step { index: 0, of: 1, part, x0, labels: &[], sigma_data: 0.5, dropout: 0.0, seed: 0 };
+        let step = Step {
+            index: 0,
+            of: 1,
+            part,
+            x0,
+            labels: &[],
+            references: None,
+            sigma_data: 0.5,
+            dropout: 0.0,
+            seed: 0,
+        };
         let models = Models { student: &model, average: &model, teacher: None, features: None };
         let loss: Vec<f32> = HuberDenoising::default().loss(models, &step).into_data().try_to_vec().unwrap();
         assert!(loss.len() == 3 && loss.iter().all(|loss| *loss > 0.0), "{loss:?}");

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use super::MicroBatch;
+use super::{MicroBatch, References};
 use crate::flow::Probe;
 use crate::network::Context;
 use crate::network::layers::Dropout;
@@ -22,6 +22,8 @@ pub struct Step<'a> {
     pub x0: Tensor<4>,
     /// Their classes, where the network is told any.
     pub labels: &'a [Option<usize>],
+    /// Further images, where the objective wants to compare these with any.
+    pub references: Option<&'a References>,
     /// Standard deviation of the data in the model's units.
     pub sigma_data: f64,
     /// Share of activations that is zeroed.

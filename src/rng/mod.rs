@@ -69,6 +69,8 @@ pub enum Domain {
     Checkup = 9,
     /// Noise that a model's images are freed from to bound their codelength.
     Bound = 10,
+    /// Images that a training step compares its own with.
+    References = 11,
 }
 
 /// The random numbers of a run of consecutive samples: a seed, a [`Domain`] and the index of the first sample.

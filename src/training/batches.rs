@@ -58,6 +58,24 @@ impl<'a> Batches<'a> {
         self.indices(step, part).into_iter().zip(uniform).map(label).collect()
     }
 
+    /// The pixels `[n, c, h, w]` in `[0, 1)` and the classes, if there are any, of `n` images that are drawn for `step` from
+    /// all of them, each independently and mirrored as those of a batch are. They are in the middle of their bytes' bins:
+    /// where noise is so small that this matters, no other image is likely.
+    pub fn references(&self, step: usize, n: usize) -> (Vec<f32>, Vec<usize>) {
+        let mut stream = Noise::new(self.seed).domain(Domain::References).stream(step as u32);
+        let (mut pixels, mut classes) = (Vec::with_capacity(n * self.images.stride()), Vec::new());
+        for _ in 0..n {
+            let index = stream.below(self.images.len());
+            let first = pixels.len();
+            pixels.extend(self.images.image(index).iter().map(|byte| (f32::from(*byte) + 0.5) / 256.0));
+            if self.flip && stream.uniform() < 0.5 {
+                mirror(&mut pixels[first..], self.images.width);
+            }
+            classes.extend(self.images.labels.as_ref().map(|labels| usize::from(labels[index])));
+        }
+        (pixels, classes)
+    }
+
     /// The pixels of a `part` of `step`, `[len, c, h, w]` in `[0, 1)`: uniformly dequantised, `(byte + u)/256`
     /// (Theis et al. 2016), so that the data has a density; or in the middle of each byte's bin, where the noise of the
     /// diffusion itself does that.
@@ -76,11 +94,16 @@ impl<'a> Batches<'a> {
                 *pixel = (f32::from(*byte) + *pixel) / 256.0;
             }
             if self.flip && flip < 0.5 {
-                image.chunks_exact_mut(width).for_each(<[f32]>::reverse);
+                mirror(image, width);
             }
         }
         pixels
     }
+}
+
+/// Turns the rows of an image round.
+fn mirror(image: &mut [f32], width: usize) {
+    image.chunks_exact_mut(width).for_each(<[f32]>::reverse);
 }
 
 #[cfg(test)]
@@ -116,6 +139,28 @@ mod tests {
             seen[12..16],
             "a resumed run continues the order"
         );
+    }
+
+    #[test]
+    fn references_are_all_images_alike_with_their_classes_and_others_each_step() {
+        let labels = (0..10).map(|i| i % 3);
+        let set = ImageSet { labels: Some(labels.collect()), ..images(10) };
+        let batches = Batches::new(&set, 1, 4, true);
+        let (pixels, classes) = batches.references(5, 4000);
+        let (mut seen, mut flipped) = ([0; 10], 0);
+        for (pair, class) in pixels.chunks(2).zip(&classes) {
+            let [a, b] = [0, 1].map(|i| (pair[i] * 256.0 - 0.5) as usize);
+            let index = a.min(b);
+            assert!(a + b == 255 && *class == index % 3);
+            seen[index] += 1;
+            flipped += usize::from(a > b);
+        }
+        assert_eq!(classes.len(), 4000);
+        assert!(seen.iter().all(|n| (300..500).contains(n)), "{seen:?}");
+        assert!((1850..2150).contains(&flipped), "{flipped} of 4000");
+        assert_ne!(batches.references(6, 4000).0, pixels);
+        assert_eq!(batches.references(5, 2).0, pixels[..4]);
+        assert!(Batches::new(&images(10), 1, 4, true).references(5, 2).1.is_empty());
     }
 
     #[test]

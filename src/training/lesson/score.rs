@@ -8,7 +8,7 @@ use crate::images::{DataRange, ImageSet};
 use crate::model::{Denoiser, Learned, Preconditioned, Preconditioning, ScoreModel};
 use crate::network::Network;
 use crate::network::layers::Init;
-use crate::objective::{Features, Loss, MicroBatch, Models, Step};
+use crate::objective::{Features, Loss, MicroBatch, Models, References, Step};
 use crate::ops::{read, upload};
 use crate::picture::{Grid, Picture};
 use crate::rng::Noise;
@@ -136,6 +136,17 @@ impl ScoreLesson {
         Preconditioned::new(network.clone(), self.problem.preconditioning, self.problem.sde)
     }
 
+    /// What the images of step `index` are compared with, if with anything.
+    fn references(&self, batches: &Batches<'_>, index: usize, device: &Device) -> Option<References> {
+        let (n, [c, h, w]) = (self.config.objective.references(), self.problem.shape);
+        if n == 0 {
+            return None;
+        }
+        let (pixels, classes) = batches.references(index, n);
+        let images = self.problem.range.encode(upload(&pixels, [n, c, h, w], device));
+        Some(References::new(images, classes))
+    }
+
     /// `network` as a model to sample from.
     fn score_model(&self, network: &Network, device: &Device) -> ScoreModel {
         let Problem { sde, range, shape, preconditioning, data_mean, .. } = self.problem;
@@ -187,6 +198,7 @@ impl Lesson for ScoreLesson {
             device,
         );
         let labels = batches.labels(index, part, config.network.classes(), config.label_dropout);
+        let references = self.references(batches, index, device);
         let [student, average] = [student, average].map(|network| self.preconditioned(network));
         let step = Step {
             index,
@@ -194,6 +206,7 @@ impl Lesson for ScoreLesson {
             part,
             x0: self.problem.range.encode(pixels),
             labels: &labels,
+            references: references.as_ref(),
             sigma_data: self.problem.sigma_data,
             dropout: config.dropout,
             seed: config.seed,
