@@ -53,18 +53,21 @@ fn the_mean_is_its_formula_on(device: &Device) {
     let x0 = tensor(&pixels, [6, 1, 2, 2], device);
     let noisy = x0.clone() + scale(tensor(&Noise::new(3).normal(0, 6, DIM), [6, 1, 2, 2], device), &sigma);
     let references = References::new(tensor(&others, [N, 1, 2, 2], device), classes.clone());
-    let told = values(references.mean(x0.clone(), noisy.clone(), &sigma, &labels));
-    let untold = values(references.mean(x0, noisy.clone(), &sigma, &[]));
+    let told = values(references.mean(Some(x0.clone()), noisy.clone(), &sigma, &labels));
+    let untold = values(references.mean(Some(x0), noisy.clone(), &sigma, &[]));
+    let without = values(references.mean(None, noisy.clone(), &sigma, &labels));
     let noisy = values(noisy);
-    for (found, labels) in [(told, labels), (untold, [None; 6])] {
+    for (found, labels, itself) in [(told, labels, true), (untold, [None; 6], true), (without, labels, false)]
+    {
         let expected = (0..6).flat_map(|i| {
             let of = |i: usize| i * DIM..(i + 1) * DIM;
             let among = (0..N).filter(|k| labels[i].is_none_or(|label| label == classes[*k]));
-            let candidates = std::iter::once(&pixels[of(i)]).chain(among.map(|k| &others[of(k)]));
+            let own = itself.then_some(&pixels[of(i)]);
+            let candidates = own.into_iter().chain(among.map(|k| &others[of(k)]));
             posterior(candidates, &noisy[of(i)], sigma[i]).into_iter().map(|value| value as f32)
         });
         let error = relative_error(&found, &expected.collect::<Vec<_>>());
-        figure(format_args!("labels {labels:?}: off by {error:.1e}"));
+        figure(format_args!("labels {labels:?}, the image itself {itself}: off by {error:.1e}"));
         assert!(error < 1e-5, "{error:.1e}");
     }
 }
@@ -103,7 +106,7 @@ fn the_mean_is_expected_to_be_what_the_image_is() {
             let labels: Vec<Option<usize>> =
                 own.iter().enumerate().map(|(i, k)| (i % 2 == 0).then_some(class(*k))).collect();
             let references = References::new(pixels(&others), others.iter().map(|k| class(*k)).collect());
-            let found = values(references.mean(x0.clone(), noisy.clone(), &[sigma; BATCH], &labels));
+            let found = values(references.mean(Some(x0.clone()), noisy.clone(), &[sigma; BATCH], &labels));
             let (x0, noisy) = (values(x0), values(noisy));
             let (mut differences, mut products) = ([0.0; DIM], 0.0);
             for (i, label) in labels.iter().enumerate() {
@@ -160,7 +163,7 @@ fn the_loss_takes_the_mean_for_the_image() {
     let (uniform, normal) = step.levels();
     let sigma = each(&dsm.times(&*model.sde, 0.5, &uniform, &normal), |t| model.sde.sigma(t));
     let noisy = step.x0.clone() + scale(step.noise(), &sigma);
-    let target = values(references.mean(step.x0.clone(), noisy.clone(), &sigma, &[]));
+    let target = values(references.mean(Some(step.x0.clone()), noisy.clone(), &sigma, &[]));
     let denoised = values(model.forward(noisy, &sigma, Context::default()));
     for (i, found) in found.into_iter().enumerate() {
         // EDM's weight is the inverse square of what scales the network's output.

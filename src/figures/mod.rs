@@ -11,6 +11,7 @@ mod inpainting;
 mod interpolation;
 mod langevin;
 mod leaps;
+mod levels;
 mod low_density;
 mod manifold;
 mod mixing;
@@ -69,5 +70,5 @@ macro_rules! figures {
 
 figures! {
     manifold, low_density, langevin, mixing, annealing, overlap, norm, objectives, averages, tolerance, interpolation,
-    encodings, inpainting, colorization, leaps, copies,
+    encodings, inpainting, colorization, leaps, copies, levels,
 }

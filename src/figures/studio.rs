@@ -41,7 +41,7 @@ pub struct Studio {
 }
 
 /// Samples that are drawn together.
-const BATCH: usize = 100;
+pub(super) const BATCH: usize = 100;
 
 impl Studio {
     /// A score model, shipped or from a file.

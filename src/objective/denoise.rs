@@ -12,7 +12,7 @@ use crate::ops::{each, per_sample, scale};
 pub fn denoising(model: &Preconditioned, step: &Step<'_>, sigma: &[f64], weight: &[f64]) -> Tensor<1> {
     let noisy = step.x0.clone() + scale(step.noise(), sigma);
     let target = match step.references {
-        Some(references) => references.mean(step.x0.clone(), noisy.clone(), sigma, step.labels),
+        Some(references) => references.mean(Some(step.x0.clone()), noisy.clone(), sigma, step.labels),
         None => step.x0.clone(),
     };
     let masks = step.masks();

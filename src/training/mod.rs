@@ -7,6 +7,7 @@ mod batches;
 mod config;
 mod course;
 mod lesson;
+mod mirrored;
 mod trainer;
 
 pub mod presets;

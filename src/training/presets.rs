@@ -41,7 +41,8 @@ const PRESETS: &[Preset] = &[
         let mut network = base.network.clone();
         network.learn_classes(10);
         let data = DataSource::new(Dataset::FashionMnist);
-        TrainConfig { steps: 18_000, flip: true, data, network, averages: vec![0.05, 0.1], ..base }.into()
+        let objective = at_large_noise_too();
+        TrainConfig { steps: 18_000, data, network, objective, averages: vec![0.05, 0.1], ..base }.into()
     }),
     ("avatars", |base| {
         let mut network = digits_unet(vec![1, 2, 2]);
@@ -143,6 +144,13 @@ fn digits_unet(multipliers: Vec<usize>) -> NetworkConfig {
 fn at_small_noise_too() -> Objective {
     let times = TimeDistribution::LogNormal { mean: -0.5, std: 1.5 };
     Dsm { times, ..Dsm::default() }.into()
+}
+
+/// Noise levels for images whose shape as a whole is varied: it is decided at large noise, which by default few images
+/// have. What is expected there is learned from many images at once.
+fn at_large_noise_too() -> Objective {
+    Dsm { times: TimeDistribution::LogNormal { mean: 0.7, std: 1.4 }, references: 4096, ..Dsm::default() }
+        .into()
 }
 
 /// Letters with their classes.

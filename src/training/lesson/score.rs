@@ -15,6 +15,7 @@ use crate::rng::Noise;
 use crate::run::Run;
 use crate::sampler::Sampler;
 use crate::sde::{AnySde, Watch};
+use crate::training::mirrored::unlike_mirrored;
 use crate::training::{Batches, Course, TrainConfig, Trainer};
 use crate::weights::{Accuracy, Architecture, FORMAT, ModelCard, ModelFile, Training};
 use crate::{Error, Result};
@@ -108,6 +109,11 @@ impl ScoreLesson {
         if wanted > 0 && !(1..=wanted).contains(&known) {
             let problem = format!("= {wanted}, but the data set {} has {known}", images.name);
             return Err(Error::config("network.classes", problem, format!("use {known}")));
+        }
+        if config.flip
+            && let Some(warning) = unlike_mirrored(images)
+        {
+            log::warn!("{warning}");
         }
         let problem = match problem {
             Some(known) => known,
