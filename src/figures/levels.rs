@@ -42,24 +42,33 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
     }
     let untouched = judge.verdicts(&images.to_unit()).await?;
     let untouched = reference.row("real images", None, 0, &untouched)?.quality;
-    let panel = |title: &str, fields: &[(&str, &str)], log: bool| {
-        let of = |entry: &Value, field: &str| entry[field].as_f64().unwrap_or(f64::NAN);
-        let series = |(k, (field, label)): (usize, &(&str, &str))| Series {
-            label: (*label).into(),
-            points: levels.iter().map(|entry| (of(entry, "sigma"), of(entry, field))).collect(),
-            colour: PALETTE[k],
-            mark: Mark::Dotted,
-        };
-        let series: Vec<Series> = fields.iter().enumerate().map(series).collect();
+    let of = |entry: &Value, field: &str| entry[field].as_f64().unwrap_or(f64::NAN);
+    let line = |k: usize, label: &str, value: &dyn Fn(&Value) -> f64| Series {
+        label: label.into(),
+        points: levels.iter().map(|entry| (of(entry, "sigma"), value(entry))).collect(),
+        colour: PALETTE[k],
+        mark: Mark::Dotted,
+    };
+    let panel = |title: &str, log: bool, series: Vec<Series>| {
         let values = series.iter().flat_map(|series| &series.points).map(|(_, y)| *y);
-        let y = Axis::around("", values.chain((!log).then_some(0.0)), log);
+        let most = values.clone().fold(0.0, f64::max);
+        // Room for the legend above the lines, which rise to the right.
+        let room = if log { [3.0 * most, most] } else { [1.4 * most, 0.0] };
+        let y = Axis::around("", values.chain(room), log);
         let x = Axis::around("noise", levels.iter().map(|entry| of(entry, "sigma")), true);
         Chart { title: title.into(), size: [500, 400], x, y, series }.draw()
     };
-    let errors = [("rmse", "model"), ("rmse_of_training_images", "training images")];
+    let errors = vec![
+        line(0, "model", &|entry| of(entry, "rmse")),
+        line(1, "training images", &|entry| of(entry, "rmse_of_training_images")),
+    ];
+    let distances = vec![
+        line(1, "the images themselves", &|_| untouched.frechet),
+        line(0, "led back by the model", &|entry| of(entry, "frechet")),
+    ];
     let picture = Picture::beside(&[
-        panel("Error of the denoised image (rms)", &errors, true)?,
-        panel("Fréchet distance from there on", &[("frechet", "")], false)?,
+        panel("Error of the denoised image (rms)", true, errors)?,
+        panel("Fréchet distance from there on", false, distances)?,
     ]);
     let numbers = json!({
         "model": studio.model, "images": images.len(), "training_images": training_images.len(),
