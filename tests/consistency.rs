@@ -7,14 +7,14 @@ use scorefield::model::{Denoiser, Preconditioned, Preconditioning, Preconditioni
 use scorefield::network::layers::Init;
 use scorefield::network::{Classifier, ClassifierConfig, MlpConfig, Network};
 use scorefield::objective::{
-    ConsistencyDistillation, ConsistencyTraining, Features, Levels, Loss, Metric, MicroBatch, Models,
-    Objective, Solver, Step, Target,
+    ConsistencyDistillation, ConsistencyTraining, Features, Levels, Loss, Metric, Models, Objective, Solver,
+    Step, Target,
 };
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VeSde};
 use scorefield::toy::GaussianMixture;
 
-use crate::support::{MIXTURE, Part, cpu, figure, mixture, tensor, trials, values};
+use crate::support::{MIXTURE, Part, cpu, figure, mixture, step_on, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -193,18 +193,7 @@ fn losses_are_those_of_their_papers() {
     let student = Preconditioned::new(network, Preconditioning::Consistency { sigma_data: SIGMA_DATA }, sde);
     let teacher = teacher_of_a_gaussian(deviation);
     let x0 = tensor(&Noise::new(3).normal(0, N, 2), [N, 2, 1, 1], &cpu());
-    let part = MicroBatch::whole(N);
-    let step = Step {
-        index: 3,
-        of: 10,
-        part,
-        x0,
-        labels: &[],
-        references: None,
-        sigma_data: SIGMA_DATA,
-        dropout: 0.0,
-        seed: 7,
-    };
+    let step = Step { sigma_data: SIGMA_DATA, ..step_on(x0, 3, 7) };
     let (uniform, normal) = step.levels();
     let [x0, z] = [step.x0.clone(), step.noise()].map(values);
     let (least, most) = (0.02_f64, 5.0_f64);

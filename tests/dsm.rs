@@ -2,14 +2,14 @@
 
 use scorefield::model::{Preconditioned, Preconditioning};
 use scorefield::network::Context;
-use scorefield::objective::{Dsm, Loss, MicroBatch, Models, Recognition, Step, TimeDistribution, Weighting};
+use scorefield::objective::{Dsm, Loss, Models, Recognition, Step, TimeDistribution, Weighting};
 use scorefield::rng::draws::training::NOISE;
 use scorefield::rng::{Domain, Noise};
 
 use burn::tensor::Tensor;
 
 use crate::formulas::Formulas;
-use crate::support::{cpu, figure, lively_unet, small_unet, tensor, trials, values};
+use crate::support::{cpu, figure, lively_unet, small_unet, step_on, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -25,19 +25,7 @@ const SIGMA_DATA: f64 = 0.5;
 
 /// A step of so many images of one value.
 fn step_of(images: usize) -> Step<'static> {
-    let x0 = Tensor::zeros([images, 1, 1, 1], &cpu());
-    let part = MicroBatch::whole(images);
-    Step {
-        index: 7,
-        of: 10,
-        part,
-        x0,
-        labels: &[],
-        references: None,
-        sigma_data: SIGMA_DATA,
-        dropout: 0.0,
-        seed: 3,
-    }
+    step_on(Tensor::zeros([images, 1, 1, 1], &cpu()), 7, 3)
 }
 
 /// The largest difference of the shares below a value, of the numbers and of their distribution: its cumulative

@@ -12,14 +12,16 @@ use scorefield::model::{Preconditioned, Preconditioning, PreconditioningChoice, 
 use scorefield::network::layers::Init;
 use scorefield::network::{Context, MlpConfig, Network};
 use scorefield::objective::{
-    DdpmBound, DdpmSimple, DsmAnnealed, DsmOne, Ism, Likelihood, Loss, MicroBatch, Models, Objective, Ssm,
-    SsmAnnealed, SsmVr, Step,
+    DdpmBound, DdpmSimple, DsmAnnealed, DsmOne, Ism, Likelihood, Loss, Models, Objective, Ssm, SsmAnnealed,
+    SsmVr, Step,
 };
 use scorefield::ops::{combine, each, scale};
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VeSde, VpSde};
 
-use crate::support::{MIXTURE, cpu, figure, gpu, learning, mixture, relative_error, tensor, trials, values};
+use crate::support::{
+    MIXTURE, cpu, figure, gpu, learning, mixture, relative_error, step_on, tensor, trials, values,
+};
 
 trials! {
     cpu: [
@@ -50,19 +52,7 @@ fn student(sde: AnySde, device: &Device) -> Preconditioned {
 fn step(n: usize, device: &Device) -> Step<'static> {
     let points: Vec<f32> =
         mixture(MIXTURE).sample(&Noise::new(1), n, 0.0).into_iter().map(|x| x as f32).collect();
-    let x0 = tensor(&points, [n, 2, 1, 1], device);
-    let part = MicroBatch::whole(n);
-    Step {
-        index: 3,
-        of: 10,
-        part,
-        x0,
-        labels: &[],
-        references: None,
-        sigma_data: SIGMA_DATA,
-        dropout: 0.0,
-        seed: 7,
-    }
+    step_on(tensor(&points, [n, 2, 1, 1], device), 3, 7)
 }
 
 fn losses(objective: &impl Loss, model: &Preconditioned, step: &Step<'_>) -> Vec<f64> {

@@ -4,13 +4,13 @@
 use burn::tensor::Tensor;
 use scorefield::model::{Denoiser, Preconditioned, Preconditioning};
 use scorefield::network::Context;
-use scorefield::objective::{Dsm, Loss, MicroBatch, Models, Objective, Step, TimeDistribution, Weighting};
+use scorefield::objective::{Dsm, Loss, Models, Objective, Step, TimeDistribution, Weighting};
 use scorefield::ops::each;
 use scorefield::rng::Noise;
 use scorefield::sde::VpSde;
 use serde_json::json;
 
-use crate::support::{cpu, lively_unet, relative_error, small_unet, tensor, trials, values};
+use crate::support::{cpu, lively_unet, relative_error, small_unet, step_on, tensor, trials, values};
 
 trials! {
     cpu: [
@@ -36,17 +36,7 @@ pub fn models() -> [Preconditioned; 3] {
 
 fn step(dropout: f64) -> Step<'static> {
     let x0 = tensor(&Noise::new(4).normal(0, N, 64), [N, 1, 8, 8], &cpu().autodiff());
-    Step {
-        index: 5,
-        of: 10,
-        part: MicroBatch::whole(N),
-        x0,
-        labels: &[],
-        references: None,
-        sigma_data: 0.5,
-        dropout,
-        seed: 3,
-    }
+    Step { dropout, ..step_on(x0, 5, 3) }
 }
 
 fn losses(objective: &impl Loss, step: &Step<'_>) -> Vec<f32> {

@@ -5,12 +5,14 @@ use burn::tensor::Device;
 use scorefield::estimate::Estimate;
 use scorefield::model::{Preconditioned, Preconditioning};
 use scorefield::network::Context;
-use scorefield::objective::{Dsm, Loss, MicroBatch, Models, References, Step};
+use scorefield::objective::{Dsm, Loss, Models, References, Step};
 use scorefield::ops::{each, scale};
 use scorefield::rng::Noise;
 use scorefield::sde::{AnySde, VeSde};
 
-use crate::support::{cpu, figure, gpu, lively_unet, relative_error, small_unet, tensor, trials, values};
+use crate::support::{
+    cpu, figure, gpu, lively_unet, relative_error, small_unet, step_on, tensor, trials, values,
+};
 
 trials! {
     cpu: [
@@ -145,17 +147,7 @@ fn the_loss_takes_the_mean_for_the_image() {
     let model = Preconditioned::new(network, Preconditioning::Edm { sigma_data: 0.5 }, sde);
     let image = |seed, n| tensor(&Noise::new(seed).normal(0, n, 64), [n, 1, 8, 8], &cpu());
     let references = References::new(image(1, 9), vec![]);
-    let step = Step {
-        index: 7,
-        of: 10,
-        part: MicroBatch::whole(IMAGES),
-        x0: image(2, IMAGES),
-        labels: &[],
-        references: Some(&references),
-        sigma_data: 0.5,
-        dropout: 0.0,
-        seed: 3,
-    };
+    let step = Step { references: Some(&references), ..step_on(image(2, IMAGES), 7, 3) };
     let dsm = Dsm { references: 9, ..Dsm::default() };
     let models = Models { student: &model, average: &model, teacher: None, features: None };
     let found = values(dsm.loss(models, &step));

@@ -15,6 +15,7 @@ use scorefield::images::DataRange;
 use scorefield::model::{Learned, Preconditioned, Preconditioning, ScoreModel};
 use scorefield::network::layers::Init;
 use scorefield::network::{Network, UNetConfig};
+use scorefield::objective::{MicroBatch, Step};
 use scorefield::ops::takes_wgsl;
 use scorefield::rng::{Domain, Noise};
 use scorefield::run::Run;
@@ -243,6 +244,12 @@ pub fn estimate(numbers: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
 /// A mixture as a model on the CPU whose pixel values are its own values.
 pub fn analytic(mixture: &GaussianMixture, sde: AnySde) -> ScoreModel {
     ScoreModel::new(Box::new(mixture.clone()), sde, DataRange::UNIT, [mixture.dim(), 1, 1], &cpu())
+}
+
+/// Step `index` of ten of a run of this seed, on images of standard deviation 0.5.
+pub fn step_on(x0: Tensor<4>, index: usize, seed: u64) -> Step<'static> {
+    let part = MicroBatch::whole(x0.dims()[0]);
+    Step { index, of: 10, part, x0, labels: &[], references: None, sigma_data: 0.5, dropout: 0.0, seed }
 }
 
 /// A U-Net on `device` none of whose weights is zero: a fresh one returns zero whatever it is given. The
