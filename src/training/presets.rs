@@ -140,7 +140,7 @@ fn digits_unet(multipliers: Vec<usize>) -> NetworkConfig {
 }
 
 /// Noise levels for pictures of flat colours, where grain is seen at once. Whether an area is grainy is learned at
-/// small noise: by default an eighteenth of the images has noise below a tenth of the range, here almost a quarter.
+/// small noise: by default a ninth of the images has noise below a tenth of the range, here a third.
 fn at_small_noise_too() -> Objective {
     let times = TimeDistribution::LogNormal { mean: -0.5, std: 1.5 };
     Dsm { times, ..Dsm::default() }.into()
