@@ -95,6 +95,7 @@ pub fn variants() -> Vec<TrainConfig> {
             network: positional.into(),
             ..config()
         },
+        TrainConfig { objective: Dsm { references: 5, ..Dsm::default() }.into(), flip: true, ..config() },
     ]
 }
 
@@ -252,6 +253,7 @@ fn what_cannot_be_trained_is_refused() {
         TrainConfig { batch: 0, ..config.clone() },
         TrainConfig { clip: 0.0, ..config.clone() },
         TrainConfig { network: UNetConfig { channels: 6, ..small_unet() }.into(), ..config.clone() },
+        TrainConfig { objective: Dsm { references: 70_000, ..Dsm::default() }.into(), ..config.clone() },
     ] {
         let result = attempt(&config, &discs(4, 1));
         assert!(matches!(result, Err(Error::Config { .. })), "{result:?}");
@@ -261,6 +263,11 @@ fn what_cannot_be_trained_is_refused() {
         let result = attempt(&config, &images);
         assert!(matches!(result, Err(Error::Config { .. } | Error::Weights { .. })), "{result:?}");
     }
+    // References that would take 2.6 GB.
+    let large = ImageSet { height: 100, width: 100, pixels: vec![9; 10_000], ..discs(1, 1) };
+    let objective = Dsm { references: 65_536, ..Dsm::default() }.into();
+    let message = attempt(&TrainConfig { objective, ..config.clone() }, &large).unwrap_err().to_string();
+    assert!(message.contains("references") && message.contains("26843"), "{message}");
     // One image, and images without any contrast, are odd but possible.
     let mut blank = discs(3, 1);
     blank.pixels.fill(9);

@@ -75,6 +75,9 @@ pub struct ScoreLesson {
     features: Option<Perceiver>,
 }
 
+/// Values that the references of a step have in all: a gibibyte, of which a step holds some copies.
+const MOST_REFERENCE_VALUES: usize = 1 << 28;
+
 /// Images in a sample grid.
 const SAMPLES: usize = 36;
 
@@ -109,6 +112,13 @@ impl ScoreLesson {
         if wanted > 0 && !(1..=wanted).contains(&known) {
             let problem = format!("= {wanted}, but the data set {} has {known}", images.name);
             return Err(Error::config("network.classes", problem, format!("use {known}")));
+        }
+        let values = images.stride();
+        let (references, most) = (config.objective.references(), MOST_REFERENCE_VALUES / values);
+        if references > most {
+            let problem = format!("of {values} values each do not fit into memory with the rest");
+            let fix = format!("use {most} or fewer");
+            return Err(Error::config(format!("objective.references = {references}"), problem, fix));
         }
         if config.flip
             && let Some(warning) = unlike_mirrored(images)
