@@ -26,6 +26,11 @@ pub struct ImageSet {
     pub class_names: Vec<String>,
 }
 
+/// Turns the rows of an image of this `width` round, of any number of channels.
+pub fn mirror<T>(image: &mut [T], width: usize) {
+    image.chunks_exact_mut(width).for_each(<[T]>::reverse);
+}
+
 impl ImageSet {
     /// Number of images.
     pub fn len(&self) -> usize {

@@ -1,8 +1,17 @@
+use std::ops::RangeInclusive;
+
 use burn::tensor::Tensor;
 
 use super::check_shape;
 use crate::model::ScoreModel;
 use crate::{Error, Result};
+
+/// The standard deviations of noise that a model can take out, black being 0 and white 1.
+pub fn known_noise(model: &ScoreModel) -> RangeInclusive<f64> {
+    let unit = model.range.high - model.range.low;
+    let [least, most] = [model.sde.sampling_eps(), 1.0].map(|t| model.sde.sigma(t) / unit);
+    least..=most
+}
 
 /// The model of clean images that, with noise of standard deviation `sigma`, become `image`.
 ///
@@ -16,12 +25,12 @@ use crate::{Error, Result};
 /// [`Error::Config`] for a `sigma` outside the noise levels of the model or an image of another size.
 pub fn denoise(model: ScoreModel, image: Tensor<4>, sigma: f64) -> Result<ScoreModel> {
     check_shape("the image", &model, &image)?;
-    let unit = model.range.high - model.range.low;
-    let [least, most] = [model.sde.sampling_eps(), 1.0].map(|t| model.sde.sigma(t) / unit);
-    if !(least..=most).contains(&sigma) {
+    let known = known_noise(&model);
+    if !known.contains(&sigma) {
+        let (least, most) = known.into_inner();
         let fix = format!("this model knows {least:.3} to {most:.1}, black being 0 and white 1");
         return Err(Error::config("sigma", format!("= {sigma} is not allowed"), fix));
     }
-    let t = model.sde.time_of_sigma(sigma * unit);
+    let t = model.sde.time_of_sigma(sigma * (model.range.high - model.range.low));
     Ok(model.starting_from(image, t, 0.0))
 }

@@ -39,7 +39,7 @@ mod upscale;
 
 pub use autoguidance::{AUTOGUIDANCE, autoguided, led_on};
 pub use colorize::colorize;
-pub use denoise::denoise;
+pub use denoise::{denoise, known_noise};
 pub use edit::edit;
 pub use guidance::{ClassGuide, Guide, class_guided, guided, guided_by};
 pub use inpaint::inpaint;

@@ -14,8 +14,7 @@ const BLOCKS: usize = 10;
 /// (x·y/width + 1)³`, estimated without bias (their equation 4: no row is paired with itself), so it may be
 /// negative. Both sets are dealt out into ten blocks, fewer for less than twenty rows, in a random order that is always the
 /// same: images that were asked for by class come with the classes in turn. The result is the mean over blocks and its
-/// standard error. Unlike a Fréchet distance its expectation does not depend on the
-/// number of images.
+/// standard error. Unlike a Fréchet distance its expectation does not depend on the number of images.
 ///
 /// # Errors
 /// [`Error::Config`] for fewer than four rows: two blocks need two each.

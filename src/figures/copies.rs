@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::studio::grid;
 use super::{Figure, Outcome, Studio};
-use crate::images::ImageSet;
+use crate::images::{ImageSet, mirror};
 use crate::sampler::Sampler;
 use crate::{Error, Result};
 
@@ -61,7 +61,7 @@ pub(super) async fn make(studio: &Studio) -> Result<Outcome> {
 fn nearest(image: &[f32], images: &ImageSet) -> (usize, f64) {
     let bytes: Vec<f32> = image.iter().map(|value| 255.0 * value).collect();
     let mut mirrored = bytes.clone();
-    mirrored.chunks_exact_mut(images.width).for_each(<[f32]>::reverse);
+    mirror(&mut mirrored, images.width);
     let square = |i: usize| {
         let to = |bytes: &[f32]| -> f32 {
             images.image(i).iter().zip(bytes).map(|(a, b)| (f32::from(*a) - b).powi(2)).sum()
@@ -90,7 +90,7 @@ mod tests {
         let image =
             |i: usize| images.image(i).iter().map(|byte| f32::from(*byte) / 255.0).collect::<Vec<_>>();
         let mut mirrored = image(13);
-        mirrored.chunks_exact_mut(12).for_each(<[f32]>::reverse);
+        mirror(&mut mirrored, 12);
         for image in [image(13), mirrored] {
             let (place, distance) = nearest(&image, &images);
             assert!(place == 13 && distance < 1e-6, "{place}, {distance}");

@@ -126,14 +126,12 @@ async fn at_level(
         };
         let told: Option<&[usize]> = labels.as_ref().map(|labels| &labels[first..first + n]);
         let asked = model.asked(told, 1.0)?;
-        let unit = asked.range.high - asked.range.low;
-        let [least, most] = [asked.sde.sampling_eps(), 1.0].map(|t| asked.sde.sigma(t) / unit);
-        if !(least..=most).contains(&sigma) {
+        if !control::known_noise(&asked).contains(&sigma) {
             return Ok(None);
         }
         let behind = control::denoise(asked, noisy(&studio.device), sigma)?;
         let start = behind.prior(Tensor::zeros([n, c, h, w], &studio.device));
-        by_model.extend(read(behind.pixels(behind.denoised(start, &vec![1.0; n]))).await?);
+        by_model.extend(read(behind.pixels(behind.denoised(start, &[1.0]))).await?);
         let told: Vec<_> = told.unwrap_or_default().iter().copied().map(Some).collect();
         by_training.extend(read(training.mean(None, noisy(&Device::flex()), &vec![sigma; n], &told)).await?);
         let noise = Noise::new(studio.seed).at(first as u32);

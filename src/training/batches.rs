@@ -1,7 +1,7 @@
 //! Training images in an order that depends on the seed and the step alone.
 
 use crate::dequantise::Dequantisation;
-use crate::images::ImageSet;
+use crate::images::{ImageSet, mirror};
 use crate::objective::MicroBatch;
 use crate::rng::draws::training::{DEQUANTISE, FLIP, LABELS};
 use crate::rng::{Domain, Noise};
@@ -99,11 +99,6 @@ impl<'a> Batches<'a> {
         }
         pixels
     }
-}
-
-/// Turns the rows of an image round.
-fn mirror(image: &mut [f32], width: usize) {
-    image.chunks_exact_mut(width).for_each(<[f32]>::reverse);
 }
 
 #[cfg(test)]

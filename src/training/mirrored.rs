@@ -1,4 +1,4 @@
-use crate::images::ImageSet;
+use crate::images::{ImageSet, mirror};
 
 /// How different the mean image may be from its mirror image, of the deviation of all pixels. Faces and people of
 /// `avatars` have 0.05, letters 0.13, digits 0.22, articles of `fashion-mnist` 0.23: their shoes all point to the left.
@@ -29,7 +29,7 @@ fn asymmetry(images: &ImageSet) -> (f64, f64) {
     }
     let means: Vec<f64> = sums.iter().map(|sum| sum / n).collect();
     let mut mirrored = means.clone();
-    mirrored.chunks_exact_mut(width).for_each(<[f64]>::reverse);
+    mirror(&mut mirrored, width);
     let mean_of = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / stride as f64;
     let (all, between) = (mean_of(&mut means.iter().copied()), mean_of(&mut means.iter().map(|m| m * m)));
     let square = squares / (n * stride as f64);
