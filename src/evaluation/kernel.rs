@@ -106,9 +106,12 @@ mod tests {
             let row = |(i, z): (usize, f32)| z + (i % 10) as f32 - 4.5;
             normals(seed, 500, 0.0).into_iter().enumerate().map(row).collect::<Vec<f32>>()
         };
-        let (in_turn, others) = (of_kinds(1), of_kinds(2));
-        let mut mixed = in_turn.clone();
-        Noise::new(5).stream(0).shuffle(&mut mixed);
+        let shuffled = |mut set: Vec<f32>| {
+            Noise::new(5).stream(set[0].to_bits()).shuffle(&mut set);
+            set
+        };
+        let (in_turn, others) = (of_kinds(1), shuffled(of_kinds(2)));
+        let mixed = shuffled(in_turn.clone());
         let [found, expected] = [in_turn, mixed].map(|set| kernel_distance(&set, &others, 1).unwrap());
         assert!((found.mean - expected.mean).abs() < 3.0 * expected.error, "{found:?}, {expected:?}");
         assert!(found.error < 3.0 * expected.error, "{found:?}, {expected:?}");
