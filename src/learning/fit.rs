@@ -203,7 +203,7 @@ impl Fitting {
         };
         let progress = (index as f64 / fit.steps as f64).min(1.0);
         let rate = fit.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
-        let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, rectified: false, ema: EMA };
+        let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, rectified: false, muon: false, ema: EMA };
         Ok(learner.learn(loss, step).await?.loss)
     }
 

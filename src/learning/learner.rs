@@ -6,6 +6,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device, Tensor};
 
 use super::average::PowerAverage;
+use super::muon;
 use super::optimiser::{Adam, Layout};
 use crate::ops::{AdamStep, move_average, read};
 use crate::{Error, Result};
@@ -33,6 +34,8 @@ pub struct LearningStep {
     pub epsilon: f64,
     /// Whether it is RAdam.
     pub rectified: bool,
+    /// Whether matrices are moved by Muon.
+    pub muon: bool,
     /// What the moving average keeps of itself.
     pub ema: f64,
 }
@@ -163,11 +166,16 @@ impl<M: Module> Learner<M> {
     pub async fn descend(&mut self, gradient: Gradient, step: LearningStep) -> Result<StepReport> {
         let [weights, average] = &mut self.rows;
         self.steps += 1;
-        let LearningStep { rate, clip, epsilon, rectified, ema } = step;
+        let LearningStep { rate, clip, epsilon, rectified, muon, ema } = step;
         let step = AdamStep { rate, step: self.steps, clip, epsilon, rectified };
         // Nobody may see the weights while they change in place.
         self.module = self.layout.fill(&self.module, average, false);
-        let norm_sq = self.adam.step(weights, gradient.row, step);
+        let before = muon.then(|| [weights.clone(), self.adam.moments[0].clone()]);
+        let norm_sq = self.adam.step(weights, gradient.row.clone(), step);
+        if let Some(before) = before {
+            let gradient = gradient.row / (norm_sq.clone().sqrt() / clip).clamp_min(1.0);
+            muon::step(&self.layout, [weights, &mut self.adam.moments[0]], before, gradient, rate);
+        }
         self.module = self.layout.fill(&self.module, weights, true);
         move_average(average, weights, ema);
         for (power, row) in &mut self.powers {

@@ -4,6 +4,7 @@
 mod average;
 mod fit;
 mod learner;
+mod muon;
 mod optimiser;
 
 pub use average::{Ema, Growing, HalfLife, PowerAverage};

@@ -1,6 +1,8 @@
 //! Adam with gradient clipping by global norm, and the moving average of the weights, on all weights of a module in one
 //! row: what is done to them takes a dispatch or two on a GPU, where hundreds would be most of a training step.
 
+use std::ops::Range;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
@@ -10,9 +12,17 @@ use crate::ops::{self, AdamStep};
 /// Where in a row each weight of a module lies.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    places: Vec<(ParamId, usize)>,
+    places: Vec<Place>,
     len: usize,
     device: Device,
+}
+
+/// Where one of them lies, and its shape if it is a matrix that a layer multiplies by.
+#[derive(Debug, Clone)]
+struct Place {
+    id: ParamId,
+    range: Range<usize>,
+    matrix: Option<[usize; 2]>,
 }
 
 /// Weights begin at multiples of this many values, 256 bytes: a GPU can bind them where they are.
@@ -21,16 +31,40 @@ const ALIGNED: usize = 64;
 impl Layout {
     /// The places of the weights of `module`, one after another, and the device of its weights without autodiff.
     pub fn of<M: Module>(module: &M, device: &Device) -> Self {
-        struct Places(Vec<(ParamId, usize)>, usize);
+        #[derive(Default)]
+        struct Places {
+            places: Vec<Place>,
+            len: usize,
+            /// The names of the modules around, the field's own last.
+            path: Vec<String>,
+        }
         impl ModuleVisitor for Places {
+            fn enter_module(&mut self, name: &str, _: &str) {
+                self.path.push(name.into());
+            }
+
+            fn exit_module(&mut self, _: &str, _: &str) {
+                self.path.pop();
+            }
+
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                self.0.push((param.id, self.1));
-                self.1 += param.val().dims().iter().product::<usize>().next_multiple_of(ALIGNED);
+                let dims = param.val().dims();
+                let range = self.len..self.len + dims.iter().product::<usize>();
+                // Tables, of which an image reads one row, have other names.
+                let multiplies = self.path.last().is_some_and(|name| name == "weight");
+                let matrix = <[usize; 2]>::try_from(dims.as_slice()).ok().filter(|_| multiplies);
+                self.len = range.end.next_multiple_of(ALIGNED);
+                self.places.push(Place { id: param.id, range, matrix });
             }
         }
-        let mut places = Places(vec![], 0);
+        let mut places = Places::default();
         module.visit(&mut places);
-        Self { places: places.0, len: places.1, device: device.clone() }
+        Self { places: places.places, len: places.len, device: device.clone() }
+    }
+
+    /// A row made of what `part` gives for the place of each weight, and for the shape of those that are matrices.
+    pub(super) fn mapped(&self, part: impl Fn(&Range<usize>, Option<[usize; 2]>) -> Tensor<1>) -> Tensor<1> {
+        self.gather(self.places.iter().map(|place| Some(part(&place.range, place.matrix))))
     }
 
     /// The weights of `module`, off the tape.
@@ -60,24 +94,24 @@ impl Layout {
     }
 
     fn gather(&self, parts: impl Iterator<Item = Option<Tensor<1>>>) -> Tensor<1> {
-        let placed = self.places.iter().zip(parts).filter_map(|((_, place), part)| Some((*place, part?)));
+        let placed = self.places.iter().zip(parts).filter_map(|(place, part)| Some((place.range.start, part?)));
         ops::gather(&placed.collect::<Vec<_>>(), self.len, &self.device)
     }
 
     /// `module` with the values of `row` as its weights; those that learn are on the tape.
     pub fn fill<M: Module>(&self, module: &M, row: &Tensor<1>, learns: bool) -> M {
         struct Fill<'a> {
-            places: std::slice::Iter<'a, (ParamId, usize)>,
+            places: std::slice::Iter<'a, Place>,
             row: &'a Tensor<1>,
             learns: bool,
         }
         impl ModuleMapper for Fill<'_> {
             fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-                let (id, place) = self.places.next().expect("a place for every weight");
+                let Place { id, range, .. } = self.places.next().expect("a place for every weight");
                 debug_assert_eq!(*id, param.id);
                 param.map(|old| {
                     let dims = old.dims();
-                    let part = self.row.clone().narrow(0, *place, dims.iter().product()).reshape(dims);
+                    let part = self.row.clone().narrow(0, range.start, range.len()).reshape(dims);
                     if self.learns { Tensor::from_inner(part).require_grad() } else { part }
                 })
             }

@@ -50,6 +50,10 @@ pub struct TrainConfig {
     pub adam_epsilon: f64,
     /// Whether Adam is RAdam (Liu et al. 2020), as consistency models are trained.
     pub rectified: bool,
+    /// Whether the matrices that layers multiply by are moved by Muon (Jordan et al. 2024) at the same learning rate, and only
+    /// the other weights by Adam.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub muon: bool,
     /// The exponential moving average of the weights, which is the model that is kept: its rate, or its half-life as
     /// `{ images = 500000 }`.
     pub ema: Ema,
@@ -98,6 +102,7 @@ impl Default for TrainConfig {
             clip: 1.0,
             adam_epsilon: ADAM_EPSILON,
             rectified: false,
+            muon: false,
             ema: 0.999.into(),
             averages: vec![],
             dropout: 0.0,
@@ -213,6 +218,7 @@ impl TrainConfig {
             clip: self.clip,
             adam_epsilon: self.adam_epsilon,
             rectified: self.rectified,
+            muon: self.muon,
             ema: self.ema,
             averages: self.averages.clone(),
             checkpoint_every: self.checkpoint_every,

@@ -44,6 +44,8 @@ pub struct Pace {
     pub adam_epsilon: f64,
     /// Whether Adam is RAdam.
     pub rectified: bool,
+    /// Whether matrices are moved by Muon.
+    pub muon: bool,
     /// The moving average of the weights.
     pub ema: Ema,
     /// Relative lengths of further ones.

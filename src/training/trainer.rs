@@ -91,9 +91,9 @@ impl<L: Lesson> Trainer<L> {
         let own = self.gradient(team::share(team, count)?, batches);
         let gradient = self.together(team, own).await?.over(count);
         let rate = self.course.learning_rate_at(step);
-        let Pace { clip, adam_epsilon: epsilon, rectified, .. } = self.pace;
+        let Pace { clip, adam_epsilon: epsilon, rectified, muon, .. } = self.pace;
         let ema = self.pace.ema.keeps(step + 1, self.pace.steps, self.pace.batch);
-        self.learner.descend(gradient, LearningStep { rate, clip, epsilon, rectified, ema }).await
+        self.learner.descend(gradient, LearningStep { rate, clip, epsilon, rectified, muon, ema }).await
     }
 
     /// The sum of the gradients of some micro-batches of the next step.

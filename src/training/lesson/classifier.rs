@@ -123,6 +123,7 @@ impl ClassifierTraining {
             clip: self.clip,
             adam_epsilon: ADAM_EPSILON,
             rectified: false,
+            muon: false,
             ema: 0.0.into(),
             averages: vec![],
             checkpoint_every: self.checkpoint_every,
