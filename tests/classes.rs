@@ -43,7 +43,7 @@ fn noise(n: usize) -> Vec<f32> {
 }
 
 fn labelled(labels: &[Option<usize>]) -> Context<'_> {
-    Context { labels, dropout: None }
+    Context { labels, ..Context::default() }
 }
 
 fn every_image_has_its_own_label() {
@@ -77,7 +77,7 @@ fn denoised(model: &ScoreModel) -> Vec<f32> {
 
 fn no_class_is_the_network_without_one() {
     let without = denoised(&file(0).score_model(&cpu()).unwrap());
-    let file = || file(0).with_classes(3);
+    let file = || file(0).learning(&config(3).into());
     assert!(relative_error(&denoised(&file().score_model(&cpu()).unwrap()), &without) < 1e-6);
     let untrained = denoised(&file().load(&cpu()).unwrap().class_model(1, 1.0).unwrap());
     assert!(relative_error(&untrained, &without) < 1e-6, "a class that was never learned changes nothing");

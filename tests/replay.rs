@@ -50,7 +50,7 @@ fn evaluate(model: &Preconditioned, n: usize, sigma: f64, class: Option<usize>) 
     let fresh = Preconditioned::new(model.network().clone(), model.preconditioning, model.sde);
     let x = images(n, (1e3 * sigma) as u32);
     let of = |model: &Preconditioned| {
-        model.forward(x.clone(), &[sigma], Context { labels: &[class], dropout: None })
+        model.forward(x.clone(), &[sigma], Context { labels: &[class], ..Context::default() })
     };
     let (found, launched) = counted(|| values(of(model)));
     assert_eq!(found, values(of(&fresh)), "{n} images, sigma = {sigma}");

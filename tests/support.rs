@@ -249,7 +249,18 @@ pub fn analytic(mixture: &GaussianMixture, sde: AnySde) -> ScoreModel {
 /// Step `index` of ten of a run of this seed, on images of standard deviation 0.5.
 pub fn step_on(x0: Tensor<4>, index: usize, seed: u64) -> Step<'static> {
     let part = MicroBatch::whole(x0.dims()[0]);
-    Step { index, of: 10, part, x0, labels: &[], references: None, sigma_data: 0.5, dropout: 0.0, seed }
+    Step {
+        index,
+        of: 10,
+        part,
+        x0,
+        labels: &[],
+        moved: &[],
+        references: None,
+        sigma_data: 0.5,
+        dropout: 0.0,
+        seed,
+    }
 }
 
 /// A U-Net on `device` none of whose weights is zero: a fresh one returns zero whatever it is given. The

@@ -58,14 +58,18 @@ impl Case {
     /// The output for `x` and how it changes along `v`.
     fn dual(&self, network: &Network, v: Tensor<4>) -> Dual {
         let dropout = Dropout::new(self.dropout, 1, 2);
-        let context = Context { labels: &self.labels, dropout: Some(&dropout) };
+        let context = Context { labels: &self.labels, dropout: Some(&dropout), ..Context::default() };
         network.forward(Dual { value: self.x.clone(), tangent: v }, &self.c_noise, context)
     }
 
     /// The output for `x`.
     fn output(&self, x: Tensor<4>) -> Tensor<4> {
         let dropout = Dropout::new(self.dropout, 1, 2);
-        self.network.forward(x, &self.c_noise, Context { labels: &self.labels, dropout: Some(&dropout) })
+        self.network.forward(
+            x,
+            &self.c_noise,
+            Context { labels: &self.labels, dropout: Some(&dropout), ..Context::default() },
+        )
     }
 }
 

@@ -143,6 +143,7 @@ fn parts_have_the_random_numbers_of_the_whole() {
                 part,
                 x0,
                 labels,
+                moved: &[],
                 references: None,
                 sigma_data: 0.5,
                 dropout: 0.1,

@@ -3,7 +3,7 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::family::{Architecture, ScoreNetwork};
-use super::layers::{Conv, Dropout, Embedding, Init, NormSilu, ResBlock, TimeMlp, TimeWidths};
+use super::layers::{Context, Conv, Dropout, Embedding, Init, NormSilu, ResBlock, TimeMlp, TimeWidths};
 use crate::ops::Value;
 use crate::{Error, Result};
 
@@ -83,8 +83,8 @@ impl ScoreNetwork for Plain {
         Self { time, stem, blocks, norm: NormSilu::new(c, init), head: Conv::new(c, c_out, 3, 1, 0.0, init) }
     }
 
-    fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData {
-        self.time.features(c_noise, labels)
+    fn features(&self, c_noise: &[f64], context: Context<'_>) -> TensorData {
+        self.time.features(c_noise, context)
     }
 
     fn forward_features(&self, x: Value, features: Tensor<2>, dropout: Option<&Dropout>) -> Value {

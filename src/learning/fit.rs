@@ -190,6 +190,7 @@ impl Fitting {
             part: MicroBatch::whole(fit.batch),
             x0: upload(x0, [fit.batch, c, h, w], &device.clone().autodiff()),
             labels: &[],
+            moved: &[],
             references: None,
             sigma_data: fit.sigma_data,
             dropout: 0.0,
@@ -203,7 +204,8 @@ impl Fitting {
         };
         let progress = (index as f64 / fit.steps as f64).min(1.0);
         let rate = fit.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
-        let step = LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, rectified: false, muon: false, ema: EMA };
+        let step =
+            LearningStep { rate, clip: CLIP, epsilon: ADAM_EPSILON, rectified: false, muon: false, ema: EMA };
         Ok(learner.learn(loss, step).await?.loss)
     }
 

@@ -41,7 +41,8 @@ pub fn step(
         Some(shape) => moved(place, shape),
         None => part(weights, place),
     });
-    *momentum = layout.mapped(|place, shape| part(if shape.is_some() { &new_momentum } else { momentum }, place));
+    *momentum =
+        layout.mapped(|place, shape| part(if shape.is_some() { &new_momentum } else { momentum }, place));
 }
 
 fn part(row: &Tensor<1>, place: &Range<usize>) -> Tensor<1> {
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_table_of_classes_stays_as_adam_left_it() {
-        let sizes = TimeSizes { features: 4, hidden: 8, classes: 5, class_table: true };
+        let sizes = TimeSizes { features: 4, hidden: 8, classes: 5, class_table: true, moves: false };
         let mut widths = TimeWidths::default();
         widths.reserve(6);
         let init = &mut Init::new(1, &Device::flex());

@@ -94,7 +94,8 @@ impl Layout {
     }
 
     fn gather(&self, parts: impl Iterator<Item = Option<Tensor<1>>>) -> Tensor<1> {
-        let placed = self.places.iter().zip(parts).filter_map(|(place, part)| Some((place.range.start, part?)));
+        let placed =
+            self.places.iter().zip(parts).filter_map(|(place, part)| Some((place.range.start, part?)));
         ops::gather(&placed.collect::<Vec<_>>(), self.len, &self.device)
     }
 

@@ -26,7 +26,7 @@ struct Part<'a> {
 impl Divided {
     /// [`Denoiser::denoise`] of images of known classes, `labels` being as in [`Context`].
     pub fn forward(&self, x: Tensor<4>, sigma: &[f64], labels: &[Option<usize>]) -> Tensor<4> {
-        let of = |x, sigma, labels| self.model.forward(x, sigma, Context { labels, dropout: None });
+        let of = |x, sigma, labels| self.model.forward(x, sigma, Context { labels, ..Context::default() });
         match self.parts(x.dims()[0], sigma, labels) {
             None => of(x, sigma, labels),
             Some(parts) => {
@@ -38,7 +38,8 @@ impl Divided {
 
     /// [`Self::forward`] and how its result changes along the tangent of `x`.
     pub fn forward_dual(&self, x: Dual, sigma: &[f64], labels: &[Option<usize>]) -> Dual {
-        let of = |x, sigma, labels| self.model.forward_dual(x, sigma, Context { labels, dropout: None });
+        let of =
+            |x, sigma, labels| self.model.forward_dual(x, sigma, Context { labels, ..Context::default() });
         match self.parts(x.value.dims()[0], sigma, labels) {
             None => of(x, sigma, labels),
             Some(parts) => {

@@ -235,7 +235,7 @@ impl Preconditioned {
         if context.dropout.is_some() || self.network.is_autodiff() {
             return then(self.network.forward(scale(x, c_in), c_noise, context));
         }
-        let features = self.network.features(c_noise, context.labels);
+        let features = self.network.features(c_noise, context);
         let network = |x: Tensor<4>, features| self.network.forward_features(x.into(), features, None).into();
         self.replay.run((x, c_in), features, network, then)
     }

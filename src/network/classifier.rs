@@ -6,7 +6,7 @@ use burn::tensor::activation::softmax;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{
-    Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space, fill_up,
+    Context, Conv, Embedding, Init, Linear, NormSilu, ResBlock, TimeMlp, TimeWidths, depth_to_space, fill_up,
     space_to_depth,
 };
 use crate::ops::{each, silu, silu_slope};
@@ -154,7 +154,7 @@ impl Classifier {
     fn pass(&self, x: Tensor<4>, sigma: &[f64]) -> Pass {
         let c_noise = each(sigma, |s| (s + 1e-3).ln() / 4.0);
         let x = crate::ops::scale(x - 0.5, &input_scale(sigma));
-        let features = Tensor::from_data(self.time.features(&c_noise, &[]), &x.device());
+        let features = Tensor::from_data(self.time.features(&c_noise, Context::default()), &x.device());
         let time = self.time.forward(features);
         let input = space_to_depth(fill_up(x, PATCH), PATCH);
         let stem = self.stem.forward(input.clone().into());

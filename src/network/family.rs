@@ -4,22 +4,13 @@ use serde::de::{DeserializeOwned, Deserializer};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Dropout, Init};
+use super::layers::{Context, Dropout, Init};
 use super::mlp::Mlp;
 use super::refinenet::RefineNet;
 use super::unet::{UNet, UNetConfig};
 use crate::Result;
 use crate::kind::Tagged;
 use crate::ops::Value;
-
-/// What a network may be told besides an image and its noise; nothing by default.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Context<'a> {
-    /// The classes of the images, `None` for any: one for the whole batch or one per image; empty is `None`.
-    pub labels: &'a [Option<usize>],
-    /// The masks of a training step.
-    pub dropout: Option<&'a Dropout>,
-}
 
 /// A network that predicts an image-shaped quantity from a noisy image and its noise level.
 pub trait ScoreNetwork: Module {
@@ -29,12 +20,12 @@ pub trait ScoreNetwork: Module {
     /// Builds the network for images of `c_in` channels, weights drawn from `init`.
     fn new(config: &Self::Config, c_in: usize, c_out: usize, init: &mut Init) -> Self;
 
-    /// How the network reads noise levels and classes: what [`Self::forward_features`] takes of them, `[rows, n]`, a
-    /// row for the whole batch or one per image. Of a [`Dual`](crate::ops::Dual) it is one too.
+    /// How the network reads noise levels and what else it is told: what [`Self::forward_features`] takes of them,
+    /// `[rows, n]`, a row for the whole batch or one per image.
     ///
     /// # Panics
     /// For a class that the network does not have.
-    fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData;
+    fn features(&self, c_noise: &[f64], context: Context<'_>) -> TensorData;
 
     /// The raw output `[b, c_out, h, w]` for `x` `[b, c_in, h, w]`, or how it changes as `x` does, for the [`Self::features`] of the noise levels and
     /// classes. On a GPU nothing but launches, so that it can be recorded.
@@ -81,6 +72,16 @@ pub trait Architecture: std::fmt::Debug + Clone + PartialEq + Default + Serializ
     /// network that knew of none goes on with its weights: new rows of zeros make no difference. `None` for a network that
     /// takes no classes.
     fn learn_classes(&mut self, classes: usize) -> Option<&'static str>;
+
+    /// Whether it can be told how images were moved.
+    fn knows_moves(&self) -> bool {
+        false
+    }
+
+    /// Lets the network be told how images were moved; returns the name of a weight as [`Self::learn_classes`] does.
+    fn learn_moves(&mut self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Lists the networks. `Module` is implemented by hand: burn's derive would enter the variant's name into the name of
@@ -155,6 +156,16 @@ macro_rules! networks {
             pub fn learn_classes(&mut self, classes: usize) -> Option<&'static str> {
                 match self { $(Self::$variant(config) => config.learn_classes(classes)),+ }
             }
+
+            /// [`Architecture::knows_moves`].
+            pub fn knows_moves(&self) -> bool {
+                match self { $(Self::$variant(config) => config.knows_moves()),+ }
+            }
+
+            /// [`Architecture::learn_moves`].
+            pub fn learn_moves(&mut self) -> Option<&'static str> {
+                match self { $(Self::$variant(config) => config.learn_moves()),+ }
+            }
         }
 
         impl<'de> Deserialize<'de> for NetworkConfig {
@@ -197,8 +208,8 @@ macro_rules! networks {
             ///
             /// # Panics
             /// As there.
-            pub fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData {
-                match self { $(Self::$variant(network) => network.features(c_noise, labels)),+ }
+            pub fn features(&self, c_noise: &[f64], context: Context<'_>) -> TensorData {
+                match self { $(Self::$variant(network) => network.features(c_noise, context)),+ }
             }
 
             /// [`ScoreNetwork::forward_features`].
@@ -287,7 +298,7 @@ impl Network {
     /// For a class that the network does not have.
     pub fn forward<T: Into<Value> + From<Value>>(&self, x: T, c_noise: &[f64], context: Context<'_>) -> T {
         let x = x.into();
-        let features = Tensor::from_data(self.features(c_noise, context.labels), &x.device());
+        let features = Tensor::from_data(self.features(c_noise, context), &x.device());
         self.forward_features(x, features, context.dropout).into()
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::family::{Architecture, ScoreNetwork};
-use super::layers::{Conv, Dropout, Embedding, Init, TimeMlp, TimeSizes, TimeWidths};
+use super::layers::{Context, Conv, Dropout, Embedding, Init, TimeMlp, TimeSizes, TimeWidths};
 use crate::ops::Value;
 use crate::{Error, Result};
 
@@ -89,7 +89,7 @@ impl ScoreNetwork for Mlp {
         let mut widths = TimeWidths::default();
         widths.reserve((config.layers + 1) * config.width);
         let dense = |from, to, scale, init: &mut Init| Conv::new(from, to, 1, 1, scale, init);
-        let sizes = TimeSizes { features: FEATURES, hidden: config.noise, classes: 0, class_table: false };
+        let sizes = TimeSizes { features: FEATURES, hidden: config.noise, ..TimeSizes::default() };
         Self {
             stem: dense(c_in, config.width, 1.0, init),
             layers: (0..config.layers).map(|_| dense(config.width, config.width, 1.0, init)).collect(),
@@ -99,8 +99,8 @@ impl ScoreNetwork for Mlp {
         }
     }
 
-    fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData {
-        self.time.features(c_noise, labels)
+    fn features(&self, c_noise: &[f64], context: Context<'_>) -> TensorData {
+        self.time.features(c_noise, context)
     }
 
     fn forward_features(&self, x: Value, features: Tensor<2>, dropout: Option<&Dropout>) -> Value {

@@ -13,7 +13,8 @@ mod refinenet;
 mod unet;
 
 pub use classifier::{Classifier, ClassifierConfig, Verdict};
-pub use family::{Architecture, Context, Network, NetworkConfig, ScoreNetwork, Sizes};
+pub use family::{Architecture, Network, NetworkConfig, ScoreNetwork, Sizes};
+pub use layers::{Context, Moved};
 pub use mlp::MlpConfig;
 pub use refinenet::{Levels, RefineNetConfig};
 pub use unet::{InputPyramid, Resampling, Style, UNetConfig};
@@ -60,7 +61,7 @@ mod tests {
         let (config, device) = (PlainConfig { channels: 8, blocks: 2 }, Device::flex());
         config.validate_for(6, 5).unwrap();
         let network = Plain::new(&config, 3, 3, &mut layers::Init::new(0, &device));
-        let features = Tensor::from_data(network.features(&[0.1], &[]), &device);
+        let features = Tensor::from_data(network.features(&[0.1], Context::default()), &device);
         let x = Tensor::<4>::ones([2, 3, 6, 5], &device);
         let y = Tensor::from(network.forward_features(x.into(), features, None));
         assert_eq!(y.dims(), [2, 3, 6, 5]);

@@ -2,6 +2,7 @@ use burn::tensor::Tensor;
 
 use super::Step;
 use crate::model::Preconditioned;
+use crate::network::Moved;
 use crate::ops::{each, per_sample, scale};
 
 /// `weight·|D(x_0 + sigma·z; sigma) - x_0|²` of each image, averaged over pixels, a noise level and a weight for each:
@@ -12,7 +13,10 @@ use crate::ops::{each, per_sample, scale};
 pub fn denoising(model: &Preconditioned, step: &Step<'_>, sigma: &[f64], weight: &[f64]) -> Tensor<1> {
     let noisy = step.x0.clone() + scale(step.noise(), sigma);
     let target = match step.references {
-        Some(references) => references.mean(Some(step.x0.clone()), noisy.clone(), sigma, step.labels),
+        Some(references) => {
+            let mean = references.mean(Some(step.x0.clone()), noisy.clone(), sigma, step.labels);
+            own_where_moved(mean, step)
+        }
         None => step.x0.clone(),
     };
     let masks = step.masks();
@@ -21,4 +25,16 @@ pub fn denoising(model: &Preconditioned, step: &Step<'_>, sigma: &[f64], weight:
     // The root of the weight goes inside the square: its own square can leave the range of f32.
     let weighted = error.clone() * per_sample(&each(weight, f64::sqrt), &error.device());
     (weighted.clone() * weighted).reshape([b, c * h * w]).mean_dim(1).reshape([b])
+}
+
+/// `mean`, but `x_0` of images that were moved: no reference was moved like them.
+fn own_where_moved(mean: Tensor<4>, step: &Step<'_>) -> Tensor<4> {
+    if step.moved.is_empty() {
+        return mean;
+    }
+    let moved: Vec<f64> =
+        step.moved.iter().map(|moved| f64::from(u8::from(*moved != Moved::default()))).collect();
+    let device = mean.device();
+    mean * per_sample(&each(&moved, |moved| 1.0 - moved), &device)
+        + step.x0.clone() * per_sample(&moved, &device)
 }

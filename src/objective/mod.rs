@@ -267,6 +267,7 @@ mod tests {
             part,
             x0,
             labels: &[],
+            moved: &[],
             references: None,
             sigma_data: 0.5,
             dropout: 0.0,

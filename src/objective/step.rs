@@ -2,8 +2,8 @@ use burn::tensor::Tensor;
 
 use super::{MicroBatch, References};
 use crate::flow::Probe;
-use crate::network::Context;
 use crate::network::layers::Dropout;
+use crate::network::{Context, Moved};
 use crate::ops::upload;
 use crate::rng::draws::training::{NOISE, PROBES, TIMES};
 use crate::rng::{Domain, Noise};
@@ -22,6 +22,8 @@ pub struct Step<'a> {
     pub x0: Tensor<4>,
     /// Their classes, where the network is told any.
     pub labels: &'a [Option<usize>],
+    /// How each of them was moved; empty where none was.
+    pub moved: &'a [Moved],
     /// Further images, where the objective wants to compare these with any.
     pub references: Option<&'a References>,
     /// Standard deviation of the data in the model's units.
@@ -64,9 +66,9 @@ impl Step<'_> {
         Dropout::new(self.dropout, self.seed, self.index as u32).from_image(self.part.first)
     }
 
-    /// The classes, and `masks`.
+    /// What the network is told, and `masks`.
     pub fn context<'a>(&'a self, masks: &'a Dropout) -> Context<'a> {
-        Context { labels: self.labels, dropout: Some(masks) }
+        Context { labels: self.labels, moved: self.moved, dropout: Some(masks) }
     }
 
     /// The run's random numbers of this step; [`draws`](crate::rng::draws::training) says which are for what.

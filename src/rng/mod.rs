@@ -71,6 +71,8 @@ pub enum Domain {
     Bound = 10,
     /// Images that a training step compares its own with.
     References = 11,
+    /// How the images of a training step are moved.
+    Augmentation = 12,
 }
 
 /// The random numbers of a run of consecutive samples: a seed, a [`Domain`] and the index of the first sample.

@@ -1,7 +1,9 @@
 //! Training images in an order that depends on the seed and the step alone.
 
+use super::augment::Augmentation;
 use crate::dequantise::Dequantisation;
 use crate::images::{ImageSet, mirror};
+use crate::network::Moved;
 use crate::objective::MicroBatch;
 use crate::rng::draws::training::{DEQUANTISE, FLIP, LABELS};
 use crate::rng::{Domain, Noise};
@@ -13,13 +15,36 @@ pub struct Batches<'a> {
     seed: u64,
     size: usize,
     flip: bool,
+    augment: f64,
     epoch: Option<(usize, Vec<usize>)>,
 }
 
 impl<'a> Batches<'a> {
     /// Batches of `size` of `images`, mirrored half of the time if `flip`.
     pub fn new(images: &'a ImageSet, seed: u64, size: usize, flip: bool) -> Self {
-        Self { images, seed, size, flip, epoch: None }
+        Self { images, seed, size, flip, augment: 0.0, epoch: None }
+    }
+
+    /// The same with [augmentation](Augmentation::draw) of probability `share`.
+    pub fn augmented(self, share: f64) -> Self {
+        Self { augment: share, ..self }
+    }
+
+    /// How the images of a `part` of `step` are moved; empty without augmentation.
+    fn augmentations(&self, step: usize, part: MicroBatch) -> Vec<Option<Augmentation>> {
+        if self.augment == 0.0 {
+            return vec![];
+        }
+        let noise = Noise::new(self.seed).domain(Domain::Augmentation).at(step as u32);
+        let draw =
+            |image| Augmentation::draw(&mut noise.stream(image as u32), self.augment, self.images.width);
+        part.images().map(draw).collect()
+    }
+
+    /// What the network is told of that.
+    pub fn moved(&self, step: usize, part: MicroBatch) -> Vec<Moved> {
+        let told = |how: Option<Augmentation>| how.map_or_else(Moved::default, |how| how.moved);
+        self.augmentations(step, part).into_iter().map(told).collect()
     }
 
     /// The whole batch of a step.
@@ -78,7 +103,7 @@ impl<'a> Batches<'a> {
 
     /// The pixels of a `part` of `step`, `[len, c, h, w]` in `[0, 1)`: uniformly dequantised, `(byte + u)/256`
     /// (Theis et al. 2016), so that the data has a density; or in the middle of each byte's bin, where the noise of the
-    /// diffusion itself does that.
+    /// diffusion itself does that. Then they are moved as [`moved`](Self::moved) says.
     pub fn pixels(&mut self, step: usize, part: MicroBatch, by: Dequantisation) -> Vec<f32> {
         let noise = Noise::new(self.seed).domain(Domain::Training).at(step as u32);
         let (stride, width) = (self.images.stride(), self.images.width);
@@ -95,6 +120,12 @@ impl<'a> Batches<'a> {
             }
             if self.flip && flip < 0.5 {
                 mirror(image, width);
+            }
+        }
+        let size = [self.images.height, width];
+        for (image, how) in pixels.chunks_exact_mut(stride).zip(self.augmentations(step, part)) {
+            if let Some(how) = how {
+                how.apply(image, size);
             }
         }
         pixels

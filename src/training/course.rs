@@ -38,6 +38,8 @@ pub struct Pace {
     pub seed: u64,
     /// Mirror half of the images.
     pub flip: bool,
+    /// Probability of each kind of augmentation.
+    pub augment: f64,
     /// Largest global norm of the gradient.
     pub clip: f64,
     /// What Adam adds to the root of the second moment.

@@ -3,6 +3,7 @@
 //! One loop for everything that is trained. What differs, from the module to the card, is a [`Lesson`]; what a user
 //! sets is a [`Course`], and [`presets`] are those that have a name.
 
+mod augment;
 mod batches;
 mod config;
 mod course;

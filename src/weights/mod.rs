@@ -25,8 +25,8 @@ use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 
 use crate::model::ScoreModel;
-use crate::network::Classifier;
-use crate::network::layers::{Init, class_features};
+use crate::network::layers::{Init, MOVE_FEATURES, class_features};
+use crate::network::{Classifier, NetworkConfig};
 use crate::{Error, Result};
 
 /// Name of the header entry that holds the card.
@@ -151,19 +151,29 @@ impl ModelFile {
         card.load(fill, device)
     }
 
-    /// The same weights for a network that also knows `classes` classes, if this one knows none: their influence
-    /// is zero.
+    /// The same weights for a network that also knows the classes of `wanted`, or is told of moves as it is, if this one is not:
+    /// their influence is zero.
     #[must_use]
-    pub fn with_classes(mut self, classes: usize) -> Self {
-        if classes > 0
-            && let Architecture::Score { network, .. } = &mut self.card.architecture
-            && network.classes() == 0
-            && let Some(reader) = network.learn_classes(classes)
-            && let Some(reader) = self.weights.get_mut(reader)
-            && let [features, hidden] = &mut reader.shape[..]
-        {
-            *features += class_features(classes);
-            reader.data.resize(*features * *hidden, 0.0);
+    pub fn learning(mut self, wanted: &NetworkConfig) -> Self {
+        let Architecture::Score { network, .. } = &mut self.card.architecture else { return self };
+        // What is told of classes comes before what is told of moves, at the end of all features.
+        let moves = if network.knows_moves() { MOVE_FEATURES } else { 0 };
+        let classes = wanted.classes();
+        let mut new = vec![];
+        if classes > 0 && network.classes() == 0 {
+            new.extend(network.learn_classes(classes).map(|reader| (reader, class_features(classes), moves)));
+        }
+        if wanted.knows_moves() && moves == 0 {
+            new.extend(network.learn_moves().map(|reader| (reader, MOVE_FEATURES, 0)));
+        }
+        for (reader, rows, after) in new {
+            if let Some(reader) = self.weights.get_mut(reader)
+                && let [features, hidden] = &mut reader.shape[..]
+            {
+                let at = features.saturating_sub(after) * *hidden;
+                reader.data.splice(at..at, vec![0.0; rows * *hidden]);
+                *features += rows;
+            }
         }
         self
     }

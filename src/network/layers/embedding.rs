@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::{Init, Linear};
+use super::{Context, Init, Linear, Moved};
 use crate::ops::{self, silu};
 use crate::rng::{Domain, Noise};
 
@@ -68,8 +68,11 @@ pub fn class_features(classes: usize) -> usize {
     classes.next_multiple_of(4)
 }
 
+/// Features of how an image was moved, likewise.
+pub const MOVE_FEATURES: usize = std::mem::size_of::<Moved>().div_ceil(4 * std::mem::size_of::<f32>()) * 4;
+
 /// The sizes of a [`TimeMlp`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct TimeSizes {
     /// Features of the noise level, an even number.
     pub features: usize,
@@ -80,13 +83,16 @@ pub struct TimeSizes {
     /// Each class has a vector that is added to the second layer (Dhariwal and Nichol 2021); otherwise it is one more
     /// feature of the first.
     pub class_table: bool,
+    /// Whether it is told how images were moved.
+    pub moves: bool,
 }
 
 /// Embeds noise levels and classes: features on the host, two dense layers with SiLU, and a third that holds
 /// the projections of all blocks side by side, so that a device computes them in one go.
 ///
 /// A class is one more feature, `sqrt(classes)` at its place (the one-hot code of Karras et al. 2022, of
-/// variance one); an image of no class has zeros there, so the same layer serves both.
+/// variance one); an image of no class has zeros there, so the same layer serves both. How an image was moved is told after
+/// that, zeros if it was not.
 #[derive(Module, Debug)]
 pub struct TimeMlp {
     first: Linear,
@@ -95,6 +101,7 @@ pub struct TimeMlp {
     table: Option<Param<Tensor<2>>>,
     dim: usize,
     classes: usize,
+    moves: bool,
     #[module(skip)]
     embedding: Embedding,
 }
@@ -109,15 +116,16 @@ impl TimeMlp {
         blocks: &TimeWidths,
         init: &mut Init,
     ) -> Self {
-        let sizes = TimeSizes { features: dim, hidden: 4 * dim, classes, class_table: false };
+        let sizes = TimeSizes { features: dim, hidden: 4 * dim, classes, ..TimeSizes::default() };
         Self::with(sizes, embedding, blocks, init)
     }
 
     /// [`Self::new`] of other sizes.
     pub fn with(sizes: TimeSizes, embedding: Embedding, blocks: &TimeWidths, init: &mut Init) -> Self {
-        let TimeSizes { features: dim, hidden, classes, class_table } = sizes;
+        let TimeSizes { features: dim, hidden, classes, class_table, moves } = sizes;
         let class_table = class_table && classes > 0;
-        let told = if class_table { 0 } else { class_features(classes) };
+        let told =
+            if class_table { 0 } else { class_features(classes) + if moves { MOVE_FEATURES } else { 0 } };
         Self {
             first: Linear::new(dim + told, hidden, init),
             second: Linear::new(hidden, hidden, init),
@@ -125,17 +133,21 @@ impl TimeMlp {
             table: class_table.then(|| init.normal([classes, hidden], 0.0, 1.0)),
             dim,
             classes,
+            moves,
             embedding,
         }
     }
 
-    /// What the layers read, `[rows, n]`: a row for the whole batch, or one per image where the levels or the
-    /// `labels` differ. A network without classes takes no label but `None`.
+    /// What the layers read, `[rows, n]`: a row for the whole batch, or one per image where the levels or what they are told
+    /// differ. A network without classes takes no label but `None`.
     ///
     /// # Panics
-    /// For a class that the network does not have.
-    pub fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData {
-        let (rows, width) = (c_noise.len().max(labels.len()), self.dim + class_features(self.classes));
+    /// For a class that the network does not have, or moved images if it does not know of moves.
+    pub fn features(&self, c_noise: &[f64], Context { labels, moved, .. }: Context<'_>) -> TensorData {
+        assert!(self.moves || moved.is_empty(), "moved images of a network that knows of none");
+        let rows = c_noise.len().max(labels.len()).max(moved.len());
+        let known = self.dim + class_features(self.classes);
+        let width = known + if self.moves { MOVE_FEATURES } else { 0 };
         let levels = self.embedding.features(c_noise, self.dim);
         let mut features = vec![0.0; rows * width];
         for (i, row) in features.chunks_exact_mut(width).enumerate() {
@@ -144,6 +156,9 @@ impl TimeMlp {
             if let Some(class) = labels.get(i.min(labels.len().saturating_sub(1))).copied().flatten() {
                 assert!(class < self.classes, "class {class} of a network of {} classes", self.classes);
                 row[self.dim + class] = if self.table.is_some() { 1.0 } else { (self.classes as f32).sqrt() };
+            }
+            if let Some(moved) = moved.get(i) {
+                row[known..known + moved.len()].copy_from_slice(moved);
             }
         }
         TensorData::new(features, [rows, width])

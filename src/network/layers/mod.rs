@@ -2,6 +2,7 @@
 
 mod attention;
 mod block;
+mod context;
 mod conv;
 mod embedding;
 mod init;
@@ -10,8 +11,9 @@ mod norm;
 
 pub use attention::{Attention, AttentionStyle};
 pub use block::{BlockStyle, ResBlock, SKIP_SCALE};
+pub use context::{Context, Moved};
 pub use conv::Conv;
-pub use embedding::{Embedding, TimeMlp, TimeSizes, TimeWidths, class_features};
+pub use embedding::{Embedding, MOVE_FEATURES, TimeMlp, TimeSizes, TimeWidths, class_features};
 pub use init::Init;
 pub use linear::Linear;
 pub use norm::{Groups, NormSilu};

@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 
 use super::family::ScoreNetwork;
-use super::layers::{Conv, Dropout, Init, fill_up};
+use super::layers::{Context, Conv, Dropout, Init, fill_up};
 use crate::ops::Value;
 use blocks::{LevelNorms, Maker, NormPlaces, RefineBlock, Unit, UnitStyle};
 
@@ -94,7 +94,7 @@ impl ScoreNetwork for RefineNet {
 
     /// The shares of the levels in `exp(c_noise)`, so that between two levels, which training has not seen, a
     /// normalisation is between theirs; or a one for the only level.
-    fn features(&self, c_noise: &[f64], _: &[Option<usize>]) -> TensorData {
+    fn features(&self, c_noise: &[f64], _: Context<'_>) -> TensorData {
         let Some(levels) = self.levels else { return TensorData::new(vec![1.0_f32], [1, 1]) };
         let features: Vec<f32> = c_noise.iter().flat_map(|ln_sigma| levels.shares(*ln_sigma)).collect();
         TensorData::new(features, [c_noise.len(), levels.number])

@@ -21,6 +21,9 @@ pub struct UNetConfig {
     pub patch: usize,
     /// Classes that the images may be asked for; 0 for a network that knows of none.
     pub classes: usize,
+    /// Whether it is told how the images it learns from were moved (`augment` of the training).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub moves: bool,
     /// How the network reads the noise level.
     pub embedding: Embedding,
     /// What else differs from paper to paper.
@@ -37,6 +40,7 @@ impl Default for UNetConfig {
             attention_levels: vec![],
             patch: 2,
             classes: 0,
+            moves: false,
             embedding: Embedding::Fourier { scale: 1.0 },
             style: Style::default(),
         }
@@ -97,6 +101,10 @@ impl Architecture for UNetConfig {
         {
             let problem = format!("are not {} finite numbers", self.features() / 2);
             return Err(Error::config("network.embedding.values", problem, "give half as many as features"));
+        }
+        if self.moves && self.style.class_table {
+            let problem = "does not fit a network with a table of classes";
+            return Err(Error::config("network.moves", problem, "leave out one of the two"));
         }
         self.style.validate(&self.widths())
     }
@@ -165,6 +173,15 @@ impl Architecture for UNetConfig {
     fn learn_classes(&mut self, classes: usize) -> Option<&'static str> {
         self.classes = classes;
         self.style.class_table = false;
+        Some("time.first.weight")
+    }
+
+    fn knows_moves(&self) -> bool {
+        self.moves
+    }
+
+    fn learn_moves(&mut self) -> Option<&'static str> {
+        self.moves = true;
         Some("time.first.weight")
     }
 }

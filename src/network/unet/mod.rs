@@ -12,8 +12,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::family::ScoreNetwork;
 use super::layers::{
-    Attention, AttentionStyle, BlockStyle, Conv, Dropout, Init, NormSilu, ResBlock, TimeMlp, TimeSizes,
-    TimeWidths, depth_to_space, fill_up, space_to_depth,
+    Attention, AttentionStyle, BlockStyle, Context, Conv, Dropout, Init, NormSilu, ResBlock, TimeMlp,
+    TimeSizes, TimeWidths, depth_to_space, fill_up, space_to_depth,
 };
 use crate::ops::{Joined, Resample, Taps, Value, smooth};
 
@@ -194,6 +194,7 @@ impl ScoreNetwork for UNet {
             hidden: 4 * config.channels,
             classes: config.classes,
             class_table: style.class_table,
+            moves: config.moves,
         };
         let time = TimeMlp::with(sizes, config.embedding.clone(), &maker.time, maker.init);
         let Head { norm, conv: head } = maker.head([width, c_out * area], style);
@@ -205,8 +206,8 @@ impl ScoreNetwork for UNet {
         self.stem.filter().weight.is_autodiff()
     }
 
-    fn features(&self, c_noise: &[f64], labels: &[Option<usize>]) -> TensorData {
-        self.time.features(c_noise, labels)
+    fn features(&self, c_noise: &[f64], context: Context<'_>) -> TensorData {
+        self.time.features(c_noise, context)
     }
 
     fn forward_features(&self, x: Value, features: Tensor<2>, dropout: Option<&Dropout>) -> Value {

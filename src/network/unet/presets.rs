@@ -24,6 +24,7 @@ impl UNetConfig {
             attention_levels: vec![1],
             patch: 1,
             classes: 0,
+            moves: false,
             embedding: Embedding::Positional,
             style: Style {
                 resampling: Resampling::Conv { pad: 0 },

@@ -120,6 +120,7 @@ impl ClassifierTraining {
             micro_batches: self.micro_batches,
             seed: self.seed,
             flip: false,
+            augment: 0.0,
             clip: self.clip,
             adam_epsilon: ADAM_EPSILON,
             rectified: false,

@@ -193,10 +193,10 @@ impl Lesson for ScoreLesson {
         Network::new(&self.config.network, c_in, c_out, &mut Init::new(self.config.seed, device))
     }
 
-    /// A file without classes may start a network that has some: they then make no difference until it has learned
-    /// them.
+    /// A file without classes, or of a network that is not told of moves, may start one that is: they then make no difference until
+    /// it has learned them.
     fn fill(&self, file: ModelFile, network: Network) -> Result<Network> {
-        file.with_classes(self.config.network.classes()).fill(network)
+        file.learning(&self.config.network).fill(network)
     }
 
     fn loss(
@@ -214,6 +214,7 @@ impl Lesson for ScoreLesson {
             device,
         );
         let labels = batches.labels(index, part, config.network.classes(), config.label_dropout);
+        let moved = batches.moved(index, part);
         let references = self.references(batches, index, device);
         let [student, average] = [student, average].map(|network| self.preconditioned(network));
         let step = Step {
@@ -222,6 +223,7 @@ impl Lesson for ScoreLesson {
             part,
             x0: self.problem.range.encode(pixels),
             labels: &labels,
+            moved: &moved,
             references: references.as_ref(),
             sigma_data: self.problem.sigma_data,
             dropout: config.dropout,

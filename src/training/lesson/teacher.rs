@@ -79,6 +79,6 @@ pub struct Told<'a> {
 
 impl Denoiser for Told<'_> {
     fn denoise(&self, x: Tensor<4>, sigma: &[f64]) -> Tensor<4> {
-        self.model.forward(x, sigma, Context { labels: self.labels, dropout: None })
+        self.model.forward(x, sigma, Context { labels: self.labels, ..Context::default() })
     }
 }

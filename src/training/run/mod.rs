@@ -116,7 +116,7 @@ pub async fn train_in<L: Lesson>(
         _ => None,
     };
     let (before, started) = (state.seconds, Instant::now());
-    let mut batches = Batches::new(images, pace.seed, pace.batch, pace.flip);
+    let mut batches = Batches::new(images, pace.seed, pace.batch, pace.flip).augmented(pace.augment);
     while state.step < pace.steps {
         let report = trainer.step_in(team, &mut batches).await?;
         let step = trainer.step_count();

@@ -194,6 +194,7 @@ impl UNet2DModel {
             attention_levels: down,
             patch: 1,
             classes: self.num_class_embeds.unwrap_or(0),
+            moves: false,
             embedding: self.embedding(channels)?,
             style,
         })

@@ -236,6 +236,7 @@ impl ModelSection {
             attention_levels: levels.filter(|l| self.attn_resolutions.contains(&(image_size >> l))).collect(),
             patch: 1,
             classes: 0,
+            moves: false,
             embedding,
             style,
         })
