@@ -27,6 +27,7 @@ trials! {
         each_image_may_have_a_class_of_its_own,
         batches_leave_out_their_share_of_labels,
         a_model_learns_what_its_classes_mean,
+        what_is_not_learned_yet_changes_nothing,
         classes_that_do_not_exist_are_refused,
     ],
     gpu: [
@@ -86,6 +87,37 @@ fn no_class_is_the_network_without_one() {
         file().fill(network).unwrap().num_params(),
         lively_unet(&config(3), 1, 1, &cpu()).num_params()
     );
+}
+
+/// Whichever of classes and moves is learned first, the network is still what it was, and reads each at its place.
+fn what_is_not_learned_yet_changes_nothing() {
+    let moving = |classes| UNetConfig { moves: true, ..config(classes) };
+    let without = denoised(&file(0).score_model(&cpu()).unwrap());
+    let stages = [vec![moving(0)], vec![config(3), moving(3)], vec![moving(0), moving(3)], vec![moving(3)]];
+    for stages in &stages {
+        let file = || stages.iter().fold(file(0), |file, config| file.learning(&config.clone().into()));
+        let config = stages.last().unwrap();
+        let network = file().fill(lively_unet(config, 1, 1, &cpu())).unwrap();
+        assert_eq!(network.num_params(), lively_unet(config, 1, 1, &cpu()).num_params());
+        assert!(
+            relative_error(&denoised(&file().score_model(&cpu()).unwrap()), &without) < 1e-6,
+            "{stages:?}"
+        );
+        let told = Context { moved: &[[1.0; 9]], ..Context::default() };
+        let [told, untold] = [told, Context::default()].map(|context| {
+            values(network.forward(tensor(&noise(1), [1, 1, 12, 12], &cpu()), &[0.3], context))
+        });
+        assert_eq!(told, untold, "{stages:?}");
+    }
+    // A network that knows of both keeps each at its place when it learns nothing new.
+    let both = lively_unet(&moving(3), 1, 1, &cpu());
+    let x = || tensor(&noise(1), [1, 1, 12, 12], &cpu());
+    let of = |context| values(both.forward(x(), &[0.3], context));
+    let class = Context { labels: &[Some(1)], ..Context::default() };
+    let moved = Context { moved: &[[1.0; 9]], ..Context::default() };
+    assert_ne!(of(class), of(Context::default()));
+    assert_ne!(of(moved), of(Context::default()));
+    assert_ne!(of(moved), of(class));
 }
 
 fn guidance_extrapolates_and_counts_both_evaluations() {

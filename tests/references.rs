@@ -4,7 +4,7 @@
 use burn::tensor::Device;
 use scorefield::estimate::Estimate;
 use scorefield::model::{Preconditioned, Preconditioning};
-use scorefield::network::Context;
+use scorefield::network::{Context, Moved, UNetConfig};
 use scorefield::objective::{Dsm, Loss, Models, References, Step};
 use scorefield::ops::{each, scale};
 use scorefield::rng::Noise;
@@ -143,11 +143,15 @@ fn the_mean_is_expected_to_be_what_the_image_is() {
 fn the_loss_takes_the_mean_for_the_image() {
     const IMAGES: usize = 4;
     let sde = AnySde::from(VeSde { sigma_min: 0.2, sigma_max: 5.0, ..VeSde::default() });
-    let network = lively_unet(&small_unet(), 1, 1, &cpu());
+    let network = lively_unet(&UNetConfig { moves: true, ..small_unet() }, 1, 1, &cpu());
     let model = Preconditioned::new(network, Preconditioning::Edm { sigma_data: 0.5 }, sde);
     let image = |seed, n| tensor(&Noise::new(seed).normal(0, n, 64), [n, 1, 8, 8], &cpu());
     let references = References::new(image(1, 9), vec![]);
-    let step = Step { references: Some(&references), ..step_on(image(2, IMAGES), 7, 3) };
+    // The last image was moved, as no reference was: it is its own target.
+    let mut moved = [Moved::default(); IMAGES];
+    moved[IMAGES - 1][3] = -0.5;
+    let still = &moved[..IMAGES - 1];
+    let step = Step { references: Some(&references), moved: &moved, ..step_on(image(2, IMAGES), 7, 3) };
     let dsm = Dsm { references: 9, ..Dsm::default() };
     let models = Models { student: &model, average: &model, teacher: None, features: None };
     let found = values(dsm.loss(models, &step));
@@ -155,8 +159,9 @@ fn the_loss_takes_the_mean_for_the_image() {
     let (uniform, normal) = step.levels();
     let sigma = each(&dsm.times(&*model.sde, 0.5, &uniform, &normal), |t| model.sde.sigma(t));
     let noisy = step.x0.clone() + scale(step.noise(), &sigma);
-    let target = values(references.mean(Some(step.x0.clone()), noisy.clone(), &sigma, &[]));
-    let denoised = values(model.forward(noisy, &sigma, Context::default()));
+    let mut target = values(references.mean(Some(step.x0.clone()), noisy.clone(), &sigma, &[]));
+    target[64 * still.len()..].copy_from_slice(&values(step.x0.clone())[64 * still.len()..]);
+    let denoised = values(model.forward(noisy, &sigma, Context { moved: &moved, ..Context::default() }));
     for (i, found) in found.into_iter().enumerate() {
         // EDM's weight is the inverse square of what scales the network's output.
         let weight = (sigma[i].powi(2) + 0.25) / (sigma[i] * 0.5).powi(2);

@@ -113,7 +113,7 @@ fn after_steps<L: Lesson>(
 ) -> (Vec<f32>, f64) {
     let pace = lesson.course().pace();
     let mut trainer = Trainer::new(lesson, &cpu());
-    let mut batches = Batches::new(images, pace.seed, pace.batch, pace.flip);
+    let mut batches = Batches::new(images, pace.seed, pace.batch, pace.flip).augmented(pace.augment);
     let mut loss = f64::NAN;
     for _ in 0..steps {
         loss = block_on(trainer.step_in(team, &mut batches)).unwrap().loss;
@@ -121,10 +121,11 @@ fn after_steps<L: Lesson>(
     (values(trainer.row()), loss)
 }
 
-/// Classes, dropout, mirrored images: all that draws random numbers.
+/// Classes, dropout, mirrored and moved images: all that draws random numbers.
 fn scores(micro_batches: usize, batch: usize) -> TrainConfig {
-    let network = UNetConfig { classes: 2, ..small_unet() };
-    TrainConfig { micro_batches, batch, label_dropout: 0.3, network: network.into(), ..config() }
+    let network = UNetConfig { classes: 2, moves: true, ..small_unet() };
+    let (label_dropout, network) = (0.3, network.into());
+    TrainConfig { micro_batches, batch, label_dropout, augment: 0.3, network, ..config() }
 }
 
 fn parts_have_the_random_numbers_of_the_whole() {

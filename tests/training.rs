@@ -96,6 +96,12 @@ pub fn variants() -> Vec<TrainConfig> {
             ..config()
         },
         TrainConfig { objective: Dsm { references: 5, ..Dsm::default() }.into(), flip: true, ..config() },
+        TrainConfig {
+            muon: true,
+            augment: 0.3,
+            network: UNetConfig { moves: true, ..small_unet() }.into(),
+            ..config()
+        },
     ]
 }
 
@@ -110,7 +116,7 @@ pub fn steps<L: Lesson>(
     images: &ImageSet,
     steps: usize,
 ) -> Vec<(f64, f64)> {
-    let mut batches = Batches::new(images, config.seed, config.batch, config.flip);
+    let mut batches = Batches::new(images, config.seed, config.batch, config.flip).augmented(config.augment);
     (0..steps)
         .map(|_| block_on(trainer.step(&mut batches)).unwrap())
         .map(|report| (report.loss, report.gradient_norm))
@@ -174,6 +180,8 @@ fn another_seed_gives_another_run() {
         TrainConfig { seed: 1, ..config() },
         TrainConfig { dropout: 0.0, ..config() },
         TrainConfig { flip: false, ..config() },
+        TrainConfig { muon: true, ..config() },
+        TrainConfig { augment: 0.3, network: UNetConfig { moves: true, ..small_unet() }.into(), ..config() },
     ] {
         assert!(losses(&other) != base, "{other:?}");
     }
@@ -253,6 +261,7 @@ fn what_cannot_be_trained_is_refused() {
         TrainConfig { batch: 0, ..config.clone() },
         TrainConfig { clip: 0.0, ..config.clone() },
         TrainConfig { network: UNetConfig { channels: 6, ..small_unet() }.into(), ..config.clone() },
+        TrainConfig { augment: 0.1, ..config.clone() },
         TrainConfig { objective: Dsm { references: 70_000, ..Dsm::default() }.into(), ..config.clone() },
     ] {
         let result = attempt(&config, &discs(4, 1));
@@ -357,15 +366,16 @@ fn problems_are_measured() {
 
 fn both_devices_have_the_same_losses() {
     let images = discs(40, 1);
-    let config = config();
-    let [on_cpu, on_gpu] =
-        [cpu(), gpu()].map(|device| steps(&mut trainer(&config, &images, &device), &config, &images, 5));
-    for (step, (a, b)) in on_cpu.iter().zip(&on_gpu).enumerate() {
-        let off = [(a.0 / b.0 - 1.0).abs(), (a.1 / b.1 - 1.0).abs()];
-        figure(format_args!("step {step}: loss and gradient norm on the GPU differ by {}", brief(&off)));
-        // Adam divides by the gradient's own size, which makes rounding in small gradients count in full.
-        let bound = if step == 0 { 1e-4 } else { 2e-3 };
-        assert!(off.iter().all(|off| *off < bound), "step {step}: {a:?} and {b:?}");
+    for config in [config(), variants().pop().unwrap()] {
+        let [on_cpu, on_gpu] =
+            [cpu(), gpu()].map(|device| steps(&mut trainer(&config, &images, &device), &config, &images, 5));
+        for (step, (a, b)) in on_cpu.iter().zip(&on_gpu).enumerate() {
+            let off = [(a.0 / b.0 - 1.0).abs(), (a.1 / b.1 - 1.0).abs()];
+            figure(format_args!("step {step}: loss and gradient norm on the GPU differ by {}", brief(&off)));
+            // Adam divides by the gradient's own size, which makes rounding in small gradients count in full.
+            let bound = if step == 0 { 1e-4 } else { 2e-3 };
+            assert!(off.iter().all(|off| *off < bound), "step {step}: {a:?} and {b:?}");
+        }
     }
     assert_eq!(Opened::cpu("").kind, DeviceChoice::Cpu);
 }

@@ -21,7 +21,7 @@ use crate::weights::{Accuracy, shipped};
 use crate::{Error, Result};
 
 /// What a run is started with. A resumed one has them from its checkpoint or from --config.
-const SETTINGS: [&str; 16] = [
+const SETTINGS: [&str; 17] = [
     "dataset",
     "preset",
     "batch",
@@ -29,6 +29,7 @@ const SETTINGS: [&str; 16] = [
     "crop",
     "size",
     "flip",
+    "augment",
     "conditional",
     "objective",
     "schedule",
@@ -82,6 +83,10 @@ pub struct Args {
     /// Mirror half of the images.
     #[arg(long)]
     flip: bool,
+    /// Also learn from images that are mirrored, turned, stretched and moved, each with this probability, and be told so: for sets
+    /// of few images (0.15 is usual).
+    #[arg(long, value_name = "SHARE")]
+    augment: Option<f64>,
     /// What the score is learned by; its settings are fields of the configuration's `objective` [default: that of the
     /// preset or file, else dsm].
     #[arg(long, value_parser = objectives())]
@@ -260,6 +265,14 @@ impl Args {
         }
         if self.flip {
             score(&mut course, "--flip")?.flip = true;
+        }
+        if let Some(share) = self.augment {
+            let config = score(&mut course, "--augment")?;
+            config.augment = share;
+            if config.network.learn_moves().is_none() {
+                let problem = format!("does not fit the network {}", config.network.kind());
+                return Err(Error::config("--augment", problem, "leave it out, or use the network unet"));
+            }
         }
         if let Some(objective) = self.objective {
             let config = score(&mut course, "--objective")?;
