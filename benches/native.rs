@@ -204,7 +204,9 @@ fn train(network: &Network, device: &Device, engine: Engine, report: &mut Report
 /// A step of a network's training, in about so many seconds.
 pub fn training_step(network: &Network, device: &Device, seconds: f64) -> Timing {
     let batch = network.training_batch;
-    let config = TrainConfig { batch, network: network.config.clone().into(), ..TrainConfig::default() };
+    // By Adam, as the peers' step is.
+    let usual = TrainConfig { muon: false, ..TrainConfig::default() };
+    let config = TrainConfig { batch, network: network.config.clone().into(), ..usual };
     step_of(&config, network.shape, device, seconds)
 }
 

@@ -108,7 +108,7 @@ pub fn run(peers: &Path, stage: &Path, report: &mut Report) {
     let weights = network.num_params();
     drop(network);
     let batch = theirs.training_batch;
-    let config = TrainConfig { batch, network: config, ..TrainConfig::default() };
+    let config = TrainConfig { batch, network: config, muon: false, ..TrainConfig::default() };
     let ours = step_of(&config, [3, 32, 32], &opened.device, 8.0);
     let what = format!("training step, batch {batch}, of {weights} weights");
     let theirs = Some((DIFFUSERS, Timing::of(theirs.training)));

@@ -10,7 +10,7 @@ use scorefield::objective::{Dsm, TimeDistribution, Weighting};
 use scorefield::picture::load_npy;
 use scorefield::rng::Noise;
 use scorefield::training::run::checkpoint::Checkpoint;
-use scorefield::training::{Course, ScoreLesson, Trainer};
+use scorefield::training::{Course, ScoreLesson, TrainConfig, Trainer};
 use scorefield::weights::{ModelFile, shipped};
 use serde_json::{Value, json};
 
@@ -70,11 +70,14 @@ fn an_old_configuration_means_what_it_meant() {
     assert_eq!((config.name.as_str(), config.steps, config.batch), ("golden", 3, 4));
     let data = DataSource { size: Some(8), limit: Some(40), ..DataSource::new(Dataset::Synthetic) };
     assert_eq!(config.data, data);
+    assert!(!config.muon, "there was Adam alone");
     assert!(config.sde.is_open(), "its largest noise level is to be measured");
     let dsm = Dsm { weighting: Weighting::Std2, times: TimeDistribution::Uniform, references: 0 };
     assert_eq!(config.objective, dsm.into());
     let network = UNetConfig { channels: 4, attention_levels: vec![1], classes: 10, ..UNetConfig::default() };
     assert_eq!(config.network, NetworkConfig::from(network));
+    let short: TrainConfig = toml::from_str("steps = 3").unwrap();
+    assert_eq!((short.muon, short.learning_rate), (false, 1e-3), "what a file did not say");
 }
 
 fn an_old_checkpoint_goes_on() {

@@ -70,6 +70,7 @@ pub fn config() -> TrainConfig {
         steps: 12,
         batch: 7,
         learning_rate: 2e-3,
+        muon: false,
         warmup: 3,
         clip: 0.5,
         ema: 0.9.into(),

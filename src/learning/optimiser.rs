@@ -62,8 +62,16 @@ impl Layout {
         Self { places: places.places, len: places.len, device: device.clone() }
     }
 
+    /// Where the matrices lie that layers multiply by, and their shapes.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = (&Range<usize>, [usize; 2])> {
+        self.places.iter().filter_map(|place| Some((&place.range, place.matrix?)))
+    }
+
     /// A row made of what `part` gives for the place of each weight, and for the shape of those that are matrices.
-    pub(super) fn mapped(&self, part: impl Fn(&Range<usize>, Option<[usize; 2]>) -> Tensor<1>) -> Tensor<1> {
+    pub(super) fn mapped(
+        &self,
+        mut part: impl FnMut(&Range<usize>, Option<[usize; 2]>) -> Tensor<1>,
+    ) -> Tensor<1> {
         self.gather(self.places.iter().map(|place| Some(part(&place.range, place.matrix))))
     }
 

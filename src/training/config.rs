@@ -37,7 +37,9 @@ pub struct TrainConfig {
     /// processes: the result depends on this number by rounding, not on that of the processes.
     #[serde(skip_serializing_if = "is_whole")]
     pub micro_batches: usize,
-    /// Peak learning rate of Adam (betas 0.9 and 0.999).
+    /// Peak learning rate. Adam (betas 0.9 and 0.999) wants about a tenth of what Muon does; it is 1e-3 in a file that does
+    /// not say.
+    #[serde(default = "of_adam")]
     pub learning_rate: f64,
     /// Learning rate of the last step as a share of the peak; it falls along a half cosine. 1 keeps
     /// it constant, as in the papers.
@@ -51,8 +53,8 @@ pub struct TrainConfig {
     /// Whether Adam is RAdam (Liu et al. 2020), as consistency models are trained.
     pub rectified: bool,
     /// Whether the matrices that layers multiply by are moved by Muon (Jordan et al. 2024) at the same learning rate, and only
-    /// the other weights by Adam.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// the other weights by Adam. A file that does not say is of a version that knew Adam alone.
+    #[serde(default)]
     pub muon: bool,
     /// The exponential moving average of the weights, which is the model that is kept: its rate, or its half-life as
     /// `{ images = 500000 }`.
@@ -100,13 +102,13 @@ impl Default for TrainConfig {
             steps: 12_000,
             batch: 64,
             micro_batches: 1,
-            learning_rate: 1e-3,
+            learning_rate: 1e-2,
             final_rate: 0.05,
             warmup: 300,
             clip: 1.0,
             adam_epsilon: ADAM_EPSILON,
             rectified: false,
-            muon: false,
+            muon: true,
             ema: 0.999.into(),
             averages: vec![],
             dropout: 0.0,
@@ -249,6 +251,11 @@ impl TrainConfig {
         let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
         self.learning_rate * warmup * (self.final_rate + (1.0 - self.final_rate) * cosine)
     }
+}
+
+/// The learning rate of files that do not say one.
+fn of_adam() -> f64 {
+    1e-3
 }
 
 /// Whether a share is that of nothing.

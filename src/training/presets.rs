@@ -23,7 +23,7 @@ const PRESETS: &[Preset] = &[
     // Smaller, and trained for a shorter time: what it does badly, a better model is led away from (autoguidance).
     ("mnist-weak", |base| {
         let network = UNetConfig { channels: 16, attention_levels: vec![1], ..UNetConfig::default() };
-        TrainConfig { steps: 1500, network: network.into(), ..base }.into()
+        TrainConfig { steps: 1500, network: network.into(), ..by_adam(base) }.into()
     }),
     ("mnist-cm", |base| {
         let mut network = base.network.clone();
@@ -35,7 +35,8 @@ const PRESETS: &[Preset] = &[
             (VpSde { beta_max: 12.0, ..VpSde::default() }, PreconditioningChoice::Bytes);
         let objective = Likelihood::default().into();
         let averages = vec![0.05, 0.1];
-        TrainConfig { steps: 22_500, sde: sde.into(), preconditioning, objective, averages, ..base }.into()
+        TrainConfig { steps: 22_500, sde: sde.into(), preconditioning, objective, averages, ..by_adam(base) }
+            .into()
     }),
     ("fashion", |base| {
         let mut network = base.network.clone();
@@ -166,6 +167,7 @@ fn tuned_from(model: &str, config: TrainConfig) -> TrainConfig {
         init: Some(model.into()),
         learning_rate: 3e-4,
         rectified: true,
+        muon: false,
         sde: measured_ve(),
         preconditioning: PreconditioningChoice::Consistency,
         objective: ConsistencyTraining::default().into(),
@@ -188,13 +190,12 @@ fn ncsn(base: TrainConfig, dataset: Dataset, network: RefineNetConfig) -> TrainC
         objective: DsmAnnealed::default().into(),
         steps: 200_000,
         batch: 128,
-        learning_rate: 1e-3,
         final_rate: 1.0,
         warmup: 1,
         clip: NO_CLIP,
         ema: 0.0.into(),
         flip: dataset != Dataset::Mnist,
-        ..base
+        ..by_adam(base)
     }
 }
 
@@ -219,8 +220,13 @@ fn ncsnv2(
         clip: NO_CLIP,
         ema: 0.999.into(),
         flip: true,
-        ..base
+        ..by_adam(base)
     }
+}
+
+/// Adam for all weights, at its usual rate.
+fn by_adam(config: TrainConfig) -> TrainConfig {
+    TrainConfig { muon: false, learning_rate: 1e-3, ..config }
 }
 
 /// A gradient is never as long as this.
@@ -251,7 +257,7 @@ fn photographs(base: TrainConfig, dataset: Dataset, attention_level: usize) -> T
         warmup: 5000,
         dropout: 0.1,
         flip: true,
-        ..base
+        ..by_adam(base)
     }
 }
 
