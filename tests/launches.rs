@@ -1,4 +1,4 @@
-//! How many kernels an evaluation launches, burn's among them: for small images a fast GPU waits for launches.
+//! How many kernels an evaluation and a training step launch, burn's among them: for small images a fast GPU waits for launches.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,14 +7,17 @@ use std::thread::{self, ThreadId};
 
 use burn::cubecl::logging::{LaunchObservation, LaunchObserver};
 use burn::tensor::Tensor;
+use pollster::block_on;
 use scorefield::ops::{Adapter, Program, programs};
+use scorefield::training::{Batches, TrainConfig};
 use scorefield::weights::shipped;
 
 use crate::support::{figure, gpu, trials};
+use crate::training::{discs, trainer};
 
 trials! {
     cpu: [],
-    gpu: [evaluations_launch_no_more_than_they_did],
+    gpu: [evaluations_launch_no_more_than_they_did, steps_launch_no_more_than_they_did],
 }
 
 /// Counts what a thread launches by burn: under [`programs`] nothing of ours comes that far.
@@ -83,5 +86,20 @@ fn evaluations_launch_no_more_than_they_did() {
             own.len() <= most_own && of_burn <= most_of_burn,
             "{name}: {counts:?} and {of_burn} of burn's"
         );
+    }
+}
+
+/// A step of `mnist-vp`'s network by Adam alone, and with its 50 matrices moved by Muon.
+fn steps_launch_no_more_than_they_did() {
+    let images = discs(8, 1);
+    for (muon, most) in [(false, 753), (true, 1171)] {
+        let config = TrainConfig { batch: 4, muon, ..TrainConfig::default() };
+        let mut trainer = trainer(&config, &images, &gpu());
+        let mut batches = Batches::new(&images, 0, config.batch, false);
+        let step = || drop(block_on(trainer.step(&mut batches)));
+        let (own, of_burn) = Adapter::HARDWARE.pretend(|| launches(step));
+        let all = own.len() + of_burn;
+        figure(format_args!("Muon {muon}: {} launches of our own, {of_burn} of burn's", own.len()));
+        assert!(all <= most, "Muon {muon}: {all}");
     }
 }

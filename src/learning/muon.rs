@@ -1,12 +1,13 @@
 //! Muon (Jordan et al. 2024): a matrix of weights moves along its momentum with all singular values made about one, so that
 //! directions which few gradients have move as far as those which most have.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, HashMap};
 
+use burn::module::ParamId;
 use burn::tensor::Tensor;
 
 use super::optimiser::Layout;
+use crate::ops::upload;
 
 /// What the momentum keeps of itself in a step, as published.
 const MOMENTUM: f64 = 0.95;
@@ -32,45 +33,37 @@ pub fn step(
     let [old_weights, old_momentum] = before;
     let new_momentum = old_momentum * MOMENTUM + gradient.clone();
     let direction = new_momentum.clone() * MOMENTUM + gradient;
-    let mut directions = orthogonal(layout, &direction);
-    let length = |[rows, columns]: [usize; 2]| rate * 0.2 * (rows.max(columns) as f64).sqrt();
-    *weights = layout.mapped(|place, shape| match shape {
-        Some(shape) => {
-            let direction = directions.remove(&place.start).expect("a direction for every matrix");
-            part(&old_weights, place) - direction * length(shape)
-        }
-        None => part(weights, place),
-    });
-    *momentum =
-        layout.mapped(|place, shape| part(if shape.is_some() { &new_momentum } else { momentum }, place));
+    let new_weights = old_weights - orthogonal(layout, &direction) * rate;
+    for (row, new) in [(weights, new_weights), (momentum, new_momentum)] {
+        *row = row.clone().mask_where(layout.in_matrices(), new);
+    }
 }
 
-fn part(row: &Tensor<1>, place: &Range<usize>) -> Tensor<1> {
-    row.clone().narrow(0, place.start, place.len())
-}
-
-/// The matrices of `row` with singular values near one, by the places where they begin.
+/// The matrices of `row` with singular values near `0.2·sqrt(max(rows, columns))`, and zeros between them.
 ///
 /// `p(x·xᵀ)·x` being what a round makes of `x`, all rounds together multiply it by one matrix, which depends on `x·xᵀ` alone. So
 /// the rounds are products of squares of the shorter side, and those of matrices of the same shorter side are done at once.
-fn orthogonal(layout: &Layout, row: &Tensor<1>) -> BTreeMap<usize, Tensor<1>> {
-    let mut by_side: BTreeMap<usize, Vec<(usize, [usize; 2], Tensor<2>)>> = BTreeMap::new();
-    for (place, shape @ [rows, columns]) in layout.matrices() {
-        let matrix = part(row, place).reshape(shape);
+fn orthogonal(layout: &Layout, row: &Tensor<1>) -> Tensor<1> {
+    let mut by_side: BTreeMap<usize, Vec<(ParamId, [usize; 2], Tensor<2>)>> = BTreeMap::new();
+    for (id, place, shape @ [rows, columns]) in layout.matrices() {
+        let matrix = row.clone().narrow(0, place.start, place.len()).reshape(shape);
         let wide = if rows > columns { matrix.transpose() } else { matrix };
-        by_side.entry(rows.min(columns)).or_default().push((place.start, shape, wide));
+        by_side.entry(rows.min(columns)).or_default().push((id, shape, wide));
     }
-    let mut directions = BTreeMap::new();
+    let mut directions = HashMap::new();
     for (side, matrices) in by_side {
         let square = |(.., x): &(_, _, Tensor<2>)| x.clone().matmul(x.clone().transpose()).unsqueeze::<3>();
-        let multipliers = multipliers(Tensor::cat(matrices.iter().map(square).collect(), 0));
-        for (k, (start, [rows, columns], x)) in matrices.into_iter().enumerate() {
+        let length = |(_, shape, _): &(_, [usize; 2], _)| 0.2 * (shape[0].max(shape[1]) as f32).sqrt();
+        let lengths: Vec<f32> = matrices.iter().map(length).collect();
+        let multipliers = multipliers(Tensor::cat(matrices.iter().map(square).collect(), 0))
+            * upload(&lengths, [lengths.len(), 1, 1], &row.device());
+        for (k, (id, [rows, columns], x)) in matrices.into_iter().enumerate() {
             let moved = multipliers.clone().narrow(0, k, 1).reshape([side, side]).matmul(x);
             let moved = if rows > columns { moved.transpose() } else { moved };
-            directions.insert(start, moved.reshape([rows * columns]));
+            directions.insert(id, moved.reshape([rows * columns]));
         }
     }
-    directions
+    layout.row_of(|id| directions.remove(&id))
 }
 
 /// What each `x` is multiplied by, for `squares` `x·xᵀ`, `[n, side, side]`.
@@ -173,9 +166,9 @@ mod tests {
         let mut row: Vec<f32> = matrix.transpose().iter().map(|v| *v as f32).collect();
         row.resize(layout.row(&layer).dims()[0], 0.0);
         let row = Tensor::from_floats(row.as_slice(), &Device::flex());
-        let (_, found) = super::orthogonal(&layout, &row).pop_first().unwrap();
-        let found = DMatrix::from_row_iterator(2 * SIDE, SIDE, values(&found).into_iter().map(f64::from));
-        let off = (found - orthogonal(&matrix)).amax();
+        let found = values(&super::orthogonal(&layout, &row)).into_iter().map(f64::from);
+        let found = DMatrix::from_row_iterator(2 * SIDE, SIDE, found.take(2 * SIDE * SIDE));
+        let off = (found / (0.2 * (2.0 * SIDE as f64).sqrt()) - orthogonal(&matrix)).amax();
         assert!(off < 2e-3, "off by {off}");
     }
 

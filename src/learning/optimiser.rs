@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 use crate::ops::{self, AdamStep};
 
@@ -14,6 +14,7 @@ use crate::ops::{self, AdamStep};
 pub struct Layout {
     places: Vec<Place>,
     len: usize,
+    in_matrices: Tensor<1, Bool>,
     device: Device,
 }
 
@@ -59,20 +60,28 @@ impl Layout {
         }
         let mut places = Places::default();
         module.visit(&mut places);
-        Self { places: places.places, len: places.len, device: device.clone() }
+        let Places { places, len, .. } = places;
+        let mut in_matrices = vec![false; len];
+        for place in places.iter().filter(|place| place.matrix.is_some()) {
+            in_matrices[place.range.clone()].fill(true);
+        }
+        let in_matrices = Tensor::from_data(TensorData::new(in_matrices, [len]), device);
+        Self { places, len, in_matrices, device: device.clone() }
     }
 
-    /// Where the matrices lie that layers multiply by, and their shapes.
-    pub(super) fn matrices(&self) -> impl Iterator<Item = (&Range<usize>, [usize; 2])> {
-        self.places.iter().filter_map(|place| Some((&place.range, place.matrix?)))
+    /// The matrices that layers multiply by: whose they are, where they lie, and their shapes.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = (ParamId, &Range<usize>, [usize; 2])> {
+        self.places.iter().filter_map(|place| Some((place.id, &place.range, place.matrix?)))
     }
 
-    /// A row made of what `part` gives for the place of each weight, and for the shape of those that are matrices.
-    pub(super) fn mapped(
-        &self,
-        mut part: impl FnMut(&Range<usize>, Option<[usize; 2]>) -> Tensor<1>,
-    ) -> Tensor<1> {
-        self.gather(self.places.iter().map(|place| Some(part(&place.range, place.matrix))))
+    /// Whether a value of the row is in one of them.
+    pub(super) fn in_matrices(&self) -> Tensor<1, Bool> {
+        self.in_matrices.clone()
+    }
+
+    /// A row of what `part` has for each weight, zero where it has nothing.
+    pub(super) fn row_of(&self, mut part: impl FnMut(ParamId) -> Option<Tensor<1>>) -> Tensor<1> {
+        self.gather(self.places.iter().map(|place| part(place.id)))
     }
 
     /// The weights of `module`, off the tape.
