@@ -74,19 +74,17 @@ fn multipliers(squares: Tensor<3>) -> Tensor<3> {
     let norm_sq = (squares.clone() * eye.clone()).reshape([n, side * side]).sum_dim(1);
     let norm_sq = norm_sq.clamp_min(LEAST_NORM * LEAST_NORM).reshape([n, 1, 1]);
     let [a, b, c] = QUINTIC;
+    let of =
+        |square: &Tensor<3>| square.clone().matmul(square.clone()) * c + square.clone() * b + eye.clone() * a;
     let mut square = squares / norm_sq.clone();
-    let mut all: Option<Tensor<3>> = None;
-    for round in 1..=ROUNDS {
-        let factor = square.clone().matmul(square.clone()) * c + square.clone() * b + eye.clone() * a;
-        if round < ROUNDS {
-            square = factor.clone().matmul(square).matmul(factor.clone());
-        }
-        all = Some(match all {
-            Some(all) => factor.matmul(all),
-            None => factor,
-        });
+    let mut factor = of(&square);
+    let mut all = factor.clone();
+    for _ in 1..ROUNDS {
+        square = factor.clone().matmul(square).matmul(factor);
+        factor = of(&square);
+        all = factor.clone().matmul(all);
     }
-    all.expect("there are rounds") / norm_sq.sqrt()
+    all / norm_sq.sqrt()
 }
 
 #[cfg(test)]

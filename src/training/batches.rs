@@ -25,7 +25,7 @@ impl<'a> Batches<'a> {
         Self { images, seed, size, flip, augment: 0.0, epoch: None }
     }
 
-    /// The same with [augmentation](Augmentation::draw) of probability `share`.
+    /// The same with augmentation that does not leak, each kind with probability `share` (Karras et al. 2022).
     pub fn augmented(self, share: f64) -> Self {
         Self { augment: share, ..self }
     }
