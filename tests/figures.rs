@@ -72,7 +72,9 @@ fn every_figure_is_made_and_in_the_gallery() {
     let said = good(at, FEW);
     let gallery = include_str!("../docs/GALLERY.md");
     for name in NAMES {
-        assert!(gallery.contains(&format!("figures/{name}.png")), "docs/GALLERY.md lacks {name}");
+        // Of another model than the usual one, whose name is then behind it.
+        let shown = [".png", "-"].iter().any(|end| gallery.contains(&format!("(figures/{name}{end}")));
+        assert!(shown, "docs/GALLERY.md lacks {name}");
         if *name == "colorization" {
             continue;
         }
