@@ -117,6 +117,7 @@ fn settings_beside_resume_are_refused() {
         "--crop 4",
         "--size 4",
         "--flip",
+        "--augment 0.1",
         "--conditional",
         "--init mnist-vp",
     ] {
@@ -128,6 +129,10 @@ fn settings_beside_resume_are_refused() {
     let config = std::fs::read_to_string(at.join("r/config.toml")).unwrap();
     std::fs::write(at.join("less.toml"), config.replace("steps = 2", "steps = 1")).unwrap();
     bad(at, &format!("{go_on} --config less.toml"), 2, &["--steps", "2 are done already"]);
+    let moved = config.replace("muon = false", "muon = true");
+    assert_ne!(moved, config);
+    std::fs::write(at.join("moved.toml"), moved).unwrap();
+    bad(at, &format!("{go_on} --config moved.toml"), 2, &["--config", "muon"]);
     good(at, go_on);
 }
 

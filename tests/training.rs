@@ -13,7 +13,7 @@ use scorefield::images::ImageSet;
 use scorefield::model::PreconditioningChoice;
 use scorefield::network::UNetConfig;
 use scorefield::network::layers::{Dropout, Embedding};
-use scorefield::objective::{Dsm, MicroBatch, Weighting};
+use scorefield::objective::{Dsm, Likelihood, MicroBatch, Weighting};
 use scorefield::rng::Noise;
 use scorefield::rng::draws::training::{NOISE, TIMES};
 use scorefield::sde::VeSde;
@@ -263,6 +263,13 @@ fn what_cannot_be_trained_is_refused() {
         TrainConfig { clip: 0.0, ..config.clone() },
         TrainConfig { network: UNetConfig { channels: 6, ..small_unet() }.into(), ..config.clone() },
         TrainConfig { augment: 0.1, ..config.clone() },
+        TrainConfig {
+            augment: 0.1,
+            network: UNetConfig { moves: true, ..small_unet() }.into(),
+            preconditioning: PreconditioningChoice::Bytes,
+            objective: Likelihood::default().into(),
+            ..config.clone()
+        },
         TrainConfig { objective: Dsm { references: 70_000, ..Dsm::default() }.into(), ..config.clone() },
     ] {
         let result = attempt(&config, &discs(4, 1));

@@ -218,7 +218,7 @@ impl Args {
             basics.data.data_dir = self.place.data_dir.clone().or(basics.data.data_dir.take());
         }
         if !saved.config.goes_on(&course) {
-            let problem = "differs from the checkpoint in name, network, sde, preconditioning, data or seed";
+            let problem = "differs from the checkpoint in name, network, sde, preconditioning, data, seed, averages or muon";
             return Err(Error::config("--config", problem, "start a new run with another --out"));
         }
         let (steps, done) = (course.pace().steps, saved.step);

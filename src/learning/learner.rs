@@ -1,4 +1,4 @@
-//! Weights that learn: a step of Adam on a loss, then the moving average.
+//! Weights that learn: a step of Adam, and of Muon for matrices, on a loss, then the moving average.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -159,7 +159,7 @@ impl<M: Module> Learner<M> {
         self.descend(self.gradient(loss), step).await
     }
 
-    /// One step of Adam down a gradient, then the moving average. One read-back.
+    /// One step of the optimiser down a gradient, then the moving average. One read-back.
     ///
     /// # Errors
     /// [`Error::NonFinite`] if the loss or the gradient is not finite; the state is then unusable.

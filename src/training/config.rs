@@ -169,6 +169,11 @@ impl TrainConfig {
             let problem = "needs a network that is told how images were moved";
             return Err(Error::config("augment", problem, "set `moves = true` under [network], a unet"));
         }
+        if self.augment > 0.0 && self.preconditioning == PreconditioningChoice::Bytes {
+            let problem =
+                "does not go with preconditioning = \"bytes\": pixels of a turned image are no bytes";
+            return Err(Error::config("augment", problem, "leave out one of the two"));
+        }
         if self.augment > 0.0 && self.teacher.is_some() {
             let problem = "does not go with a teacher, which has seen no moved images";
             return Err(Error::config("augment", problem, "leave out one of the two"));

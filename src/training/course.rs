@@ -162,7 +162,8 @@ impl Course {
                 let fixed = |c: &TrainConfig| {
                     (c.name.clone(), c.network.clone(), c.sde, c.preconditioning, data(&c.data), c.seed)
                 };
-                fixed(a) == fixed(b) && a.averages == b.averages
+                // Momentum is Muon's sum or Adam's mean, twenty times as large or not.
+                fixed(a) == fixed(b) && a.averages == b.averages && a.muon == b.muon
             }
             (Self::Classifier(a), Self::Classifier(b)) => {
                 let fixed =

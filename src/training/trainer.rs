@@ -72,7 +72,7 @@ impl<L: Lesson> Trainer<L> {
         &self.device
     }
 
-    /// One step of Adam on the next batch, then the moving average. One read-back.
+    /// One step of the optimiser on the next batch, then the moving average. One read-back.
     ///
     /// # Errors
     /// [`Error::NonFinite`](crate::Error::NonFinite) if the loss or the gradient is not finite; the state is then unusable,
