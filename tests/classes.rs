@@ -5,7 +5,7 @@ use pollster::block_on;
 use scorefield::Error;
 use scorefield::images::ImageSet;
 use scorefield::model::ScoreModel;
-use scorefield::network::{Context, UNetConfig};
+use scorefield::network::{Context, Network, UNetConfig};
 use scorefield::ops::at_pace;
 use scorefield::rng::Noise;
 use scorefield::run::Run;
@@ -109,7 +109,17 @@ fn what_is_not_learned_yet_changes_nothing() {
         });
         assert_eq!(told, untold, "{stages:?}");
     }
-    // A network that knows of both keeps each at its place when it learns nothing new.
+    // What it knows of moves already stays where it is when it learns classes.
+    let (knows, learns) = (moving(0), moving(3));
+    let bytes = to_bytes(&lively_unet(&knows, 1, 1, &cpu()), &card(&knows), Precision::F32).unwrap();
+    let file = ModelFile::parse("tiny", &bytes).unwrap().learning(&learns.clone().into());
+    let led_on = file.fill(lively_unet(&learns, 1, 1, &cpu())).unwrap();
+    let of = |network: &Network| {
+        let context = Context { moved: &[[1.0; 9]], ..Context::default() };
+        values(network.forward(tensor(&noise(1), [1, 1, 12, 12], &cpu()), &[0.3], context))
+    };
+    assert!(relative_error(&of(&led_on), &of(&lively_unet(&knows, 1, 1, &cpu()))) < 1e-6);
+    // And a network reads classes and moves each for itself.
     let both = lively_unet(&moving(3), 1, 1, &cpu());
     let x = || tensor(&noise(1), [1, 1, 12, 12], &cpu());
     let of = |context| values(both.forward(x(), &[0.3], context));

@@ -145,28 +145,35 @@ fn the_loss_takes_the_mean_for_the_image() {
     let sde = AnySde::from(VeSde { sigma_min: 0.2, sigma_max: 5.0, ..VeSde::default() });
     let network = lively_unet(&UNetConfig { moves: true, ..small_unet() }, 1, 1, &cpu());
     let model = Preconditioned::new(network, Preconditioning::Edm { sigma_data: 0.5 }, sde);
-    let image = |seed, n| tensor(&Noise::new(seed).normal(0, n, 64), [n, 1, 8, 8], &cpu());
+    // So near each other that noise hides which is which.
+    let image = |seed, n| tensor(&Noise::new(seed).normal(0, n, 64), [n, 1, 8, 8], &cpu()) * 0.2;
     let references = References::new(image(1, 9), vec![]);
-    // The last image was moved, as no reference was: it is its own target.
-    let mut moved = [Moved::default(); IMAGES];
-    moved[IMAGES - 1][3] = -0.5;
-    let still = &moved[..IMAGES - 1];
-    let step = Step { references: Some(&references), moved: &moved, ..step_on(image(2, IMAGES), 7, 3) };
     let dsm = Dsm { references: 9, ..Dsm::default() };
     let models = Models { student: &model, average: &model, teacher: None, features: None };
-    let found = values(dsm.loss(models, &step));
-
-    let (uniform, normal) = step.levels();
+    let still = Step { references: Some(&references), ..step_on(image(2, IMAGES), 7, 3) };
+    let (uniform, normal) = still.levels();
     let sigma = each(&dsm.times(&*model.sde, 0.5, &uniform, &normal), |t| model.sde.sigma(t));
-    let noisy = step.x0.clone() + scale(step.noise(), &sigma);
-    let mut target = values(references.mean(Some(step.x0.clone()), noisy.clone(), &sigma, &[]));
-    target[64 * still.len()..].copy_from_slice(&values(step.x0.clone())[64 * still.len()..]);
-    let denoised = values(model.forward(noisy, &sigma, Context { moved: &moved, ..Context::default() }));
-    for (i, found) in found.into_iter().enumerate() {
-        // EDM's weight is the inverse square of what scales the network's output.
-        let weight = (sigma[i].powi(2) + 0.25) / (sigma[i] * 0.5).powi(2);
-        let square = |k: usize| f64::from(denoised[k] - target[k]).powi(2) / 64.0;
-        let expected = weight * (64 * i..64 * (i + 1)).map(square).sum::<f64>();
-        assert!((f64::from(found) / expected - 1.0).abs() < 1e-4, "{found} instead of {expected}");
+    let noisy = still.x0.clone() + scale(still.noise(), &sigma);
+    let (x0, mean) =
+        (values(still.x0.clone()), references.mean(Some(still.x0.clone()), noisy.clone(), &sigma, &[]));
+    let mean = values(mean);
+    // An image that was moved, as no reference was, is its own target: the one that has most noise, where it is not the mean.
+    let moved_one = (0..IMAGES).max_by(|a, b| sigma[*a].total_cmp(&sigma[*b])).unwrap();
+    let mut moved = [Moved::default(); IMAGES];
+    moved[moved_one][3] = -0.5;
+    assert!((0..64).any(|k| (mean[64 * moved_one + k] - x0[64 * moved_one + k]).abs() > 0.1));
+    let step = Step { moved: &moved, references: Some(&references), ..step_on(image(2, IMAGES), 7, 3) };
+    for (step, own) in [(&still, None), (&step, Some(moved_one))] {
+        let found = values(dsm.loss(models, step));
+        let told = Context { moved: step.moved, ..Context::default() };
+        let denoised = values(model.forward(noisy.clone(), &sigma, told));
+        for (i, found) in found.into_iter().enumerate() {
+            let target = if own == Some(i) { &x0 } else { &mean };
+            // EDM's weight is the inverse square of what scales the network's output.
+            let weight = (sigma[i].powi(2) + 0.25) / (sigma[i] * 0.5).powi(2);
+            let square = |k: usize| f64::from(denoised[k] - target[k]).powi(2) / 64.0;
+            let expected = weight * (64 * i..64 * (i + 1)).map(square).sum::<f64>();
+            assert!((f64::from(found) / expected - 1.0).abs() < 1e-4, "{found} instead of {expected}");
+        }
     }
 }
